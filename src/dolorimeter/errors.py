@@ -1,0 +1,67 @@
+"""The error tree. Every message says what was found, where, what was wanted and what to do.
+
+::
+
+    DolorimeterError
+    ├── DatasetError          a root that is not the data set, or a part of it that is missing
+    │   └── RecordingError    one file or one recording is not what its format promises
+    ├── SignalError           a computation asked of a signal that cannot carry it
+    ├── ConfigError           an experiment, an option or an argument that makes no sense
+    │   └── UnknownNameError  a name that no registry knows; suggests the nearest
+    ├── SplitError            a split that these subjects or classes do not allow
+    ├── EvaluationError       a question that cannot be answered as asked
+    │   └── OverlapError      weights or models that have met the people they are tested on
+    ├── TrainingError         a fit that cannot go on
+    ├── StorageError          a file that cannot be written, fetched or verified
+    └── DependencyError       an optional package that is not installed
+"""
+
+from __future__ import annotations
+
+
+class DolorimeterError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class DatasetError(DolorimeterError):
+    """A data root is not the data set it was said to be, or lacks a part."""
+
+
+class RecordingError(DatasetError):
+    """One recording or file is not what its format promises."""
+
+
+class SignalError(DolorimeterError):
+    """A computation was asked of a signal that cannot carry it."""
+
+
+class ConfigError(DolorimeterError):
+    """An experiment, an option or an argument makes no sense."""
+
+
+class UnknownNameError(ConfigError):
+    """A name that the registry asked does not know."""
+
+
+class SplitError(DolorimeterError):
+    """These subjects or classes do not allow the split."""
+
+
+class EvaluationError(DolorimeterError):
+    """A question cannot be answered as it was asked."""
+
+
+class OverlapError(EvaluationError):
+    """Weights or a fitted model have met people they would be tested on."""
+
+
+class TrainingError(DolorimeterError):
+    """A fit cannot go on."""
+
+
+class StorageError(DolorimeterError):
+    """A file cannot be written, fetched or verified."""
+
+
+class DependencyError(DolorimeterError):
+    """An optional package is not installed; the message gives the extra to install."""

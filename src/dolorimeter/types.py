@@ -1,0 +1,382 @@
+"""The nouns that travel between stages: frozen, small, and lazy where data are large.
+
+Stages know these and never each other. Values are in SI units; a reader that cannot confirm
+the unit says so in `Signal.unit_confirmed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from dolorimeter.errors import ConfigError, SignalError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LabelSource = Literal["stimulus", "self_report", "observer", "facs", "procedure", "pose"]
+TargetAccess = Literal["none", "unlabelled_target", "labelled_reference"]
+TargetKind = Literal["classifier", "ordinal", "regressor"]
+Selection = Literal[
+    "fixed", "inner", "oracle_fold_epoch", "oracle_global_epoch", "oracle_hyper", "oracle_seed"
+]
+Scope = Literal["window", "causal", "recording"]
+
+Array = np.ndarray
+"""Any NumPy array; public signatures give the shape with `jaxtyping` where it is known."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One regularly sampled quantity of one recording.
+
+    Parameters
+    ----------
+    values : Float[np.ndarray, "channel time"]
+        Samples in `unit`; a missing sample is NaN.
+    sampling_rate : float
+        Hertz.
+    unit : str
+        SI symbol (``"S"``, ``"V"``, ``"mol/L"``, ``"degC"``, ``"1/min"``, ``"1"``) or ``"a.u."``.
+    unit_confirmed : bool
+        False where the publisher does not state the unit, or nobody has checked it on real files.
+    quantity : str
+        What is measured: ``conductance``, ``voltage``, ``pulse``, ``respiration``,
+        ``saturation``, ``temperature``, ``rate``, ``rating``, ``raw_intensity``,
+        ``optical_density``, ``hbo``, ``hbr``.
+    channels : tuple of str
+        One name per row of `values`; empty when there is a single channel.
+    start : float
+        Time of the first sample in seconds on the recording's clock.
+    """
+
+    values: Float[np.ndarray, "channel time"]
+    sampling_rate: float
+    unit: str
+    unit_confirmed: bool
+    quantity: str
+    channels: tuple[str, ...] = ()
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2:
+            raise SignalError(
+                f"signal values have shape {self.values.shape}, expected (channel, time): "
+                "use values[None, :] for a single channel."
+            )
+        if not (np.isfinite(self.sampling_rate) and self.sampling_rate > 0):
+            raise SignalError(
+                f"sampling rate is {self.sampling_rate} Hz, expected a positive number."
+            )
+        if self.channels and len(self.channels) != self.values.shape[0]:
+            raise SignalError(
+                f"{len(self.channels)} channel names for {self.values.shape[0]} channels."
+            )
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.values.shape[1] / self.sampling_rate
+
+    @property
+    def stop(self) -> float:
+        """Time just after the last sample, in seconds on the recording's clock."""
+        return self.start + self.duration
+
+    def crop(self, start: float, duration: float) -> Signal:
+        """Samples of ``[start, start + duration)`` seconds, as a view.
+
+        The first sample is the one nearest to `start`; the count is
+        ``round(duration · sampling_rate)``, so that equal durations give equal lengths.
+
+        Raises
+        ------
+        SignalError
+            If the interval is not wholly inside the signal.
+        """
+        first = round((start - self.start) * self.sampling_rate)
+        count = round(duration * self.sampling_rate)
+        if first < 0 or count < 1 or first + count > self.values.shape[1]:
+            raise SignalError(
+                f"{start:g}–{start + duration:g} s asked of a signal that covers "
+                f"{self.start:g}–{self.stop:g} s at {self.sampling_rate:g} Hz."
+            )
+        return replace(
+            self,
+            values=self.values[:, first : first + count],
+            start=self.start + first / self.sampling_rate,
+        )
+
+
+class LazySignals(Mapping[str, Signal]):
+    """Signals of one recording, read from disk on each look-up and never kept.
+
+    `Recording.load` reads them once into memory. `load` must be picklable (a module-level
+    function in a `functools.partial`), so that recordings can travel to other processes.
+    """
+
+    def __init__(self, names: Sequence[str], load: Callable[[], Mapping[str, Signal]]) -> None:
+        self._names = tuple(names)
+        self._load = load
+
+    def __getitem__(self, name: str) -> Signal:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._load()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self) -> dict[str, Signal]:
+        """All signals, from one read of the files."""
+        return dict(self._load())
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file, not decoded. The face path (another module) reads its frames."""
+
+    path: Path
+    frame_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """Something done to the subject.
+
+    Parameters
+    ----------
+    onset : float or None
+        Seconds on the recording's clock; None when the clip was cut after it began.
+    duration : float or None
+        Seconds.
+    condition : str
+        The data set's own word (``"BL1"``, ``"PA4"``, ``"high_pain"``, ``"stress"``).
+    level : int or None
+        0 (none) upwards where conditions are ordered.
+    attributes : mapping
+        Whatever else is known, such as ``{"counter": 43, "modality": "heat"}``.
+    """
+
+    onset: float | None
+    duration: float | None
+    condition: str
+    level: int | None = None
+    attributes: Mapping[str, str | int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A single rating on a named scale (``vas``, ``nrs``, ``pspi``, ``opr`` …).
+
+    `onset` is in seconds on the recording's clock, or None. `source` is a label source.
+    """
+
+    scale: str
+    value: float
+    source: LabelSource
+    onset: float | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What one data set holds of one subject and one session or clip.
+
+    Parameters
+    ----------
+    dataset, part : str
+        Registry name of the data set, and its part where it has parts (``"A"``), else ``""``.
+    subject, name : str
+        Subject identifier, and an identifier of the recording, unique within the data set.
+    signals : mapping of str to Signal
+        By the field's names (``eda``, ``ecg``, ``emg_trapezius`` …); `LazySignals` from readers.
+    sources : tuple of Path
+        The files it comes from (their bytes address the cache, their size is a nuisance fact).
+    facts : mapping
+        Numbers that are not signal, for the nuisance baseline (``clip_index``, ``frame_count``).
+    """
+
+    dataset: str
+    subject: str
+    name: str
+    part: str = ""
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    videos: Mapping[str, Video] = field(default_factory=dict)
+    audio: Mapping[str, Path] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    stimuli: tuple[Stimulus, ...] = ()
+    ratings: tuple[Rating, ...] = ()
+    subject_info: Mapping[str, str | float] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+    def load(self) -> Recording:
+        """The same recording with its signals in memory."""
+        if isinstance(self.signals, LazySignals):
+            return replace(self, signals=self.signals.read())
+        return self
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of one recording: a reference, no copy.
+
+    `start` and `duration` are seconds on the recording's clock. `stimulus` is the stimulus the
+    window belongs to, or None.
+    """
+
+    recording: Recording
+    start: float
+    duration: float
+    stimulus: Stimulus | None = None
+
+    @cached_property
+    def stimulus_id(self) -> str:
+        """Identifier of the stimulus, unique within the data set; empty without one."""
+        if self.stimulus is None:
+            return ""
+        return f"{self.recording.name}#{self.recording.stimuli.index(self.stimulus)}"
+
+    def signal(self, name: str, offset: float = 0.0, duration: float | None = None) -> Signal:
+        """The named signal inside the window, shifted by `offset` seconds."""
+        if name not in self.recording.signals:
+            have = ", ".join(sorted(self.recording.signals)) or "none"
+            raise SignalError(
+                f"recording {self.recording.name} has no signal '{name}'; it has: {have}."
+            )
+        return self.recording.signals[name].crop(
+            self.start + offset, self.duration if duration is None else duration
+        )
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Something kept out, and why. Reports count these; nothing is dropped silently."""
+
+    subject: str
+    recording: str
+    what: str
+    reason: str
+
+
+META_COLUMNS = (
+    "dataset",
+    "part",
+    "subject",
+    "recording",
+    "stimulus",
+    "start",
+    "duration",
+    "condition",
+)
+"""Columns that `Samples.meta` always has, in this order; others may follow."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What stands between stages and estimators: one row a window (or a table row).
+
+    Parameters
+    ----------
+    x : array, or mapping of stream name to array
+        First axis: sample. A feature table is ``(sample, feature)``, raw signals
+        ``(sample, channel, time)``.
+    meta : pandas.DataFrame
+        One row a sample, index 0…n−1, the columns of `META_COLUMNS` first; ``level`` and subject
+        columns (``sex``, ``treatment`` …) may follow.
+    feature_names, feature_units : tuple of str
+        Of the last axis of a feature table; empty otherwise.
+    present : mapping of stream name to bool array, optional
+        Which samples have that modality; None means all.
+    facts : pandas.DataFrame, optional
+        Numbers that are not signal, same index as `meta`, for the nuisance baseline.
+    quality : Float[np.ndarray, "sample"], optional
+        Between 0 (unusable) and 1.
+    exclusions : tuple of Exclusion
+        What was kept out on the way here.
+    target_access : TargetAccess
+        Whether making `x` has looked at the subject as a whole (standardisation within subject).
+    label_source : LabelSource or None
+        Where labels of this data set come from.
+    notes : tuple of str
+        Sentences the report must print (unconfirmed units, features that are NaN and why).
+    lookalike : bool
+        True when made by `synthesise`: every report carries a watermark.
+    """
+
+    x: Array | Mapping[str, Array]
+    meta: pd.DataFrame
+    feature_names: tuple[str, ...] = ()
+    feature_units: tuple[str, ...] = ()
+    present: Mapping[str, Bool[np.ndarray, " sample"]] | None = None
+    facts: pd.DataFrame | None = None
+    quality: Float[np.ndarray, " sample"] | None = None
+    exclusions: tuple[Exclusion, ...] = ()
+    target_access: TargetAccess = "none"
+    label_source: LabelSource | None = None
+    notes: tuple[str, ...] = ()
+    lookalike: bool = False
+
+    def __post_init__(self) -> None:
+        missing = [c for c in META_COLUMNS if c not in self.meta.columns]
+        if missing:
+            raise ConfigError(
+                f"Samples.meta lacks {', '.join(missing)}; it has "
+                f"{', '.join(map(str, self.meta.columns))}. Give every column of META_COLUMNS."
+            )
+        n = len(self.meta)
+        for name, values in self._arrays():
+            if len(values) != n:
+                raise ConfigError(f"Samples.{name} has {len(values)} rows, meta has {n}.")
+
+    def _arrays(self) -> Iterator[tuple[str, Array]]:
+        if isinstance(self.x, Mapping):
+            yield from ((f"x[{k!r}]", v) for k, v in self.x.items())
+        else:
+            yield "x", self.x
+        if self.present is not None:
+            yield from ((f"present[{k!r}]", v) for k, v in self.present.items())
+        if self.quality is not None:
+            yield "quality", self.quality
+        if self.facts is not None:
+            yield "facts", self.facts.index.to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.meta)
+
+    @property
+    def subjects(self) -> Array:
+        """Subject of each sample."""
+        return self.meta["subject"].to_numpy()
+
+    def take(self, rows: Int[np.ndarray, " row"] | Bool[np.ndarray, " sample"]) -> Samples:
+        """The samples of `rows` (positions or a mask), renumbered from 0."""
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            x=take_rows(self.x, rows),
+            meta=self.meta.iloc[rows].reset_index(drop=True),
+            present=None
+            if self.present is None
+            else {k: v[rows] for k, v in self.present.items()},
+            facts=None if self.facts is None else self.facts.iloc[rows].reset_index(drop=True),
+            quality=None if self.quality is None else self.quality[rows],
+        )
+
+
+def take_rows(
+    x: Array | Mapping[str, Array], rows: Int[np.ndarray, " row"]
+) -> Array | dict[str, Array]:
+    """Rows of an array, or of every array of a mapping of streams."""
+    if isinstance(x, Mapping):
+        return {name: values[rows] for name, values in x.items()}
+    return x[rows]
