@@ -209,7 +209,7 @@ class Recording:
     subject: str
     name: str
     part: str = ""
-    signals: Mapping[str, Signal] = field(default_factory=dict)
+    signals: LazySignals | Mapping[str, Signal] = field(default_factory=dict)
     videos: Mapping[str, Video] = field(default_factory=dict)
     audio: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
