@@ -141,6 +141,12 @@ class LazySignals(Mapping[str, Signal]):
         return dict(self._load())
 
 
+if TYPE_CHECKING:
+    Signals = Mapping[str, Signal]
+else:
+    Signals = Mapping  # a run-time type checker that looked inside would read the files
+
+
 @dataclass(frozen=True)
 class Video:
     """A video file, not decoded. The face path (another module) reads its frames."""
@@ -209,7 +215,7 @@ class Recording:
     subject: str
     name: str
     part: str = ""
-    signals: LazySignals | Mapping[str, Signal] = field(default_factory=dict)
+    signals: Signals = field(default_factory=dict)
     videos: Mapping[str, Video] = field(default_factory=dict)
     audio: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
