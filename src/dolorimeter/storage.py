@@ -1,0 +1,440 @@
+"""Files that are whole or absent: atomic writes, a content-addressed cache, checked downloads.
+
+Nothing here knows what the bytes mean. Every write goes to a temporary name in the same folder
+and is renamed at the end, so that a reader (or a second process) never meets half a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dolorimeter.errors import ConfigError, StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    DataFrame = pd.DataFrame
+else:
+    DataFrame = Any  # importing pandas takes 1.5 s; only `write_parquet` needs it
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes at hand and the bytes wanted (None when unknown)."""
+
+CHUNK = 1 << 16
+TIMEOUT = 30.0
+"""Seconds without a byte after which a connection counts as lost."""
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed to it when the block ends without an error.
+
+    Parents are made. The temporary name keeps the suffix, since some writers look at it. On an
+    error nothing is left, and what was at `path` before is untouched. A folder may be made at the
+    temporary path too, if nothing is at `path` yet.
+
+    Raises
+    ------
+    StorageError
+        If the folder or the file cannot be written, or the block wrote nothing.
+    """
+    part = path.with_name(f".{path.stem}-{secrets.token_hex(6)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        if not part.exists():
+            raise StorageError(f"{path}: nothing was written, so there is nothing to keep.")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written ({error}). Check that its folder is writable and the disk "
+            "not full, or choose another place."
+        ) from error
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, atomically."""
+    with atomic_path(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8 with line feeds, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as JSON with sorted keys, atomically.
+
+    Raises
+    ------
+    StorageError
+        If JSON cannot express it (NaN counts as such: use None).
+    """
+    try:
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path}: cannot be written as JSON ({error}). Use plain numbers, texts, lists and "
+            "dictionaries, and None for a missing number."
+        ) from error
+    write_text(path, text + "\n")
+
+
+def write_parquet(path: Path, table: DataFrame) -> None:
+    """Write a table as Parquet, atomically and with the same bytes for the same content.
+
+    The index is not kept, and neither are the notes on versions that pandas would add.
+
+    Raises
+    ------
+    StorageError
+        If a column holds what Parquet cannot express.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        content = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{path}: the table cannot be written as Parquet ({error}). Give each column one kind "
+            "of value."
+        ) from error
+    with atomic_path(path) as part:
+        pq.write_table(content, part, compression="zstd")
+
+
+def digest(*parts: bytes | str | np.ndarray | Path) -> str:
+    """BLAKE2b of the parts as 64 hexadecimal digits.
+
+    Order counts, and so does the kind of each part: ``digest("a", "b")``, ``digest("ab")`` and
+    ``digest(b"ab")`` differ. A Path stands for the bytes of that file, an array for its dtype,
+    shape and bytes.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be read.
+    ConfigError
+        If an array holds Python objects.
+
+    Examples
+    --------
+    >>> digest("a", "b") == digest("ab")
+    False
+    """
+    total = hashlib.blake2b(digest_size=32)
+    for part in parts:
+        kind, one = _digest_one(part)
+        total.update(kind.encode() + b"\0" + one)
+    return total.hexdigest()
+
+
+def _digest_one(part: bytes | str | np.ndarray | Path) -> tuple[str, bytes]:
+    one = hashlib.blake2b(digest_size=32)
+    if isinstance(part, Path):
+        try:
+            with part.open("rb") as file:
+                while block := file.read(CHUNK):
+                    one.update(block)
+        except OSError as error:
+            raise StorageError(f"{part}: cannot be read ({error}).") from error
+        return "file", one.digest()
+    if isinstance(part, np.ndarray):
+        if part.dtype.hasobject:
+            raise ConfigError("an array of Python objects has no digest: give numbers or texts.")
+        one.update(np.ascontiguousarray(part).tobytes())
+        return f"array {part.dtype.str} {part.shape}", one.digest()
+    if isinstance(part, str):
+        one.update(part.encode())
+        return "text", one.digest()
+    one.update(part)
+    return "bytes", one.digest()
+
+
+def user_cache() -> Path:
+    """The folder for what can be made or fetched again; it need not exist yet.
+
+    ``$DOLORIMETER_CACHE`` where set, else ``dolorimeter`` in the platform's cache folder.
+    """
+    if value := os.environ.get("DOLORIMETER_CACHE"):
+        return Path(value)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "dolorimeter"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "dolorimeter"
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "dolorimeter"
+
+
+def find_root(name: str) -> Path | None:
+    """The folder of an open data set: ``$DOLORIMETER_DATA/<name>``, then the user cache.
+
+    Returns None where neither exists.
+    """
+    for place in root_places(name):
+        if place.is_dir():
+            return place
+    return None
+
+
+def root_places(name: str) -> tuple[Path, ...]:
+    """The folders `find_root` looks at, in order; for error messages too.
+
+    Raises
+    ------
+    ConfigError
+        If `name` is not a plain name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ConfigError(f"'{name}' is no name of a data set: a name holds no path.")
+    data = os.environ.get("DOLORIMETER_DATA")
+    first = (Path(data) / name,) if data else ()
+    return (*first, user_cache() / "data" / name)
+
+
+class Cache:
+    """Arrays by key, on disk. The key is a digest of everything that went into making them.
+
+    Parameters
+    ----------
+    root : Path or None
+        Folder; None is ``arrays`` in the user cache.
+
+    Notes
+    -----
+    An entry carries the digest of its own arrays. One that cannot be read or does not match is
+    removed and counts as absent: a damaged cache costs time, never a wrong number.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = user_cache() / "arrays" if root is None else root
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        """The arrays stored under `key`, or None."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, KeyError):
+            arrays = {}
+        seal = arrays.pop("seal", None)
+        found = {name.removeprefix("array."): values for name, values in arrays.items()}
+        if seal is None or str(seal) != _seal(key, found):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            return None
+        return found
+
+    def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store arrays under `key`, replacing what was there.
+
+        Raises
+        ------
+        StorageError
+            If the entry cannot be written.
+        ConfigError
+            If an array holds Python objects.
+        """
+        seal = np.array(_seal(key, arrays))
+        named = {f"array.{name}": values for name, values in arrays.items()}
+        with atomic_path(self._path(key)) as part, part.open("wb") as file:
+            np.savez(file, seal=seal, **named)  # type: ignore[arg-type]  # NumPy's stub takes only allow_pickle by name
+
+    def _path(self, key: str) -> Path:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{4,128}", key):
+            raise ConfigError(f"cache key '{key}' is not a digest: make it with storage.digest.")
+        return self.root / key[:2] / f"{key}.npz"
+
+
+def _seal(key: str, arrays: Mapping[str, np.ndarray]) -> str:
+    parts: list[str | np.ndarray] = [key]
+    for name in sorted(arrays):
+        parts += [name, arrays[name]]
+    return digest(*parts)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file as hexadecimal digits: what publishers print."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(CHUNK):
+            total.update(block)
+    return total.hexdigest()
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    size: int | None = None,
+    progress: Progress | None = None,
+    attempts: int = 3,
+    pause: float = 1.0,
+) -> bool:
+    """Fetch `url` to `target`, resuming where an earlier attempt stopped.
+
+    Bytes go to ``<target>.<part of the URL's digest>.part`` and become `target` only when size
+    and SHA-256 are right. A target that is already there and right is kept.
+
+    Parameters
+    ----------
+    url : str
+        ``http`` or ``https``.
+    target : Path
+        The file to make; its folder is made too.
+    sha256, size : str, int or None
+        What the file must have; None where unknown.
+    progress : callable or None
+        Called with bytes at hand and bytes wanted.
+    attempts : int
+        How often to try when the connection fails or the server errs (5xx, 429).
+    pause : float
+        Seconds before the second attempt; doubled before each further one.
+
+    Returns
+    -------
+    bool
+        Whether the SHA-256 was known and matches; False means "unverified".
+
+    Raises
+    ------
+    StorageError
+        Not found, cut short, of another size or hash, server out of reach, or disk in the way.
+    """
+    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
+        raise StorageError(f"{url}: only http and https addresses can be fetched.")
+    if target.exists():
+        _verify(url, target, sha256, size)
+        return sha256 is not None
+    part = target.with_name(f"{target.name}.{digest(url)[:8]}.part")
+    trouble = "no attempt was made"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(attempts):
+            if attempt:
+                time.sleep(pause * 2 ** (attempt - 1))
+            resumed = part.exists()
+            trouble = _attempt(url, part, size, progress)
+            if trouble:
+                continue
+            try:
+                _verify(url, part, sha256, size)
+            except StorageError:
+                part.unlink()
+                if not resumed:
+                    raise
+                trouble = "the part kept from an earlier attempt did not match"
+                continue
+            part.replace(target)
+            return sha256 is not None
+    except OSError as error:
+        raise StorageError(
+            f"{target}: cannot be written ({error}). Check that its folder is writable and the "
+            "disk not full, or give another target."
+        ) from error
+    raise StorageError(
+        f"{url}: {trouble}, after {attempts} attempts. What arrived is kept: run it again to "
+        "resume, or check the connection."
+    )
+
+
+def _verify(url: str, path: Path, wanted: str | None, size: int | None) -> None:
+    found_size = path.stat().st_size
+    if size is not None and found_size != size:
+        raise StorageError(
+            f"{path}: {found_size:,} bytes, expected {size:,} from {url}. Upstream has changed or "
+            "the file is damaged: remove it and fetch again, and report it if that does not help."
+        )
+    if wanted is not None and (found := sha256(path)) != wanted.lower():
+        raise StorageError(
+            f"{path}: SHA-256 is {found}, expected {wanted} from {url}. The file is not the one "
+            "that was pinned: remove it and fetch again, and report it if that does not help."
+        )
+
+
+def _attempt(url: str, part: Path, size: int | None, progress: Progress | None) -> str:
+    """Fetch what `part` still lacks. Returns what went wrong and may be tried again, or ""."""
+    at = part.stat().st_size if part.exists() else 0
+    if size is not None and at == size:
+        return ""
+    if size is not None and at > size:
+        part.unlink()
+        at = 0
+    headers = {"User-Agent": "dolorimeter", "Accept-Encoding": "identity"}
+    if at:
+        headers["Range"] = f"bytes={at}-"
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  # scheme checked above
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+            return _receive(response, part, at, size, progress)
+    except urllib.error.HTTPError as error:
+        return _refused(url, error, part)
+    except urllib.error.URLError as error:
+        return f"the server cannot be reached ({error.reason})"
+    except (TimeoutError, ConnectionError, HTTPException) as error:
+        return f"the connection was lost ({error or type(error).__name__})"
+
+
+def _refused(url: str, error: urllib.error.HTTPError, part: Path) -> str:
+    code, reason = error.code, error.reason
+    error.close()
+    if code == 416:  # the part kept is longer than the file: it is of something else
+        part.unlink(missing_ok=True)
+        return "the server had nothing beyond the part kept from an earlier attempt"
+    if code == 429 or code >= 500:
+        return f"the server answered {code} {reason}"
+    raise StorageError(
+        f"{url}: the server answered {code} {reason}. The address is wrong or the file was taken "
+        "away: check the manifest against upstream, or obtain the file by hand."
+    )
+
+
+def _receive(
+    response: HTTPResponse, part: Path, at: int, size: int | None, progress: Progress | None
+) -> str:
+    if response.status != 206:
+        at = 0  # the server sends the whole file again
+    elif not response.headers.get("Content-Range", f"bytes {at}-").startswith(f"bytes {at}-"):
+        part.unlink()
+        return "the server resumed at another place than asked"
+    length = response.headers.get("Content-Length")
+    total = at + int(length) if length and length.isdigit() else size
+    with part.open("ab" if at else "wb") as file:
+        while block := response.read(CHUNK):
+            file.write(block)
+            at += len(block)
+            if progress is not None:
+                progress(at, total if size is None else size)
+    if total is not None and at < total:
+        return f"cut short at {at:,} of {total:,} bytes"
+    return ""
