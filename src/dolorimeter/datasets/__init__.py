@@ -1,0 +1,49 @@
+"""Files → `Recording` (or `Samples`): one data set or format, one file, one class.
+
+Importing this package registers every reader in `dolorimeter.registry.DATASETS`. Readers never
+write into a root, list in sorted order, and read a signal only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
+from dolorimeter.errors import DatasetError
+from dolorimeter.registry import DATASETS, DatasetCard
+from dolorimeter.storage import find_root, root_places
+
+__all__ = ["CheckReport", "OfficialSplit", "Problem", "open_dataset"]
+
+
+def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> Any:
+    """The reader of a registered data set, opened on a folder.
+
+    Parameters
+    ----------
+    name : str
+        Registry name (``"biovid"``).
+    root : path, optional
+        Its folder; None looks in ``$DOLORIMETER_DATA/<name>``, then in the user cache.
+    options
+        Of the reader (``part="A"``).
+
+    Raises
+    ------
+    UnknownNameError
+        If no reader has that name.
+    DatasetError
+        If the folder is nowhere, or is not that data set.
+    """
+    reader = DATASETS.get(name)
+    if root is None:
+        root = find_root(name)
+    if root is None:
+        places = " and ".join(str(place) for place in root_places(name))
+        card = DATASETS.card(name)
+        obtain = card.obtain if isinstance(card, DatasetCard) else ""
+        raise DatasetError(
+            f"{name}: not found; looked in {places}. Give its folder with --root. {obtain}".strip()
+        )
+    return reader(root, **options)

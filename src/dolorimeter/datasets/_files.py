@@ -1,0 +1,630 @@
+"""What every reader needs of a file system: listings, tables of numbers, faults by name, reports.
+
+Nothing here writes. Listings are sorted and stay inside the root. Every fault of a file becomes a
+`RecordingError` that says which file, which line where that is known, what was found and what was
+wanted.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import hashlib
+import io
+import json
+import os
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOKALIKE_MARK = "LOOKALIKE.json"
+"""A file of this name at a root says that the cohort was synthesised."""
+
+EMPTY_CELLS = ("", "NaN", "nan", "NA", "N/A", "n/a", "null")
+"""Cells that mean a missing number."""
+
+DELIMITER_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space"}
+
+ProblemKind = Literal[
+    "missing",
+    "flat",
+    "clipped",
+    "short",
+    "version",
+    "unreadable",
+    "stray",
+    "nan",
+    "duplicate",
+    "label",
+]
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """Subjects of a split that the publishers of a data set fixed."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that `check` found.
+
+    `path` is relative to the root. A ``fault`` costs a recording or makes it wrong; a ``warning``
+    asks for a look.
+    """
+
+    path: str
+    what: str
+    kind: ProblemKind
+    severity: Literal["fault", "warning"] = "fault"
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found in a root, with how many of how many people are there.
+
+    `subjects_expected` is None where the full number is not known.
+    """
+
+    dataset: str
+    root: Path
+    subjects_found: int
+    subjects_expected: int | None
+    recordings: int
+    problems: tuple[Problem, ...] = ()
+    lookalike: bool = False
+
+    def count(self, kind: ProblemKind) -> int:
+        """How many problems of that kind there are."""
+        return sum(problem.kind == kind for problem in self.problems)
+
+
+# ── roots, names, listings ──────────────────────────────────────────────────────────────────────
+
+
+def require_dir(root: str | Path, *names: str, dataset: str) -> Path:
+    """The root as a Path, after a look that it is a folder with at least one of `names` in it.
+
+    Parameters
+    ----------
+    names : str
+        Files or folders (``"PartA/biosignals_raw"``, plain or ``.gz``); none: any folder passes.
+    dataset : str
+        For the message.
+
+    Raises
+    ------
+    DatasetError
+        Naming what was looked for and what is there.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        what = "a file" if root.exists() else "not there"
+        raise DatasetError(
+            f"{root}: is {what}; expected the folder of {dataset}. Give the folder with --root."
+        )
+    if names and not any(find_optional(root, name) for name in names):
+        there = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
+        raise DatasetError(
+            f"{root}: is not {dataset}: looked for {' or '.join(names)}, found {there}. "
+            "Give the folder that holds it."
+        )
+    return root
+
+
+def find_optional(root: Path, name: str) -> Path | None:
+    """``root/name`` or ``root/name.gz``, whichever exists, or None."""
+    for candidate in (root / name, root / f"{name}.gz"):
+        if candidate.exists() and _is_inside(candidate, root):
+            return candidate
+    return None
+
+
+def find(root: Path, name: str) -> Path:
+    """``root/name`` or ``root/name.gz``.
+
+    Raises
+    ------
+    DatasetError
+        If neither exists.
+    """
+    found = find_optional(root, name)
+    if found is None:
+        raise DatasetError(f"{root}: no {name} (nor {name}.gz) there. Is the copy complete?")
+    return found
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as scan:
+        for entry in sorted(scan, key=lambda e: e.name):
+            hidden = entry.name.startswith(".")
+            if not hidden and (not entry.is_symlink() or _is_inside(Path(entry.path), root)):
+                yield entry
+
+
+def list_files(folder: Path, *suffixes: str, root: Path | None = None) -> list[Path]:
+    """Files of a folder, sorted by name; hidden ones and links out of the root are left out.
+
+    Parameters
+    ----------
+    suffixes : str
+        Kept endings (``".csv"`` also keeps ``".csv.gz"``); none keeps every file.
+    root : Path, optional
+        Links may lead anywhere inside it; default `folder`.
+    """
+    ends = tuple(suffixes) + tuple(f"{s}.gz" for s in suffixes)
+    return [
+        Path(entry.path)
+        for entry in _entries(folder, root or folder)
+        if entry.is_file() and (not ends or entry.name.endswith(ends))
+    ]
+
+
+def list_dirs(folder: Path, *, root: Path | None = None) -> list[Path]:
+    """Folders of a folder, sorted by name; hidden ones and links out of the root are left out."""
+    return [Path(e.path) for e in _entries(folder, root or folder) if e.is_dir()]
+
+
+def walk_files(root: Path) -> list[Path]:
+    """Every file under the root, sorted; hidden ones and links are left out."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(root, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+        found.extend(path for path in paths if not path.is_symlink())
+    return found
+
+
+def relative(path: Path, root: Path) -> str:
+    """The path as a report shows it: relative to the root, with forward slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def bare_name(path: Path) -> str:
+    """The file's name without its ending (and without ``.gz``)."""
+    return Path(path.name.removesuffix(".gz")).stem
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorting key that puts ``"L2"`` before ``"L10"``."""
+    return tuple(
+        (0, int(part), "") if part.isascii() and part.isdigit() else (1, 0, part)
+        for part in re.split(r"(\d+)", name)
+        if part
+    )
+
+
+def one_of(option: str, value: str, valid: Sequence[str], *, dataset: str) -> str:
+    """`value`, if it is valid.
+
+    Raises
+    ------
+    ConfigError
+        Listing the valid values.
+    """
+    if value not in valid:
+        raise ConfigError(
+            f"{dataset}: {option} is {value!r}; expected one of {', '.join(map(repr, valid))}."
+        )
+    return value
+
+
+def select_subjects(
+    wanted: Sequence[str] | None, have: Sequence[str], *, dataset: str
+) -> tuple[str, ...]:
+    """The wanted subjects in the order of `have`; all of them for None.
+
+    Raises
+    ------
+    DatasetError
+        If one is not there, with the nearest that are.
+    """
+    if wanted is None:
+        return tuple(have)
+    known = set(have)
+    for name in wanted:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), list(have), n=3) or list(have)[:5]
+            raise DatasetError(
+                f"{dataset}: no subject {name!r} among the {len(have)} found; "
+                f"there are {', '.join(near) or 'none'}."
+            )
+    asked = set(wanted)
+    return tuple(subject for subject in have if subject in asked)
+
+
+def is_lookalike(*folders: Path) -> bool:
+    """Whether one of the folders carries the mark of a synthesised cohort."""
+    return any((folder / LOOKALIKE_MARK).is_file() for folder in folders)
+
+
+# ── bytes and text ──────────────────────────────────────────────────────────────────────────────
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file, gunzipped when its name ends in ``.gz``.
+
+    Raises
+    ------
+    RecordingError
+        If it is missing, empty, unreadable, or a broken gzip file.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise RecordingError(f"{path}: the file is missing. Is the copy complete?") from None
+    except OSError as error:
+        raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
+    if path.suffix == ".gz" and data:
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise RecordingError(
+                f"{path}: broken or truncated gzip file ({error}). Fetch or copy it again."
+            ) from error
+    if not data:
+        raise RecordingError(f"{path}: the file is empty. Fetch or copy it again.")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file (a byte order mark is dropped), gunzipped when ``.gz``.
+
+    Raises
+    ------
+    RecordingError
+        As `read_bytes`, and for a file that is not text.
+    """
+    data = read_bytes(path)
+    _refuse_binary(path, data)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecordingError(
+            f"{path}: not UTF-8 text (byte {error.start:,} is 0x{data[error.start]:02x})."
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object.
+
+    Raises
+    ------
+    RecordingError
+        As `read_text`, and when it is not JSON or not an object.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RecordingError(f"{path}: not valid JSON ({error}).") from error
+    if not isinstance(value, dict):
+        raise RecordingError(f"{path}: JSON {type(value).__name__}, expected an object.")
+    return value
+
+
+def count_rows(path: Path, *, header: bool = True) -> int:
+    """Number of lines of a text file without its header, counted without reading numbers."""
+    data = read_bytes(path)
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    return lines - header
+
+
+def _refuse_binary(path: Path, data: bytes) -> None:
+    if b"\0" in data:
+        raise RecordingError(
+            f"{path}: a binary file (zero byte at {data.index(0):,}), expected text."
+        )
+
+
+# ── tables of numbers ───────────────────────────────────────────────────────────────────────────
+
+
+def read_numbers(
+    path: Path,
+    *,
+    delimiter: str,
+    columns: Sequence[str] | None,
+    header: bool = True,
+    rows: int | None = None,
+    decimal: str = ".",
+    drop_trailing: bool = False,
+) -> tuple[tuple[str, ...], Float[np.ndarray, "row column"]]:
+    """A text table of numbers, fast.
+
+    Parameters
+    ----------
+    path : Path
+        Plain, or gzipped when its name ends in ``.gz``.
+    delimiter : str
+        One character.
+    columns : sequence of str or None
+        With a header: the columns wanted, in the order wanted; others are not parsed. Without a
+        header: the names of all columns. None: every column (named ``"1"``, ``"2"`` … without a
+        header).
+    header : bool
+        Whether the first line holds names.
+    rows : int, optional
+        Number of data rows wanted.
+    decimal : str
+        Decimal mark.
+    drop_trailing : bool
+        Accept a delimiter at the end of each line.
+
+    Returns
+    -------
+    names : tuple of str
+        Of the columns returned.
+    values : Float[np.ndarray, "row column"]
+        float64; empty cells and ``NaN`` are NaN.
+
+    Raises
+    ------
+    RecordingError
+        Empty, binary or truncated file; wrong delimiter or header; a cell that is no number
+        (decimal comma); an infinite number; ragged rows; wrong number of rows.
+    """
+    data = read_bytes(path)
+    _refuse_binary(path, data)
+    found, body, skipped = _header(path, data, delimiter, header)
+    if not body.strip():
+        raise RecordingError(f"{path}: a header and no data rows. Fetch or copy it again.")
+    width = len(found)
+    if drop_trailing:
+        first = body[: body.find(b"\n") if b"\n" in body else len(body)].rstrip(b"\r")
+        cells = first.count(delimiter.encode()) + 1
+        trailing = first.endswith(delimiter.encode())
+        width = cells if trailing and cells in (len(found), len(found) + 1) else len(found)
+        if trailing:
+            found = found[: width - 1]
+    wanted = tuple(columns) if columns is not None else tuple(found)
+    keep = _places(path, found, wanted, delimiter, header)
+    values = _parse(path, body, delimiter, decimal, width, keep, skipped)
+    if rows is not None and len(values) != rows:
+        raise RecordingError(f"{path}: {len(values):,} data rows, expected {rows:,}.")
+    return wanted, values
+
+
+def _header(path: Path, data: bytes, delimiter: str, header: bool) -> tuple[list[str], bytes, int]:
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    end = data.find(b"\n")
+    first = data if end < 0 else data[:end]
+    try:
+        cells = [c.strip().strip('"').strip() for c in first.decode("utf-8").split(delimiter)]
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{path}: the first line is not UTF-8 text.") from error
+    if not header:
+        return [str(i + 1) for i in range(len(cells))], data, 1
+    return cells, b"" if end < 0 else data[end + 1 :], 2
+
+
+def _places(
+    path: Path, found: Sequence[str], wanted: Sequence[str], delimiter: str, header: bool
+) -> list[int]:
+    name = DELIMITER_NAMES.get(delimiter, delimiter)
+    if not header:
+        if len(found) != len(wanted):
+            raise RecordingError(
+                f"{path}: {len(found)} {name}-separated columns, expected {len(wanted)} "
+                f"({_some(wanted)})."
+            )
+        return list(range(len(found)))
+    missing = [column for column in wanted if column not in found]
+    if not missing:
+        return [list(found).index(column) for column in wanted]
+    hint = ""
+    if len(found) == 1:
+        others = [d for d in DELIMITER_NAMES if d != delimiter and d in found[0]]
+        hint = f" It looks {DELIMITER_NAMES[others[0]]}-separated." if others else ""
+    elif all(_is_number(cell) for cell in found):
+        hint = " The first line is numbers: the header is missing."
+    raise RecordingError(
+        f"{path}: header is {_some(found)}; expected {name}-separated columns {_some(wanted)}; "
+        f"missing {_some(missing)}.{hint}"
+    )
+
+
+def _some(names: Sequence[str], most: int = 14) -> str:
+    shown = " ".join(repr(name[:40]) for name in names[:most])
+    return shown + (f" … ({len(names)} in all)" if len(names) > most else "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _parse(
+    path: Path,
+    body: bytes,
+    delimiter: str,
+    decimal: str,
+    width: int,
+    keep: Sequence[int],
+    first_line: int,
+) -> Float[np.ndarray, "row column"]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow
+
+    names = [str(i) for i in range(width)]
+    chosen = [names[i] for i in keep]
+    try:
+        table = arrow.read_csv(
+            pa.BufferReader(body),
+            read_options=arrow.ReadOptions(
+                use_threads=False, column_names=names, block_size=max(len(body) + 1, 1 << 16)
+            ),
+            parse_options=arrow.ParseOptions(delimiter=delimiter),
+            convert_options=arrow.ConvertOptions(
+                column_types=dict.fromkeys(chosen, pa.float64()),
+                include_columns=chosen,
+                null_values=list(EMPTY_CELLS),
+                decimal_point=decimal,
+            ),
+        )
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise RecordingError(_parse_fault(path, str(error), decimal, first_line)) from error
+    values = np.empty((table.num_rows, len(chosen)))
+    for i, column in enumerate(table.columns):
+        values[:, i] = column.to_numpy()
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values).any(axis=1))[0])
+        raise RecordingError(f"{path}, line {row + first_line}: an infinite number.")
+    return values
+
+
+def _parse_fault(path: Path, error: str, decimal: str, first_line: int) -> str:
+    row = re.search(r"Row #(\d+)", error)
+    where = f"{path}, line {int(row[1]) + first_line - 1}" if row else f"{path}"
+    ragged = re.search(r"Expected (\d+) columns, got (\d+)", error)
+    if ragged:
+        return (
+            f"{where}: {ragged[2]} cells, expected {ragged[1]}. "
+            "The file is truncated, or its delimiter differs."
+        )
+    cell = re.search(r"invalid value '(.{0,40})", error, re.DOTALL)
+    if cell:
+        text = cell[1].rsplit("'", 1)[0] if "'" in cell[1] else cell[1]
+        other = "," if decimal == "." else "."
+        hint = f" Decimal mark '{other}' found, expected '{decimal}'." if other in text else ""
+        return f"{where}: {text!r} is not a number.{hint}"
+    return f"{where}: not a table of numbers ({error.splitlines()[0][:120]})."
+
+
+def read_table(path: Path, *, delimiter: str, columns: Sequence[str]) -> pd.DataFrame:
+    """A small text table with a header, every cell a string.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Columns that must be there; others are kept too.
+
+    Raises
+    ------
+    RecordingError
+        As `read_numbers`.
+    """
+    import pandas as pd
+
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
+    try:
+        lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
+    except csv.Error as error:
+        raise RecordingError(f"{path}, line {reader.line_num}: {error}.") from error
+    if not lines:
+        raise RecordingError(f"{path}: the file is empty. Fetch or copy it again.")
+    header = lines[0][1]
+    _places(path, header, columns, delimiter, header=True)
+    for line, row in lines[1:]:
+        if len(row) != len(header):
+            raise RecordingError(
+                f"{path}, line {line}: {len(row)} cells, expected {len(header)}. "
+                "The file is truncated, or its delimiter differs."
+            )
+    return pd.DataFrame([row for _, row in lines[1:]], columns=header, dtype=str)
+
+
+# ── what check looks for ────────────────────────────────────────────────────────────────────────
+
+
+def is_flat(values: Float[np.ndarray, "channel time"]) -> Bool[np.ndarray, " channel"]:
+    """Channels whose present samples are all equal (or that have none)."""
+    if values.shape[1] == 0:
+        return np.ones(len(values), dtype=bool)
+    low = np.fmin.reduce(values, axis=1)
+    high = np.fmax.reduce(values, axis=1)
+    return ~(high > low)
+
+
+def is_clipped(
+    values: Float[np.ndarray, "channel time"], *, share: float = 0.01, run: int = 10
+) -> Bool[np.ndarray, " channel"]:
+    """Channels that sit at their highest or lowest value for a while.
+
+    A channel is clipped when at least `share` of its samples lie in runs at one of its extremes
+    that are `run` samples or longer and ten times longer than its typical run of equal samples
+    (so that coarse quantisation alone does not count). A flat channel is not clipped.
+    """
+    return np.array([_is_clipped(row[np.isfinite(row)], share, run) for row in values], bool)
+
+
+def _is_clipped(row: Float[np.ndarray, " time"], share: float, run: int) -> bool:
+    if row.size < run or row.min() == row.max():
+        return False
+    edges = np.flatnonzero(np.diff(row) != 0) + 1
+    starts = np.concatenate(([0], edges))
+    lengths = np.diff(np.concatenate((starts, [row.size])))
+    long = lengths >= max(run, 10 * float(np.median(lengths)))
+    return any(
+        lengths[long & (row[starts] == extreme)].sum() >= share * row.size
+        for extreme in (row.min(), row.max())
+    )
+
+
+def signal_problems(
+    path: str, signals: Mapping[str, Float[np.ndarray, "channel time"]]
+) -> list[Problem]:
+    """Flat, clipped and missing samples of a file's signals, one problem a signal and kind."""
+    problems = []
+    for name, values in signals.items():
+        tests: tuple[tuple[ProblemKind, str, Bool[np.ndarray, " channel"]], ...] = (
+            ("nan", "missing samples (NaN)", np.isnan(values).any(axis=1)),
+            ("flat", "flat (one value only)", is_flat(values)),
+            ("clipped", "clipped", is_clipped(values)),
+        )
+        for kind, words, found in tests:
+            if found.any():
+                many = f" in {int(found.sum())} of {len(found)} channels" if len(found) > 1 else ""
+                problems.append(Problem(path, f"{name}: {words}{many}", kind, "warning"))
+    return problems
+
+
+def duplicate_problems(paths: Iterable[Path], root: Path) -> list[Problem]:
+    """Files with the very same bytes, each after the first as a problem."""
+    sizes: dict[int, list[Path]] = defaultdict(list)
+    for path in sorted(paths):
+        if path.is_file() and path.stat().st_size:
+            sizes[path.stat().st_size].append(path)
+    first: dict[bytes, Path] = {}
+    problems = []
+    for path in (p for group in sizes.values() if len(group) > 1 for p in group):
+        key = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+        earlier = first.setdefault(key, path)
+        if earlier is not path:
+            what = f"the same bytes as {relative(earlier, root)}"
+            problems.append(Problem(relative(path, root), what, "duplicate"))
+    return sorted(problems, key=lambda problem: problem.path)
+
+
+def stray_problems(root: Path, expected: Iterable[Path]) -> list[Problem]:
+    """Files under the root that the format does not name (the look-alike mark is expected)."""
+    known = set(expected)
+    return [
+        Problem(relative(path, root), "not a file of this data set", "stray", "warning")
+        for path in walk_files(root)
+        if path not in known and path.name != LOOKALIKE_MARK
+    ]
