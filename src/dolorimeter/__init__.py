@@ -4,4 +4,83 @@ Public names are imported on first use (PEP 562), so that ``import dolorimeter``
 pulls in no torch. Research software, not a medical device.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "audit": ("Finding", "leak_o_meter"),
+    "datasets": ("fetch", "open_dataset"),
+    "errors": (
+        "ConfigError",
+        "DatasetError",
+        "DependencyError",
+        "DolorimeterError",
+        "EvaluationError",
+        "OverlapError",
+        "RecordingError",
+        "SignalError",
+        "SplitError",
+        "StorageError",
+        "TrainingError",
+        "UnknownNameError",
+    ),
+    "evaluation": ("Question", "Run", "evaluate", "summarise"),
+    "experiment": ("Experiment", "read_experiment", "run", "train"),
+    "models": ("create_model",),
+    "predictor": ("Chain", "ChainStream", "Predictor"),
+    "registry": (
+        "DATASETS",
+        "ESTIMATORS",
+        "MODELS",
+        "PREPROCESSING",
+        "REPRESENTATIONS",
+        "Card",
+        "DatasetCard",
+        "InputSpec",
+        "Registry",
+        "Weights",
+    ),
+    "report": ("compare", "markdown_table", "write_report"),
+    "representations": ("Features", "Raw", "Represented"),
+    "splits": (
+        "cross_dataset",
+        "group_k_fold",
+        "hold_out",
+        "leave_one_subject_out",
+        "personalised",
+    ),
+    "synthesis": ("Truth", "synthesise"),
+    "types": (
+        "Exclusion",
+        "LazySignals",
+        "Rating",
+        "Recording",
+        "Samples",
+        "Signal",
+        "Stimulus",
+        "Video",
+        "Window",
+    ),
+    "windows": ("WindowSpec", "cut"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+_MODULES = ("audit", "evaluation", "metrics", "preprocessing", "signals", "splits", "statistics")
+
+__all__ = sorted((*_HOME_OF, *_MODULES, "__version__"))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"dolorimeter.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'dolorimeter' has no attribute '{name}'")
+    value = getattr(import_module(f"dolorimeter.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

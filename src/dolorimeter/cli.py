@@ -1,0 +1,488 @@
+"""The command line: verbs that open files and print. The rest is the function each verb names.
+
+Heavy modules are imported inside the verbs, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dolorimeter import __version__
+from dolorimeter.errors import ConfigError, DolorimeterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERBS: dict[str, str] = {
+    "list": "dolorimeter.registry:Registry.cards",
+    "fetch": "dolorimeter.datasets:fetch",
+    "check": "dolorimeter.datasets:open_dataset",
+    "synthesise": "dolorimeter.synthesis:synthesise",
+    "evaluate": "dolorimeter.experiment:run",
+    "train": "dolorimeter.experiment:train",
+    "predict": "dolorimeter.experiment:predict",
+    "report": "dolorimeter.report:write_report",
+    "compare": "dolorimeter.report:compare",
+    "audit": "dolorimeter.experiment:audit_run",
+    "sys-info": "dolorimeter.evaluation:environment",
+}
+"""The library function that each verb calls."""
+
+app = typer.Typer(
+    name="dolorimeter",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the data set; else $DOLORIMETER_DATA/NAME, then the user cache."),
+]
+Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+
+
+def main() -> None:
+    """Run the command line; faults become one line on standard error, never a traceback."""
+    try:
+        app(standalone_mode=False)
+    except DolorimeterError as error:
+        _stop(f"error: {error}", 2)
+    except typer.Abort:
+        _stop("stopped.", 130)
+    except KeyboardInterrupt:
+        _stop("stopped; what was finished is kept, the same command goes on from there.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except typer.Exit as error:
+        sys.exit(error.exit_code)
+    except Exception as error:  # the last boundary before a user
+        if hasattr(error, "format_message"):
+            _stop(f"error: {error.format_message()}\nTry: dolorimeter --help", 2)
+        if os.environ.get("DOLORIMETER_TRACEBACK"):
+            raise
+        _stop(
+            f"error: this is a fault of dolorimeter {__version__}, not yours: "
+            f"{type(error).__name__}: {error}\n"
+            "Run it again with DOLORIMETER_TRACEBACK=1 and report what it prints.",
+            70,
+        )
+
+
+def _stop(message: str, code: int) -> None:
+    print(message, file=sys.stderr)  # noqa: T201
+    sys.exit(code)
+
+
+def _print(rows: Any, as_json: bool, title: str = "") -> None:
+    """Print a table (a list of mappings, or a mapping), or the same as JSON."""
+    if as_json:
+        typer.echo(json.dumps(_plain(rows), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    if isinstance(rows, Mapping):
+        rows = [{"": key, " ": value} for key, value in rows.items()]
+    table = Table(title=title or None, title_justify="left", show_lines=False)
+    for column in rows[0] if rows else ():
+        table.add_column(str(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+    console.print(table)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Values that strict JSON can hold: NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(k): v for k, v in row.items()} for row in table.to_dict(orient="records")]
+
+
+class _Progress:
+    """A bar on a terminal, a plain line every tenth in a log."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.shown = what, -1
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = 10 * done // max(total, 1)
+        end = "\n" if done >= total else ""
+        if sys.stderr.isatty():
+            bar = "█" * (2 * tenth) + "░" * (20 - 2 * tenth)
+            sys.stderr.write(f"\r{self.what} {bar} {done}/{total}{end}")
+        elif tenth != self.shown:
+            sys.stderr.write(f"{self.what} {done}/{total}\n")
+        self.shown = tenth
+        sys.stderr.flush()
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"dolorimeter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Automatic pain assessment with honest evidence. Research software, not a medical device."""
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[
+        str,
+        typer.Argument(help="datasets, preprocessing, representations, models or estimators."),
+    ] = "datasets",
+    name: Annotated[str, typer.Argument(help="One of them: its whole Card.")] = "",
+    as_json: Json = False,
+) -> None:
+    """What exists under which name, and what to cite."""
+    from dataclasses import asdict
+
+    from dolorimeter import registry
+
+    kinds = {
+        "datasets": registry.DATASETS,
+        "preprocessing": registry.PREPROCESSING,
+        "representations": registry.REPRESENTATIONS,
+        "models": registry.MODELS,
+        "estimators": registry.ESTIMATORS,
+    }
+    if kind not in kinds:
+        raise ConfigError(f"unknown kind '{kind}'; known: {', '.join(kinds)}.")
+    if name:
+        card = asdict(kinds[kind].card(name))
+        _print({k: v for k, v in card.items() if v not in ("", None, (), {})}, as_json, name)
+        return
+    rows = [
+        {"name": c.name, "summary": c.summary, "licence": c.licence} for c in kinds[kind].cards()
+    ]
+    _print(rows, as_json, kind)
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="An openly available data set.")],
+    to: Annotated[Path | None, typer.Option(help="Folder; else the user cache.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Download an open data set, each file checked against its manifest."""
+    from dolorimeter.datasets import fetch as fetch_dataset
+
+    result = fetch_dataset(name, to, progress=_Progress(f"fetch {name}"))
+    _print(result.rows(), as_json, f"{name} in {result.root}")
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="Name of the data set (see: dolorimeter list).")],
+    root: Annotated[Path | None, typer.Argument(help="Its folder.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Read a data set through: what is missing, flat, clipped, short, of another version."""
+    from dolorimeter.datasets import open_dataset
+
+    report = open_dataset(name, root, **_options_of(option)).check()
+    rows = [
+        {"severity": p.severity, "kind": p.kind, "file": str(p.path), "what": p.what}
+        for p in report.problems
+    ]
+    summary = {
+        "data set": report.dataset,
+        "root": str(report.root),
+        "subjects": f"{report.subjects_found} of {report.subjects_expected or '?'}",
+        "recordings": report.recordings,
+        "problems": len(rows),
+    }
+    if as_json:
+        _print(summary | {"problems": rows}, True)
+        return
+    _print(summary, False, f"check {name}")
+    if rows:
+        _print(rows, False, "problems")
+
+
+def _options_of(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs; values are read as TOML where that works, else as text."""
+    import tomllib
+
+    options: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"'{pair}' is not KEY=VALUE.")
+        try:
+            options[key] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            options[key] = value
+    return options
+
+
+@app.command()
+def synthesise(
+    kind: Annotated[
+        str, typer.Argument(help="biovid, ai4pain_2024, ai4pain_2025, unbc_mcmaster.")
+    ],
+    out: Annotated[Path, typer.Option(help="A folder that is empty or absent.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE, such as subjects=12 or effect=0.5."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write a look-alike cohort with known truth. There is no person behind these data."""
+    from dolorimeter.synthesis import synthesise as make
+
+    truth = make(kind, out, seed=seed, **_options_of(option))
+    _print({"look-alike": kind, "root": out} | truth.summary(), as_json)
+
+
+@app.command()
+def evaluate(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
+    root: Root = None,
+    test_root: Annotated[
+        Path | None, typer.Option(help="Root of the second data set, across data sets.")
+    ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of a network, instead of the file's.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    cluster: Annotated[str | None, typer.Option(help="ray or dask: folds on a cluster.")] = None,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    keep_models: Annotated[bool, typer.Option(help="Keep the fitted model of each fold.")] = False,
+    cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment: every fold, its predictions, its access record, its audit."""
+    from dolorimeter.experiment import read_experiment, run
+
+    overrides = _options_of(override)
+    if epochs is not None:
+        overrides["classifier.arguments.epochs"] = epochs
+    found = run(
+        read_experiment(experiment, overrides),
+        root,
+        out,
+        test_root=test_root,
+        subjects=subjects,
+        workers=workers,
+        backend=cluster,
+        threads_per_fold=threads_per_fold,
+        keep_models=keep_models,
+        cache=cache,
+        progress=_Progress,
+    )
+    _show_runs([found], as_json, [out])
+
+
+def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> None:
+    from dolorimeter.report import table_rows
+
+    rows = table_rows(runs)
+    if as_json:
+        _print([row | {"run": str(f)} for row, f in zip(rows, folders, strict=True)], True)
+        return
+    _print(rows, False)
+    for run in runs:
+        for note in run.notes:
+            typer.echo(f"note: {note}")
+    typer.echo(
+        "Look-alike data: no statement about people." if runs[0].lookalike else "", nl=False
+    )
+    typer.echo("\nResearch software, not a medical device.")
+
+
+@app.command()
+def train(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    out: Annotated[Path, typer.Option(help="Model folder.")],
+    root: Root = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Fit on all subjects and write a model folder for ``predict``."""
+    from dolorimeter.experiment import read_experiment
+    from dolorimeter.experiment import train as fit
+
+    predictor = fit(
+        read_experiment(experiment, _options_of(override)),
+        root,
+        out,
+        subjects=subjects,
+        workers=workers,
+        progress=_Progress,
+    )
+    people = sum(len(v) for v in predictor.trained_on.values())
+    _print(
+        {"model": out, "title": predictor.title, "classes": predictor.classes, "subjects": people},
+        as_json,
+    )
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model folder written by train.")],
+    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    data_set: Annotated[
+        str | None, typer.Option("--dataset", help="Their format, if not the model's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write them as CSV or Parquet.")] = None,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Estimate every window of the given recordings."""
+    from dolorimeter.experiment import predict as predict_files
+
+    found = predict_files(
+        model, files, data_set, options=_options_of(option), out=out, workers=workers
+    )
+    _print(_records(found), as_json, "Research software, not a medical device.")
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file; else report.html in the first run.")
+    ] = None,
+    reveal_subjects: Annotated[bool, typer.Option(help="Do not pseudonymise subjects.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make one self-contained page of one or more runs, beside the published figures."""
+    from dolorimeter.evaluation import Run
+    from dolorimeter.experiment import read_findings
+    from dolorimeter.report import write_report
+
+    loaded = [Run.load(run) for run in runs]
+    paths = write_report(
+        loaded,
+        out or runs[0] / "report.html",
+        findings=[read_findings(run) for run in runs],
+        reveal_subjects=reveal_subjects,
+    )
+    _show_runs(loaded, as_json, runs)
+    if not as_json:
+        typer.echo(f"report: {paths.html}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Run folder.")],
+    second: Annotated[Path, typer.Argument(help="Run folder.")],
+    metric: Annotated[str, typer.Option(help="Metric that is compared by subject.")] = "",
+    across_protocols: Annotated[bool, typer.Option(help="Allow different questions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs over the subjects they share."""
+    from dolorimeter.evaluation import Run
+    from dolorimeter.report import compare as compare_runs
+
+    found = compare_runs(
+        Run.load(first), Run.load(second), metric=metric, across_protocols=across_protocols
+    )
+    _print(found.to_dict(), as_json, f"{first} against {second}")
+
+
+@app.command()
+def audit(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    root: Root = None,
+    rerun: Annotated[
+        int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
+    ] = 0,
+    leak_o_meter: Annotated[
+        bool, typer.Option(help="Show how much choosing the epoch on the test fold inflates.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for leakage in a run. Exits with 1 when a fault is found."""
+    from dolorimeter.experiment import audit_run
+
+    findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
+    rows = [
+        {
+            "check": f.check,
+            "result": f.severity,
+            "evidence": f.evidence,
+            "where": f.where,
+            "message": f.message,
+        }
+        for f in findings
+    ]
+    if as_json:
+        _print({"findings": rows, "leak_o_meter": meter}, True)
+    else:
+        _print(rows, False, f"audit of {run}")
+        if meter:
+            _print(meter, False, "leak-o-meter")
+    if any(f.severity == "fault" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command("sys-info")
+def sys_info(as_json: Json = False) -> None:
+    """Versions and machine, for a methods section or a bug report."""
+    from dolorimeter.evaluation import environment
+
+    _print(environment(), as_json)

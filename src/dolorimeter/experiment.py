@@ -1,0 +1,554 @@
+"""An experiment: what is asked, of whom, with what. Read from TOML, checked once, run here.
+
+The only module that knows every stage. Configuration never travels below it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import pydantic
+
+from dolorimeter import splits
+from dolorimeter.datasets import open_dataset
+from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.evaluation import Question, Run, evaluate
+from dolorimeter.predictor import Chain, ChainStream, Predictor, Progress, build
+from dolorimeter.preprocessing.standardise import within_subject
+from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
+from dolorimeter.storage import Cache, write_text
+from dolorimeter.types import Array, Exclusion, Samples, Selection, TargetKind
+from dolorimeter.windows import WindowSpec
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True)
+class DatasetConfig:
+    """Which data set, which of its people, and the options of its reader.
+
+    `subjects` is ``"all"``, the name of one of the reader's lists (``"low_reactive"``), that name
+    after ``"without "``, or a list of subjects. `columns` names the features of a table.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    name: str
+    subjects: str | tuple[str, ...] = "all"
+    columns: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of a window.
+
+    `classes` lists the conditions of each class, in order; `names` names the classes. A regressor
+    has a `target` instead: a numeric column of the samples' table (``pain_intensity``,
+    ``rating_vas``), and `conditions` may restrict it.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    kind: TargetKind = "classifier"
+    classes: tuple[tuple[str, ...], ...] = ()
+    names: tuple[str, ...] = ()
+    target: str = ""
+    conditions: tuple[str, ...] = ()
+    aggregation: Literal["window", "stimulus", "recording"] = "window"
+
+    def __post_init__(self) -> None:
+        if self.kind == "regressor":
+            if not self.target or self.classes:
+                raise ConfigError(
+                    "[task] of kind 'regressor' needs target = \"<column>\" and no classes."
+                )
+            return
+        if len(self.classes) < 2:
+            raise ConfigError(
+                f"[task] has {len(self.classes)} classes, expected at least 2: "
+                'classes = [["BL1"], ["PA4"]].'
+            )
+        flat = [c for group in self.classes for c in group]
+        if len(set(flat)) != len(flat):
+            raise ConfigError("[task] classes: a condition stands in two classes.")
+        if self.names and len(self.names) != len(self.classes):
+            raise ConfigError(
+                f"[task] has {len(self.names)} names for {len(self.classes)} classes."
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The given names, or the conditions of each class joined by ``/``."""
+        return self.names or tuple("/".join(group) for group in self.classes)
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Conditions that take part; empty means all."""
+        return self.conditions or tuple(c for group in self.classes for c in group)
+
+    def label(self, samples: Samples) -> tuple[Samples, Array]:
+        """Samples that take part, and their class indices or targets.
+
+        Raises
+        ------
+        ConfigError
+            If a condition or the target column does not occur.
+        """
+        found = samples.meta["condition"].astype(str)
+        absent = [c for c in self.wanted if c not in set(found)]
+        if absent:
+            raise ConfigError(
+                f"[task] condition(s) {', '.join(absent)} do not occur; the samples have: "
+                f"{', '.join(sorted(set(found)))}."
+            )
+        if self.wanted:
+            samples = samples.take(found.isin(self.wanted).to_numpy())
+        if self.kind == "regressor":
+            return self._target(samples)
+        index = {c: i for i, group in enumerate(self.classes) for c in group}
+        return samples, samples.meta["condition"].map(index).to_numpy(dtype=int)
+
+    def _target(self, samples: Samples) -> tuple[Samples, Array]:
+        if self.target not in samples.meta.columns:
+            numeric = samples.meta.select_dtypes("number").columns
+            raise ConfigError(
+                f"[task] target '{self.target}' is not a column of the samples; numeric columns: "
+                f"{', '.join(map(str, numeric))}."
+            )
+        target = pd.to_numeric(samples.meta[self.target], errors="coerce")
+        known = target.notna().to_numpy()
+        lost = samples.meta[~known]
+        kept_out = tuple(
+            Exclusion(str(s), str(r), "window", f"no {self.target}")
+            for s, r in zip(lost["subject"], lost["recording"], strict=True)
+        )
+        samples = replace(samples, exclusions=samples.exclusions + kept_out).take(known)
+        return samples, target[known].to_numpy(dtype=float)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One modality: which signal, how it is preprocessed, how it is represented.
+
+    Each entry of `preprocessing`, and `representation`, is a table with a ``name`` and the
+    arguments of that step.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    modality: str
+    name: str = ""
+    preprocessing: tuple[Mapping[str, Any], ...] = ()
+    representation: Mapping[str, Any] = field(default_factory=lambda: {"name": "features"})
+
+
+@dataclass(frozen=True)
+class Named:
+    """A registered name and its arguments."""
+
+    __pydantic_config__: ClassVar = _STRICT
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question and one way to answer it: the tree that a TOML file spells out.
+
+    `standardise` is ``none`` or the reference of a standardisation within subject. `groups` names
+    columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
+    fold per seed.
+    """
+
+    __pydantic_config__: ClassVar = _STRICT
+    title: str
+    dataset: DatasetConfig
+    task: Task
+    classifier: Named
+    split: Named
+    test_dataset: DatasetConfig | None = None
+    windows: Mapping[str, Any] = field(default_factory=dict)
+    streams: tuple[Stream, ...] = ()
+    standardise: str = "none"
+    selection: Selection = "fixed"
+    seeds: tuple[int, ...] = (0,)
+    groups: tuple[str, ...] = ()
+    paper: str = ""
+    note: str = ""
+
+    def chain(self) -> Chain | None:
+        """The stages that the experiment names, or None for a feature table.
+
+        Raises
+        ------
+        ConfigError
+            If a name or an argument is unknown.
+        """
+        if not self.streams:
+            return None
+        if "duration" not in self.windows:
+            raise ConfigError("[windows] needs duration = <seconds>.")
+        streams = tuple(
+            ChainStream(
+                stream.name or stream.modality,
+                tuple(build(PREPROCESSING, step) for step in stream.preprocessing),
+                build(REPRESENTATIONS, {"modality": stream.modality} | stream.representation),
+            )
+            for stream in self.streams
+        )
+        names = [s.name for s in streams]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"[[streams]] names are {names}: give each stream its own name.")
+        return Chain(self._window_spec(), streams, self.standardise)
+
+    def _window_spec(self) -> WindowSpec:
+        known = {f.name for f in fields(WindowSpec)} - {"conditions"}
+        for key in self.windows:
+            if key not in known:
+                raise ConfigError(
+                    f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
+                )
+        return WindowSpec(**self.windows, conditions=self.task.wanted)
+
+    def estimator(self) -> Any:
+        """A new estimator, not fitted."""
+        return ESTIMATORS.get(self.classifier.name)(**self.classifier.arguments)
+
+    def question(self, part: str = "") -> Question:
+        """What is asked, in the form that is hashed and compared."""
+        shifted = {
+            s.modality: {
+                k: s.representation[k] for k in ("offset", "duration") if k in s.representation
+            }
+            for s in self.streams
+            if {"offset", "duration"} & set(s.representation)
+        }
+        source = self.dataset.options.get("source", "")
+        subset = self.dataset.subjects
+        return Question(
+            dataset=self.dataset.name,
+            part=part,
+            subset=subset if isinstance(subset, str) else " ".join(sorted(subset)),
+            windows=dict(self.windows) | {"shifted": shifted, "source": source},
+            task={
+                "kind": self.task.kind,
+                "classes": [list(group) for group in self.task.classes],
+                "names": list(self.task.class_names),
+                "target": self.task.target,
+                "conditions": list(self.task.wanted),
+            },
+            split={"name": self.split.name, "arguments": dict(self.split.arguments)},
+            selection=self.selection,
+            aggregation=self.task.aggregation,
+        )
+
+
+def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+    """Read an experiment from TOML.
+
+    Parameters
+    ----------
+    path : Path
+    overrides : mapping, optional
+        Dotted keys and values that replace what stands in the file
+        (``{"classifier.arguments.epochs": 5}``).
+
+    Raises
+    ------
+    ConfigError
+        Naming file, key, what was found and what was wanted.
+    """
+    try:
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such file; the experiments of the project are in experiments/."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        table = values
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[last] = value
+    return experiment_from(values, str(path))
+
+
+def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
+    """Check plain values and make the experiment they describe.
+
+    Raises
+    ------
+    ConfigError
+        One line a fault: the key, what was found, what was wanted.
+    """
+    try:
+        experiment = pydantic.TypeAdapter(Experiment).validate_python(values)
+    except pydantic.ValidationError as error:
+        faults = [_fault(e) for e in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(faults)) from error
+    experiment.chain()
+    ESTIMATORS.get(experiment.classifier.name)
+    DATASETS.get(experiment.dataset.name)
+    return experiment
+
+
+def write_experiment(path: Path, experiment: Experiment) -> None:
+    """Write the experiment as TOML that `read_experiment` reads back."""
+    import tomli_w
+
+    write_text(path, tomli_w.dumps(_plain(experiment)))
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+def _fault(error: Any) -> str:
+    """One pydantic error in the project's words."""
+    key = ".".join(str(part) for part in error["loc"]) or "(top level)"
+    if error["type"] == "unexpected_keyword_argument":
+        parent = error["loc"][:-1]
+        near = difflib.get_close_matches(str(error["loc"][-1]), _keys(parent), n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_keys(parent))}"
+        return f"unknown key '{key}'; {hint}"
+    if error["type"] in ("missing", "missing_argument"):
+        return f"'{key}' is missing"
+    found = str(error.get("input"))[:60]
+    return f"'{key}' is {found!r}: {error['msg']}"
+
+
+def _keys(parent: Sequence[Any]) -> list[str]:
+    tables = {
+        "dataset": DatasetConfig,
+        "test_dataset": DatasetConfig,
+        "task": Task,
+        "streams": Stream,
+        "classifier": Named,
+        "split": Named,
+    }
+    table = tables.get(str(parent[0]), Experiment) if parent else Experiment
+    return [f.name for f in fields(table)]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What stands ready for the estimator: samples that take part, and their labels."""
+
+    samples: Samples
+    y: Array
+    split: Any
+    part: str
+    lists: Mapping[str, tuple[str, ...]]
+    subjects_found: int
+    person_namespace: str
+
+
+def prepare(
+    experiment: Experiment,
+    root: Path | None = None,
+    *,
+    test_root: Path | None = None,
+    subjects: int | None = None,
+    cache: Cache | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read the data set and make its samples and labels.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
+    test_root : Path, optional
+        Of the second data set, for a cross-data-set experiment.
+    subjects : int, optional
+        Only the first so many subjects.
+    """
+    options = {"subjects": subjects, "cache": cache, "workers": workers, "progress": progress}
+    samples, reader = _samples(experiment, experiment.dataset, root, **options)
+    if experiment.test_dataset is not None:
+        other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
+        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
+    samples, y = experiment.task.label(samples)
+    samples = _standardised_table(experiment, samples)
+    return Prepared(
+        samples,
+        y,
+        _split(experiment, reader),
+        str(getattr(reader, "part", "")),
+        dict(getattr(reader, "SUBJECT_LISTS", {})),
+        len(set(samples.subjects)),
+        _namespace(reader),
+    )
+
+
+def _samples(
+    experiment: Experiment,
+    config: DatasetConfig,
+    root: Path | None,
+    *,
+    subjects: int | None,
+    cache: Cache | None,
+    workers: int,
+    progress: Progress | None,
+) -> tuple[Samples, Any]:
+    """Samples of one data set, and its reader."""
+    reader = open_dataset(config.name, root, **config.options)
+    chosen = chosen_subjects(reader, config.subjects)[:subjects]
+    chain = experiment.chain()
+    lookalike = bool(getattr(reader, "lookalike", False))
+    if chain is not None:
+        if not hasattr(reader, "recordings"):
+            raise ConfigError(
+                f"data set '{config.name}' is a feature table: an experiment on it has no "
+                "[[streams]] and names its features in dataset.columns."
+            )
+        recordings = reader.recordings(chosen)
+        samples = chain.samples(
+            recordings,
+            label_source=reader.card.label_source,
+            lookalike=lookalike,
+            exclusions=[e for e in reader.exclusions if e.subject in chosen or not e.subject],
+            cache=cache,
+            workers=workers,
+            progress=progress,
+        )
+    else:
+        if not hasattr(reader, "samples"):
+            raise ConfigError(
+                f"data set '{config.name}' holds recordings: the experiment needs [windows] and "
+                "at least one [[streams]]."
+            )
+        samples = _columns(reader.samples(), config.columns)
+        samples = samples.take(samples.meta["subject"].isin(chosen).to_numpy())
+    notes = (*_dataset_notes(reader, chosen), *samples.notes)
+    return replace(samples, notes=notes, lookalike=lookalike), reader
+
+
+def _dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
+    """How many of how many people, what the labels are, and whether units are confirmed."""
+    card = reader.card
+    found, whole = len(reader.subjects()), card.subjects
+    notes = [
+        f"{len(chosen)} of {found} subjects found"
+        + (f" ({whole} in the full data set)" if whole and whole != found else "")
+    ]
+    if card.labels:
+        notes.append(f"Labels: {card.labels}")
+    if not card.units_confirmed:
+        notes.append(f"The units of {card.name} have not been confirmed on its real files.")
+    return tuple(notes)
+
+
+def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Subjects that a `DatasetConfig.subjects` means, in the reader's order.
+
+    Raises
+    ------
+    ConfigError
+        If a list or a subject is unknown.
+    """
+    found: tuple[str, ...] = reader.subjects()
+    lists: Mapping[str, tuple[str, ...]] = getattr(reader, "SUBJECT_LISTS", {})
+    if not isinstance(wanted, str):
+        unknown = sorted(set(wanted) - set(found))
+        if unknown:
+            raise ConfigError(
+                f"subjects {', '.join(unknown[:5])} are not in {reader.card.name} here; it has "
+                f"{len(found)}, from {found[0]} to {found[-1]}."
+            )
+        return tuple(s for s in found if s in set(wanted))
+    if wanted == "all":
+        return found
+    name = wanted.removeprefix("without ")
+    if name not in lists:
+        raise ConfigError(
+            f"dataset.subjects is '{wanted}', expected 'all', a list of subjects, or "
+            f"{' or '.join(repr(n) for n in sorted(lists)) or 'nothing else'} of "
+            f"{reader.card.name}, also after 'without '."
+        )
+    inside = set(lists[name])
+    return tuple(s for s in found if (s in inside) == (name == wanted))
+
+
+def _columns(samples: Samples, columns: Sequence[str]) -> Samples:
+    if not columns:
+        return samples
+    unknown = [c for c in columns if c not in samples.feature_names]
+    if unknown:
+        raise ConfigError(
+            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
+            f"{', '.join(samples.feature_names)}."
+        )
+    assert isinstance(samples.x, np.ndarray)
+    places = [samples.feature_names.index(c) for c in columns]
+    return replace(
+        samples,
+        x=samples.x[:, places],
+        feature_names=tuple(columns),
+        feature_units=tuple(samples.feature_units[i] for i in places),
+    )
+
+
+def _standardised_table(experiment: Experiment, samples: Samples) -> Samples:
+    """Standardise a feature table within subject; recordings went through their chain."""
+    if experiment.standardise == "none" or experiment.streams:
+        return samples
+    assert isinstance(samples.x, np.ndarray)
+    order = samples.meta.groupby("subject").cumcount().to_numpy()
+    running = experiment.standardise == "running"
+    return replace(
+        samples,
+        x=within_subject(samples.x, samples.subjects, experiment.standardise, order=order),
+        target_access="none" if running else "unlabelled_target",
+    )
+
+
+def _namespace(reader: Any) -> str:
+    return str(reader.card.person_namespace or reader.card.name)
+
+
+def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
+    """Samples of two data sets in one.
+
+    Subjects get their data set's name in front, unless the two share people: then a person keeps
+    one name, and a split that trains and tests on that person is refused.
+    """
+    if first.feature_names != second.feature_names:
+        differ = sorted(set(first.feature_names) ^ set(second.feature_names))
+        raise ConfigError(
+            f"the two data sets have different features ({', '.join(differ[:5])} …): name "
+            "streams that both have."
+        )
+    assert isinstance(first.x, np.ndarray)
+    assert isinstance(second.x, np.ndarray)
+    metas = [
+        s.meta
+        if same_people
+        else s.meta.assign(subject=s.meta["dataset"].astype(str) + ":" + s.meta["subject"])
+        for s in (first, second)
+    ]
+    return replace(
+        first,
+        x=np.concatenate([first.x, second.x]),
+        meta=pd.concat(metas, ignore_index=True),
+        present=None,
+        facts=None,
+        quality=None,
+        exclusions=first.exclusions + second.exclusions,
+        notes=first.notes + second.notes,
+        lookalike=first.lookalike or second.lookalike,
+    )
