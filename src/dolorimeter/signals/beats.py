@@ -6,8 +6,9 @@ all windows at once, and then take the highest point of each block.
 References
 ----------
 Elgendi, PLoS ONE 8(9):e73557 (2013), for the ECG; Elgendi et al., PLoS ONE 8(10):e76585 (2013),
-for the pulse wave. Ours differ: the ECG's R-peak is looked for in the signal above 0.5 Hz,
-polarity is chosen per window, and weak blocks (T waves, noise) are dropped beside strong ones.
+for the pulse wave. Ours differ for the ECG: the averages are of the magnitude at 8–25 Hz and not of
+its square, so that one movement does not hide the beats around it; the R-peak is looked for in
+the signal above 0.5 Hz; polarity is chosen per window; weak blocks (T waves) are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ REFRACTORY = 0.3
 """Seconds within which no second beat is accepted (200 beats a minute)."""
 
 _INVERT_ABOVE = 1.5  # a lead counts as upside down when its troughs exceed its peaks this much
-_WEAK = 0.15  # a block below this share of its neighbours' energy is not a beat
+_WEAK = 0.3  # a block below this share of its neighbours' steepness is not a beat
 
 
 def r_peaks(ecg: Float[np.ndarray, "window time"], sampling_rate: float) -> Peaks:
@@ -52,14 +53,13 @@ def r_peaks(ecg: Float[np.ndarray, "window time"], sampling_rate: float) -> Peak
     _check(ecg, sampling_rate, lowest=50.0, what="R-peaks")
     filled, missing = bridge(ecg)
     clean = zero_phase(filled, design("highpass", 0.5, sampling_rate, 3))
-    upper = min(20.0, 0.45 * sampling_rate)
-    band = zero_phase(filled, design("bandpass", (8.0, upper), sampling_rate, 2))
-    energy = _average(band**2, 0.08, sampling_rate)
-    level = _average(energy, 0.9, sampling_rate)
-    floor = 0.1 * energy.mean(axis=1, keepdims=True)
-    blocks = _Blocks((energy > level + floor) & (energy > _rounding(ecg)), sampling_rate, 0.03)
+    upper = min(25.0, 0.45 * sampling_rate)
+    steep = np.abs(zero_phase(filled, design("bandpass", (8.0, upper), sampling_rate, 2)))
+    energy = _average(steep, 0.08, sampling_rate)
+    level = _average(energy, 0.75, sampling_rate)
+    blocks = _Blocks((energy > 1.5 * level) & (energy > _rounding(ecg)), sampling_rate, 0.03)
     blocks = blocks.strongest(energy, sampling_rate)
-    positions = _summits(clean, blocks, sampling_rate)
+    positions = _summits(clean, blocks, blocks.argmax(energy), sampling_rate)
     return _by_row(blocks.row, positions, missing, clean, sampling_rate)
 
 
@@ -85,7 +85,7 @@ def ppg_peaks(ppg: Float[np.ndarray, "window time"], sampling_rate: float) -> Pe
     short = _average(energy, 0.111, sampling_rate)
     level = _average(energy, 0.667, sampling_rate)
     floor = 0.02 * energy.mean(axis=1, keepdims=True)
-    blocks = _Blocks((short > level + floor) & (short > _rounding(ppg)), sampling_rate, 0.111)
+    blocks = _Blocks((short > level + floor) & (short > _rounding(ppg) ** 2), sampling_rate, 0.111)
     positions = blocks.argmax(clean)
     return _by_row(blocks.row, positions, missing, clean, sampling_rate)
 
@@ -123,9 +123,7 @@ def correct_intervals(
             f"{intervals.min() if intervals.size else 'none'}: take differences of ascending "
             "peaks over the sampling rate."
         )
-    padded = np.concatenate(
-        [np.full(neighbours, np.nan), intervals, np.full(neighbours, np.nan)]
-    )
+    padded = np.concatenate([np.full(neighbours, np.nan), intervals, np.full(neighbours, np.nan)])
     if not intervals.size:
         return intervals.copy(), np.zeros(0, dtype=bool)
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * neighbours + 1)
@@ -194,9 +192,8 @@ def _average(
 
 
 def _rounding(x: Float[np.ndarray, "window time"]) -> Float[np.ndarray, "window one"]:
-    """Energy that rounding alone can leave of a constant window."""
-    largest = np.nanmax(np.abs(np.nan_to_num(x)), axis=1, keepdims=True)
-    return (1e-9 * largest) ** 2
+    """Magnitude that rounding alone can leave of a constant window."""
+    return np.asarray(1e-9 * np.abs(np.nan_to_num(x)).max(axis=1, keepdims=True))
 
 
 def _local_median(x: Float[np.ndarray, " block"], half: int = 4) -> Float[np.ndarray, " block"]:
@@ -223,12 +220,15 @@ def _apart(
 
 
 def _summits(
-    clean: Float[np.ndarray, "window time"], blocks: _Blocks, sampling_rate: float
+    clean: Float[np.ndarray, "window time"],
+    blocks: _Blocks,
+    at: Int[np.ndarray, " block"],
+    sampling_rate: float,
 ) -> Int[np.ndarray, " block"]:
     """The R-peak of each block: its highest point, or its lowest where the lead is inverted."""
-    margin = round(0.05 * sampling_rate)
-    blocks.start = np.maximum(blocks.start - margin, 0)
-    blocks.stop = np.minimum(blocks.stop + margin, clean.shape[1])
+    margin = round(0.04 * sampling_rate)
+    blocks.start = np.maximum(np.minimum(at - margin, blocks.start), 0)
+    blocks.stop = np.minimum(np.maximum(at + margin + 1, blocks.stop), clean.shape[1])
     up, down = blocks.argmax(clean), blocks.argmax(-clean)
     positions = up.copy()
     for row in np.unique(blocks.row):

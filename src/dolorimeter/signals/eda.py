@@ -146,9 +146,7 @@ def _turning_points(x: np.ndarray) -> list[np.ndarray]:
     bounds = np.searchsorted(row[turn], np.arange(len(x) + 1))
     inner = where[turn]
     last = x.shape[1] - 1
-    return [
-        np.concatenate([[0], inner[bounds[i] : bounds[i + 1]], [last]]) for i in range(len(x))
-    ]
+    return [np.concatenate([[0], inner[bounds[i] : bounds[i + 1]], [last]]) for i in range(len(x))]
 
 
 def _rises(values: np.ndarray, least: float, fall: float) -> np.ndarray:

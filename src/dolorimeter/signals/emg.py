@@ -39,8 +39,8 @@ def envelope(
     count = _samples(duration, sampling_rate)
     if count > x.shape[-1]:
         raise SignalError(
-            f"an envelope over {duration:g} s asked of {x.shape[-1] / sampling_rate:g} s of signal: "
-            "choose a shorter duration."
+            f"an envelope over {duration:g} s asked of a signal of "
+            f"{x.shape[-1] / sampling_rate:g} s: choose a shorter duration."
         )
     filled, missing = bridge(x)
     power = uniform_filter1d(filled**2, count, axis=-1, mode="reflect")

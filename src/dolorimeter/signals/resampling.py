@@ -85,11 +85,15 @@ def resample(
     if up == down:
         return x.copy()
     filled, missing = bridge(x)
-    # resample_poly multiplies a given filter by `up`, and so wants branches that sum to 1 / up
-    out = dsp.resample_poly(
-        filled, up, down, axis=-1, window=_taps(up, down) / up, padtype="antireflect"
-    )
-    out = np.asarray(out)[..., :count]
+    taps = _taps(up, down)
+    half = len(taps) // 2
+    wait = -half % down  # so that output samples fall on the filter's centre
+    edge = -(-half // (up * down)) * down
+    ends = [(0, 0)] * (x.ndim - 1) + [(edge, edge)]
+    longer = np.pad(filled, ends, mode="reflect", reflect_type="odd")
+    out = np.asarray(dsp.upfirdn(np.pad(taps, (wait, 0)), longer, up, down, axis=-1))
+    first = (edge * up + half + wait) // down
+    out = out[..., first : first + count]
     if missing.any():
         nearest = np.minimum(np.rint(np.arange(count) * down / up).astype(int), x.shape[-1] - 1)
         out[missing[..., nearest]] = np.nan

@@ -42,7 +42,8 @@ def breath_peaks(
     """
     if sampling_rate <= 4 * BAND[0]:
         raise SignalError(
-            f"breaths asked of a signal at {sampling_rate:g} Hz, expected above {4 * BAND[0]:g} Hz."
+            f"breaths asked of a signal at {sampling_rate:g} Hz, expected above "
+            f"{4 * BAND[0]:g} Hz."
         )
     filled, missing = bridge(resp)
     if sampling_rate > 2 * BAND[1]:
