@@ -6,11 +6,20 @@ write into a root, list in sorted order, and read a signal only when it is asked
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
+from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
+    ai4pain_2024,
+    ai4pain_2025,
+    biovid,
+    painmonit,
+    unbc_mcmaster,
+    x_ite,
+)
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
-from dolorimeter.errors import DatasetError
+from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
 
@@ -33,10 +42,19 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
     ------
     UnknownNameError
         If no reader has that name.
+    ConfigError
+        If the reader has no such option, or not with that value.
     DatasetError
         If the folder is nowhere, or is not that data set.
     """
     reader = DATASETS.get(name)
+    known = [p for p in inspect.signature(reader).parameters if p != "root"]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{name}: no option {', '.join(map(repr, unknown))}; "
+            f"its options are {', '.join(known) or 'none'}."
+        )
     if root is None:
         root = find_root(name)
     if root is None:

@@ -216,6 +216,11 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
+def names_of(text: str) -> tuple[str, ...]:
+    """A list of names written as words, in natural order."""
+    return tuple(sorted(text.split(), key=natural_key))
+
+
 def one_of(option: str, value: str, valid: Sequence[str], *, dataset: str) -> str:
     """`value`, if it is valid.
 
