@@ -130,6 +130,9 @@ class LazySignals(Mapping[str, Signal]):
             raise KeyError(name)
         return self._load()[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
