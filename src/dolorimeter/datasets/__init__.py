@@ -13,8 +13,15 @@ from typing import Any
 from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     ai4pain_2024,
     ai4pain_2025,
+    bids_physio,
+    biosppy_examples,
     biovid,
+    empatica_e4,
+    neurokit_data,
+    oxazepam_ep,
+    oxazepam_fmov,
     painmonit,
+    stress_predict,
     unbc_mcmaster,
     x_ite,
 )
