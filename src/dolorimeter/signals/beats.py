@@ -6,7 +6,7 @@ all windows at once, and then take the highest point of each block.
 References
 ----------
 Elgendi, PLoS ONE 8(9):e73557 (2013), for the ECG; Elgendi et al., PLoS ONE 8(10):e76585 (2013),
-for the pulse wave. Ours differ for the ECG: the averages are of the magnitude at 8–25 Hz and not of
+for the pulse wave. Ours differ for the ECG: the averages are of the magnitude at 8–25 Hz, not of
 its square, so that one movement does not hide the beats around it; the R-peak is looked for in
 the signal above 0.5 Hz; polarity is chosen per window; weak blocks (T waves) are dropped.
 """

@@ -1,0 +1,42 @@
+"""Recording → Recording: steps with a declared scope, quality, standardisation within subject.
+
+Importing this package registers every step in `dolorimeter.registry.PREPROCESSING`.
+"""
+
+from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing.baseline import BaselineCorrect
+from dolorimeter.preprocessing.eda import Phasic, Tonic
+from dolorimeter.preprocessing.emg import Envelope, Rectify
+from dolorimeter.preprocessing.filters import Bandpass, Highpass, Lowpass, Notch
+from dolorimeter.preprocessing.fnirs import Haemoglobin, OpticalDensity
+from dolorimeter.preprocessing.quality import Quality, window_quality
+from dolorimeter.preprocessing.resampling import Resample
+from dolorimeter.preprocessing.standardise import (
+    TARGET_ACCESS,
+    RunningBaseline,
+    StandardiseWithinRecording,
+    within_subject,
+)
+
+__all__ = [
+    "TARGET_ACCESS",
+    "Bandpass",
+    "BaselineCorrect",
+    "Envelope",
+    "Haemoglobin",
+    "Highpass",
+    "Lowpass",
+    "Notch",
+    "OpticalDensity",
+    "Phasic",
+    "Quality",
+    "Rectify",
+    "Resample",
+    "RunningBaseline",
+    "StandardiseWithinRecording",
+    "Step",
+    "Stream",
+    "Tonic",
+    "window_quality",
+    "within_subject",
+]

@@ -1,0 +1,63 @@
+"""Muscle activity: rectification and envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from dolorimeter.preprocessing._step import EMG, Step, Stream
+from dolorimeter.registry import PREPROCESSING, Card
+from dolorimeter.signals.emg import CausalEnvelope, envelope, rectify
+
+
+class _Rectifier:
+    """`rectify` as a stream; it has no memory."""
+
+    def push(self, chunk: Float[np.ndarray, "channel time"]) -> Float[np.ndarray, "channel time"]:
+        return rectify(chunk)
+
+
+@PREPROCESSING.register(Card("rectify", "Absolute value, sample by sample"))
+@dataclass(frozen=True, kw_only=True)
+class Rectify(Step):
+    """Full-wave rectification; take away the offset first, with a high-pass."""
+
+    MODES = ("causal",)
+
+    modalities: tuple[str, ...] = EMG
+
+    def _stream(self, sampling_rate: float, channels: int) -> Stream:  # noqa: ARG002 - no memory
+        return _Rectifier()
+
+
+@PREPROCESSING.register(
+    Card(
+        "envelope",
+        "Moving root mean square",
+        paper="Merletti and Farina, Surface Electromyography (2016), ch. 4",
+    )
+)
+@dataclass(frozen=True, kw_only=True)
+class Envelope(Step):
+    """Root mean square over a moving stretch, in the signal's unit.
+
+    Parameters
+    ----------
+    duration : float
+        Seconds: the last ones in the causal mode, centred otherwise.
+    """
+
+    SUBSTITUTE = "mode = 'causal', which looks at the last seconds instead of around each sample"
+
+    modalities: tuple[str, ...] = EMG
+    duration: float = 0.1
+
+    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+        return CausalEnvelope(sampling_rate, channels, self.duration)
+
+    def _whole(
+        self, values: Float[np.ndarray, "channel time"], sampling_rate: float
+    ) -> Float[np.ndarray, "channel time"]:
+        return envelope(values, sampling_rate, self.duration)

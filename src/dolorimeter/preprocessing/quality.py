@@ -1,0 +1,117 @@
+"""Whether a stretch of signal can be believed: one score, and the reasons in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from dolorimeter.errors import SignalError
+from dolorimeter.signals.beats import ppg_peaks, r_peaks
+from dolorimeter.signals.quality import (
+    clipped_share,
+    flat_share,
+    missing_share,
+    template_quality,
+)
+from dolorimeter.types import Signal
+
+LONGEST_STILL: Mapping[str, float] = {
+    "ecg": 1.0,
+    "emg_trapezius": 0.25,
+    "emg_corrugator": 0.25,
+    "emg_zygomaticus": 0.25,
+    "ppg": 1.0,
+    "resp": 2.0,
+    "eda": 5.0,
+    "spo2": 10.0,
+    "fnirs": 2.0,
+    "fnirs_hbo": 2.0,
+    "fnirs_hbr": 2.0,
+}
+"""Seconds that a working sensor of this modality may show one unchanging value. Oxygen saturation
+and conductance move slowly and are rounded. What is not listed (temperature, ratings, the heater)
+may stand still for ever."""
+
+_NOTICEABLE = 0.05  # share from which a fault is named as a reason
+_UNLIKE = 0.6  # Orphanidou et al. 2015 accept beats that correlate above 0.66 (ECG), 0.86 (pulse)
+_FEW_BEATS = "fewer than three whole beats found"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality of one stretch of one signal.
+
+    Parameters
+    ----------
+    score : float
+        From 0 (unusable) to 1: the product of what is present, moving and unclipped, and for ECG
+        and pulse of how alike the beats are.
+    flat, clipped, missing : float
+        Shares of samples, the mean over channels.
+    reasons : tuple of str
+        What lowered the score, in words; empty for a good one.
+    """
+
+    score: float
+    flat: float
+    clipped: float
+    missing: float
+    reasons: tuple[str, ...] = ()
+
+
+def window_quality(signal: Signal, modality: str) -> Quality:
+    """Quality of a signal, usually cropped to a window.
+
+    Parameters
+    ----------
+    signal : Signal
+        At least one sample.
+    modality : str
+        The field's name (``eda``, ``ecg`` …): decides how long a signal may stand still, and
+        whether beats are looked for.
+
+    Raises
+    ------
+    SignalError
+        If the signal is empty or holds infinite samples.
+    """
+    values = signal.values
+    if not values.size:
+        raise SignalError(f"the quality of {modality} was asked of no samples at all.")
+    missing = float(missing_share(values).mean())
+    if missing == 1.0:
+        return Quality(0.0, 0.0, 0.0, 1.0, ("every sample is missing",))
+    still = LONGEST_STILL.get(modality)
+    flat = 0.0
+    if still is not None:
+        span = min(still, signal.duration)
+        flat = float(flat_share(values, signal.sampling_rate, span).mean())
+    clipped = float(clipped_share(values).mean())
+    reasons = [
+        f"{share:.0%} of samples {what}"
+        for share, what in ((missing, "missing"), (flat, "flat"), (clipped, "clipped"))
+        if share >= _NOTICEABLE
+    ]
+    score = (1 - missing) * (1 - flat) * (1 - clipped)
+    if modality in ("ecg", "ppg") and flat < 1.0:
+        score *= _beats(signal, modality, reasons)
+    return Quality(score, flat, clipped, missing, tuple(reasons))
+
+
+def _beats(signal: Signal, modality: str, reasons: list[str]) -> float:
+    """How alike the beats are; 1 where the signal is too slow or too short to tell."""
+    detect, lowest = (r_peaks, 50.0) if modality == "ecg" else (ppg_peaks, 20.0)
+    if signal.sampling_rate < lowest or signal.duration < 3.0:
+        return 1.0
+    peaks = detect(signal.values, signal.sampling_rate)
+    alike = template_quality(signal.values, peaks, signal.sampling_rate)
+    known = np.isfinite(alike)
+    if not known.any():
+        reasons.append(_FEW_BEATS)
+        return 0.5
+    mean = float(alike[known].mean())
+    if mean < _UNLIKE:
+        reasons.append(f"beats differ from each other (mean correlation {mean:.2f})")
+    return mean
