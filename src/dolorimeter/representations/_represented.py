@@ -1,0 +1,118 @@
+"""What a representation gives back, and how the parts of a cohort are put together again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from dolorimeter.errors import SignalError
+from dolorimeter.types import Array
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A number that could not be computed: of which feature, why, and in how many windows."""
+
+    feature: str
+    reason: str
+    windows: int
+
+
+@dataclass(frozen=True)
+class Represented:
+    """Windows as an array, with everything a reader of the numbers must know.
+
+    Parameters
+    ----------
+    x : array
+        First axis: window. Features are ``(window, feature)``, raw signals
+        ``(window, channel, time)``. A window without the modality is a row of NaN.
+    names, units : tuple of str
+        Of the features, or of the channels.
+    present : Bool[np.ndarray, "window"]
+        Whether the window has the modality over its whole span.
+    remarks : tuple of str
+        Sentences a report must print.
+    undefined : tuple of Undefined
+        Every NaN of `x`, counted by feature and reason.
+    """
+
+    x: Array
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    present: Bool[np.ndarray, " window"]
+    remarks: tuple[str, ...] = ()
+    undefined: tuple[Undefined, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The remarks, then one sentence for each reason why numbers are NaN."""
+        grouped: dict[tuple[str, int], list[str]] = {}
+        for entry in self.undefined:
+            grouped.setdefault((entry.reason, entry.windows), []).append(entry.feature)
+        total = len(self.present)
+        return self.remarks + tuple(
+            f"{', '.join(features)}: NaN in {windows:,} of {total:,} windows: {reason}."
+            for (reason, windows), features in grouped.items()
+        )
+
+
+def concatenate(parts: Sequence[Represented]) -> Represented:
+    """Representations of consecutive batches of windows as one, their notes counted together.
+
+    Parameters
+    ----------
+    parts : sequence of Represented
+        From the same representation; at least one.
+
+    Raises
+    ------
+    SignalError
+        If there is no part, or the parts differ in names, units or shape.
+
+    Examples
+    --------
+    >>> part = Represented(np.ones((2, 1)), ("eda_mean",), ("uS",), np.ones(2, dtype=bool))
+    >>> concatenate([part, part]).x.shape
+    (4, 1)
+    """
+    if not parts:
+        raise SignalError("no representations to concatenate: cut at least one window first.")
+    first = parts[0]
+    for part in parts[1:]:
+        if (part.names, part.units, part.x.shape[1:]) != (
+            first.names,
+            first.units,
+            first.x.shape[1:],
+        ):
+            raise SignalError(
+                f"parts differ: {_describe(part)} after {_describe(first)}. Give every part the "
+                "same representation, sampling rate and channels."
+            )
+    return Represented(
+        x=np.concatenate([part.x for part in parts]),
+        names=first.names,
+        units=first.units,
+        present=np.concatenate([part.present for part in parts]),
+        remarks=tuple(dict.fromkeys(remark for part in parts for remark in part.remarks)),
+        undefined=count(entry for part in parts for entry in part.undefined),
+    )
+
+
+def count(entries: Iterable[Undefined]) -> tuple[Undefined, ...]:
+    """Entries of the same feature and reason added up, in order of first appearance."""
+    total: Counter[tuple[str, str]] = Counter()
+    for entry in entries:
+        total[entry.feature, entry.reason] += entry.windows
+    return tuple(Undefined(feature, reason, n) for (feature, reason), n in total.items() if n)
+
+
+def _describe(part: Represented) -> str:
+    return (
+        f"{len(part.names)} × {part.x.shape[1:]} ({', '.join(part.names[:3])} … in "
+        f"{', '.join(dict.fromkeys(part.units))})"
+    )

@@ -1,0 +1,175 @@
+"""The signal itself, in the unit and at the rate that a network was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from dolorimeter.errors import ConfigError, SignalError
+from dolorimeter.registry import REPRESENTATIONS, Card
+from dolorimeter.representations._represented import Represented, Undefined, count
+from dolorimeter.representations._units import conversion
+from dolorimeter.representations._windows import channel_names, read
+from dolorimeter.signals.resampling import resample
+from dolorimeter.types import Signal, Window
+
+STANDARDISE = ("none", "zscore", "minmax")
+"""What `Raw` can do inside a window."""
+
+
+@REPRESENTATIONS.register(
+    Card(
+        name="raw",
+        summary="The signal of one modality: (window, channel, time), in the unit asked for.",
+    )
+)
+@dataclass(frozen=True)
+class Raw:
+    """The signal of one modality as it is, cut, converted and, if asked, resampled.
+
+    Parameters
+    ----------
+    modality : str
+        Name of the signal (``"eda"``).
+    offset : float
+        Seconds added to the start of every window; skin conductance lags by seconds.
+    duration : float, optional
+        Seconds; None keeps the window's own.
+    unit : str, optional
+        What the network expects (``"uS"``); None keeps the signal's own.
+    sampling_rate : float, optional
+        Hertz; None keeps the signal's own.
+    standardise : {"none", "zscore", "minmax"}
+        Inside each window and channel, from nothing but that window's samples. A flat channel
+        becomes zeros.
+    """
+
+    card: ClassVar[Card]
+    modality: str
+    offset: float = 0.0
+    duration: float | None = None
+    unit: str | None = None
+    sampling_rate: float | None = None
+    standardise: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.standardise not in STANDARDISE:
+            raise ConfigError(
+                f"standardise is '{self.standardise}', expected one of {', '.join(STANDARDISE)}."
+            )
+        for name in ("duration", "sampling_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"raw {self.modality}: {name} is {value}, expected above 0.")
+
+    def __call__(self, windows: Sequence[Window]) -> Represented:
+        """The windows as ``(window, channel, time)``.
+
+        Raises
+        ------
+        SignalError
+            If the unit does not convert, windows differ in channels, rate, unit or length, or no
+            window has the signal, so that its shape is unknown.
+        """
+        signals: dict[int, Signal] = {}
+        undefined: list[Undefined] = []
+        for row, found in read(windows, self.modality, self.offset, self.duration):
+            if isinstance(found, str):
+                undefined.append(Undefined(self.modality, found, 1))
+            else:
+                signals[row] = self._prepare(found)
+        if not signals:
+            reasons = "; ".join(dict.fromkeys(entry.reason for entry in undefined))
+            raise SignalError(
+                f"none of {len(windows):,} windows has {self.modality} ({reasons or 'none given'})"
+                ", so the shape of the raw signal is unknown. Check the modality's name, offset "
+                "and duration."
+            )
+        first = self._agreed(signals)
+        names = channel_names(first, self.modality)
+        x = np.full((len(windows), *first.values.shape), np.nan)
+        flat = 0
+        for row, signal in signals.items():
+            x[row], constant = _standardised(signal.values, self.standardise)
+            flat += constant
+            gaps = np.isnan(signal.values).any(axis=1)
+            undefined.extend(
+                Undefined(name, "samples are missing", 1)
+                for name, gap in zip(names, gaps, strict=True)
+                if gap
+            )
+        present = np.zeros(len(windows), dtype=bool)
+        present[list(signals)] = True
+        return Represented(
+            x=x,
+            names=names,
+            units=(first.unit if self.standardise == "none" else "1",) * len(names),
+            present=present,
+            remarks=self._remarks(first, flat, len(windows)),
+            undefined=count(undefined),
+        )
+
+    def _prepare(self, signal: Signal) -> Signal:
+        """One window's signal in the unit and at the rate asked for."""
+        if self.unit is not None and self.unit != signal.unit:
+            factor = conversion(signal.unit, self.unit, self.modality)
+            signal = replace(signal, values=signal.values * factor, unit=self.unit)
+        rate = self.sampling_rate
+        if rate is None or rate == signal.sampling_rate:
+            return signal
+        values = resample(signal.values, signal.sampling_rate, rate)
+        return replace(signal, values=values, sampling_rate=rate)
+
+    def _agreed(self, signals: dict[int, Signal]) -> Signal:
+        """The first signal, after checking that all others are of its kind."""
+        first = next(iter(signals.values()))
+        wanted = _kind(first, self.modality)
+        for row, signal in signals.items():
+            found = _kind(signal, self.modality)
+            if found != wanted:
+                raise SignalError(
+                    f"window {row} has {self.modality} of {found}, the first one of {wanted}: "
+                    "they do not fit into one array. Give `unit`, `sampling_rate` and `duration`, "
+                    "or select recordings with the same channels."
+                )
+        return first
+
+    def _remarks(self, signal: Signal, flat: int, windows: int) -> tuple[str, ...]:
+        remarks = []
+        if not signal.unit_confirmed and self.standardise == "none":
+            remarks.append(f"the unit of {self.modality} ({signal.unit}) is not confirmed.")
+        if flat:
+            remarks.append(
+                f"{self.modality} is flat in {flat:,} of {windows:,} windows: standardising made "
+                "it zero."
+            )
+        return tuple(remarks)
+
+
+def _kind(signal: Signal, modality: str) -> str:
+    channels = ", ".join(channel_names(signal, modality))
+    return (
+        f"{signal.values.shape[1]:,} samples at {signal.sampling_rate:g} Hz in {signal.unit} "
+        f"({channels})"
+    )
+
+
+def _standardised(
+    values: Float[np.ndarray, "channel time"], how: str
+) -> tuple[Float[np.ndarray, "channel time"], bool]:
+    """Values standardised along time, and whether a channel was flat."""
+    if how == "none":
+        return values, False
+    lowest = values.min(axis=1, keepdims=True)
+    spread = values.max(axis=1, keepdims=True) - lowest
+    flat = spread <= 1e-12 * np.abs(values).max(axis=1, keepdims=True)
+    if how == "minmax":
+        scaled = (values - lowest) / np.where(flat, 1.0, spread)
+    else:
+        deviation = values.std(axis=1, keepdims=True)
+        scaled = (values - values.mean(axis=1, keepdims=True)) / np.where(flat, 1.0, deviation)
+    return np.where(flat, 0.0, scaled), bool(flat.any())
