@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -73,3 +76,14 @@ def test_limit_says_why() -> None:
     assert feature.limit(10.0, 250.0) == ""
     assert feature.limit(5.5, 512.0) == "needs at least 10 s, the window has 5.5 s"
     assert "needs a sampling rate of at least 250 Hz" in feature.limit(5.5, 100.0)
+
+
+def test_the_documentation_is_what_the_code_says() -> None:
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("page", root / "scripts/make_feature_table.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = (root / "docs" / "features.md").read_text(encoding="utf-8")
+    assert written == script.document(), "run python scripts/make_feature_table.py"

@@ -195,3 +195,9 @@ def test_raw_never_reads_a_file_twice_for_windows_of_one_recording(tmp_path: Pat
     )
     Raw("eda")([Window(recording, start, 2.0) for start in (0.0, 2.0, 4.0)])
     assert len(reads) == 1
+
+
+def test_very_many_names_are_counted_not_listed() -> None:
+    entries = tuple(Undefined(f"f{i}", "why", 2) for i in range(20))
+    made = Represented(np.ones((2, 1)), ("a",), ("1",), np.ones(2, dtype=bool), undefined=entries)
+    assert made.notes[0].endswith("f10, f11 and 8 more: NaN in 2 of 2 windows: why.")

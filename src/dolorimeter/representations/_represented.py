@@ -12,6 +12,9 @@ from jaxtyping import Bool
 from dolorimeter.errors import SignalError
 from dolorimeter.types import Array
 
+LISTED = 12
+"""How many features a sentence names."""
+
 
 @dataclass(frozen=True)
 class Undefined:
@@ -56,7 +59,7 @@ class Represented:
             grouped.setdefault((entry.reason, entry.windows), []).append(entry.feature)
         total = len(self.present)
         return self.remarks + tuple(
-            f"{', '.join(features)}: NaN in {windows:,} of {total:,} windows: {reason}."
+            f"{_listed(features)}: NaN in {windows:,} of {total:,} windows: {reason}."
             for (reason, windows), features in grouped.items()
         )
 
@@ -109,6 +112,13 @@ def count(entries: Iterable[Undefined]) -> tuple[Undefined, ...]:
     for entry in entries:
         total[entry.feature, entry.reason] += entry.windows
     return tuple(Undefined(feature, reason, n) for (feature, reason), n in total.items() if n)
+
+
+def _listed(features: list[str]) -> str:
+    """Names in a row; of very many (channels × features) the first ones and a number."""
+    if len(features) <= LISTED:
+        return ", ".join(features)
+    return f"{', '.join(features[:LISTED])} and {len(features) - LISTED} more"
 
 
 def _describe(part: Represented) -> str:

@@ -75,35 +75,32 @@ class Raw:
             If the unit does not convert, windows differ in channels, rate, unit or length, or no
             window has the signal, so that its shape is unknown.
         """
-        signals: dict[int, Signal] = {}
         undefined: list[Undefined] = []
+        first: Signal | None = None
+        x = np.empty((len(windows), 0, 0))
+        present = np.zeros(len(windows), dtype=bool)
+        flat = 0
         for row, found in read(windows, self.modality, self.offset, self.duration):
             if isinstance(found, str):
                 undefined.append(Undefined(self.modality, found, 1))
-            else:
-                signals[row] = self._prepare(found)
-        if not signals:
+                continue
+            signal = self._prepare(found)
+            if first is None:
+                first = signal
+                x = np.full((len(windows), *signal.values.shape), np.nan)
+            self._check_alike(row, signal, first)
+            x[row], constant = _standardised(signal.values, self.standardise)
+            present[row] = True
+            flat += constant
+            undefined += _gaps(signal, self.modality)
+        if first is None:
             reasons = "; ".join(dict.fromkeys(entry.reason for entry in undefined))
             raise SignalError(
                 f"none of {len(windows):,} windows has {self.modality} ({reasons or 'none given'})"
                 ", so the shape of the raw signal is unknown. Check the modality's name, offset "
                 "and duration."
             )
-        first = self._agreed(signals)
         names = channel_names(first, self.modality)
-        x = np.full((len(windows), *first.values.shape), np.nan)
-        flat = 0
-        for row, signal in signals.items():
-            x[row], constant = _standardised(signal.values, self.standardise)
-            flat += constant
-            gaps = np.isnan(signal.values).any(axis=1)
-            undefined.extend(
-                Undefined(name, "samples are missing", 1)
-                for name, gap in zip(names, gaps, strict=True)
-                if gap
-            )
-        present = np.zeros(len(windows), dtype=bool)
-        present[list(signals)] = True
         return Represented(
             x=x,
             names=names,
@@ -124,19 +121,15 @@ class Raw:
         values = resample(signal.values, signal.sampling_rate, rate)
         return replace(signal, values=values, sampling_rate=rate)
 
-    def _agreed(self, signals: dict[int, Signal]) -> Signal:
-        """The first signal, after checking that all others are of its kind."""
-        first = next(iter(signals.values()))
-        wanted = _kind(first, self.modality)
-        for row, signal in signals.items():
-            found = _kind(signal, self.modality)
-            if found != wanted:
-                raise SignalError(
-                    f"window {row} has {self.modality} of {found}, the first one of {wanted}: "
-                    "they do not fit into one array. Give `unit`, `sampling_rate` and `duration`, "
-                    "or select recordings with the same channels."
-                )
-        return first
+    def _check_alike(self, row: int, signal: Signal, first: Signal) -> None:
+        """Raise `SignalError` unless the signal fits into one array with the first one."""
+        found, wanted = _kind(signal, self.modality), _kind(first, self.modality)
+        if found != wanted:
+            raise SignalError(
+                f"window {row} has {self.modality} of {found}, the first one of {wanted}: they do "
+                "not fit into one array. Give `unit`, `sampling_rate` and `duration`, or select "
+                "recordings with the same channels."
+            )
 
     def _remarks(self, signal: Signal, flat: int, windows: int) -> tuple[str, ...]:
         remarks = []
@@ -156,6 +149,17 @@ def _kind(signal: Signal, modality: str) -> str:
         f"{signal.values.shape[1]:,} samples at {signal.sampling_rate:g} Hz in {signal.unit} "
         f"({channels})"
     )
+
+
+def _gaps(signal: Signal, modality: str) -> list[Undefined]:
+    """An entry for each channel in which samples are missing."""
+    missing = np.isnan(signal.values).any(axis=1)
+    names = channel_names(signal, modality)
+    return [
+        Undefined(name, "samples are missing", 1)
+        for name, gap in zip(names, missing, strict=True)
+        if gap
+    ]
 
 
 def _standardised(

@@ -76,7 +76,7 @@ def table_of(modality: str) -> Table:
 @REPRESENTATIONS.register(
     Card(
         name="features",
-        summary="Documented features of one modality, each with unit and source: (window, feature).",
+        summary="Documented features of one modality, each with its source: (window, feature).",
     )
 )
 @dataclass(frozen=True)
