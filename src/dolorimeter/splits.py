@@ -1,0 +1,382 @@
+"""Who is trained on and who is held out: whole subjects, in an order that files cannot change.
+
+A split is a frozen dataclass with a `name`, the `target_access` it needs, and ``folds(meta, y)``.
+Validation sets are cut from training subjects only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from dolorimeter.errors import ConfigError, SplitError
+from dolorimeter.types import TargetAccess
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = Int[np.ndarray, " row"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Row numbers of one fold.
+
+    `validation` are rows of training subjects that the caller wants kept apart; the loop of
+    `evaluate` adds them to the training rows, because estimators cut their own inner validation.
+    """
+
+    index: int
+    name: str
+    train: Rows
+    test: Rows
+    validation: Rows
+
+    @property
+    def fit_rows(self) -> Rows:
+        """Rows that an estimator may learn from: training and validation, sorted."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+
+@runtime_checkable
+class Split(Protocol):
+    """What `evaluate` asks of a split."""
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol."""
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """What the protocol hands out of the test subject."""
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """Folds over the rows of `meta`, which has a column ``subject``."""
+
+
+class _Named:
+    """Name and arguments of a split, from its class and fields."""
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol, as in experiment files."""
+        return _NAMES[type(self)]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Arguments, for a record."""
+        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]  # a dataclass
+        return values
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """Nothing of a test subject is handed out."""
+        return "none"
+
+
+@dataclass(frozen=True)
+class LeaveOneSubjectOut(_Named):
+    """Every subject is tested once, with a model of all the others."""
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """One fold a subject, in the order of their sorted names."""
+        subjects = _subjects(meta, y)
+        names = np.unique(subjects)
+        if len(names) < 2:
+            raise SplitError(
+                f"leave_one_subject_out of {len(names)} subject ({', '.join(names)}): at least 2 "
+                "are needed."
+            )
+        return [_fold(i, name, subjects, [name]) for i, name in enumerate(names)]
+
+
+@dataclass(frozen=True)
+class GroupKFold(_Named):
+    """Subjects dealt into `n_splits` groups at random, each group tested once."""
+
+    n_splits: int
+    seed: int = 0
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """One fold a group; group sizes differ by at most one subject."""
+        subjects = _subjects(meta, y)
+        groups = _deal(np.unique(subjects), self.n_splits, self.seed)
+        return [_fold(i, f"fold {i}", subjects, group) for i, group in enumerate(groups)]
+
+
+@dataclass(frozen=True)
+class HoldOut(_Named):
+    """Named subjects are tested, named subjects validate, all others train."""
+
+    test_subjects: tuple[str, ...]
+    validation_subjects: tuple[str, ...] = ()
+    train_subjects: tuple[str, ...] = ()
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """A single fold. Without `train_subjects`, whoever is in no other set trains."""
+        subjects = _subjects(meta, y)
+        known = set(np.unique(subjects))
+        test, validation = set(self.test_subjects), set(self.validation_subjects)
+        train = set(self.train_subjects) or known - test - validation
+        for one, other, words in (
+            (test, validation, "test and validation"),
+            (test, train, "test and training"),
+            (validation, train, "validation and training"),
+        ):
+            if one & other:
+                raise SplitError(
+                    f"hold_out: {', '.join(sorted(one & other)[:5])} stand in both {words}: "
+                    "a person belongs to one set."
+                )
+        unknown = sorted((test | validation | set(self.train_subjects)) - known)
+        if unknown:
+            raise SplitError(
+                f"hold_out: {', '.join(unknown[:5])} ({len(unknown)} in all) are not among the "
+                f"{len(known)} subjects. Name subjects that the samples have."
+            )
+        return [_fold(0, "hold out", subjects, sorted(test), sorted(validation), sorted(train))]
+
+
+@dataclass(frozen=True)
+class CrossDataset(_Named):
+    """Train on one data set, test on another (names in the column ``dataset``)."""
+
+    train: str
+    test: str
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """A single fold; a person known under one name in both is refused."""
+        subjects, datasets = _subjects(meta, y), meta["dataset"].to_numpy().astype(str)
+        for name in (self.train, self.test):
+            if name not in datasets:
+                raise SplitError(
+                    f"cross_dataset: no samples of '{name}'; they are of "
+                    f"{', '.join(np.unique(datasets))}."
+                )
+        both = sorted(set(subjects[datasets == self.train]) & set(subjects[datasets == self.test]))
+        if both:
+            raise SplitError(
+                f"cross_dataset: {', '.join(both[:5])} ({len(both)} in all) are in both "
+                f"{self.train} and {self.test}: the data sets share people."
+            )
+        rows = np.arange(len(subjects))
+        none = np.empty(0, dtype=int)
+        name = f"{self.train} → {self.test}"
+        return [Fold(0, name, rows[datasets == self.train], rows[datasets == self.test], none)]
+
+
+@dataclass(frozen=True)
+class Personalised(_Named):
+    """Leave one subject out, with `k` labelled windows per class of the new person in training.
+
+    Those windows are chosen at random by `seed` and are not scored. With k = 0 this is
+    leave_one_subject_out on the same windows.
+    """
+
+    k: int
+    seed: int = 0
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """Labels of the test subject are used unless k is 0."""
+        return "labelled_reference" if self.k else "none"
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """One fold a subject.
+
+        Raises
+        ------
+        SplitError
+            If a subject has no more than `k` windows of a class: nothing would be left to score.
+        """
+        if self.k < 0:
+            raise SplitError(f"personalised: k is {self.k}, expected 0 or more.")
+        folds = []
+        for fold in LeaveOneSubjectOut().folds(meta, y):
+            rng = np.random.default_rng([self.seed, fold.index])
+            given = [rng.permutation(fold.test[y[fold.test] == c])[: self.k] for c in np.unique(y)]
+            for label, rows in zip(np.unique(y), given, strict=True):
+                count = int((y[fold.test] == label).sum())
+                if 0 < count <= self.k:
+                    raise SplitError(
+                        f"personalised: subject {fold.name} has {count} windows of class {label}, "
+                        f"k = {self.k} of them would leave none to score. Take a smaller k."
+                    )
+                assert len(rows) <= self.k
+            personal = np.concatenate(given).astype(int)
+            folds.append(
+                Fold(
+                    fold.index,
+                    fold.name,
+                    np.sort(np.concatenate([fold.train, personal])),
+                    np.setdiff1d(fold.test, personal),
+                    fold.validation,
+                )
+            )
+        return folds
+
+
+_NAMES: Mapping[type, str] = {
+    LeaveOneSubjectOut: "leave_one_subject_out",
+    GroupKFold: "group_k_fold",
+    HoldOut: "hold_out",
+    CrossDataset: "cross_dataset",
+    Personalised: "personalised",
+}
+
+
+def leave_one_subject_out() -> LeaveOneSubjectOut:
+    """Every subject is tested once, with a model of all the others."""
+    return LeaveOneSubjectOut()
+
+
+def group_k_fold(n_splits: int, seed: int = 0) -> GroupKFold:
+    """Subjects dealt into `n_splits` groups by `seed`, each group tested once."""
+    if n_splits < 2:
+        raise ConfigError(f"group_k_fold: n_splits is {n_splits}, expected at least 2.")
+    return GroupKFold(n_splits, seed)
+
+
+def hold_out(
+    test_subjects: Sequence[str],
+    validation_subjects: Sequence[str] = (),
+    train_subjects: Sequence[str] = (),
+) -> HoldOut:
+    """Named subjects are tested; without `train_subjects` all that are left train."""
+    if not test_subjects:
+        raise ConfigError("hold_out: test_subjects is empty, expected at least one subject.")
+    return HoldOut(tuple(test_subjects), tuple(validation_subjects), tuple(train_subjects))
+
+
+def cross_dataset(train: str, test: str) -> CrossDataset:
+    """Train on the data set `train`, test on the data set `test`."""
+    return CrossDataset(train, test)
+
+
+def personalised(k: int, seed: int = 0) -> Personalised:
+    """Leave one subject out, with `k` labelled windows per class of the new person in training."""
+    return Personalised(k, seed)
+
+
+SPLITS = {
+    "leave_one_subject_out": leave_one_subject_out,
+    "group_k_fold": group_k_fold,
+    "hold_out": hold_out,
+    "cross_dataset": cross_dataset,
+    "personalised": personalised,
+}
+"""Makers by name, as experiment files call them."""
+
+
+def inner_validation(
+    groups: Shaped[np.ndarray, " sample"],
+    share: float,
+    seed: int,
+    y: Shaped[np.ndarray, " sample"] | None = None,
+) -> tuple[Rows, Rows]:
+    """Cut validation subjects from the training subjects.
+
+    Parameters
+    ----------
+    groups : Shaped[np.ndarray, "sample"]
+        Subject of each sample.
+    share : float
+        Share of the subjects that validate; at least one does and at least one trains.
+    seed : int
+    y : Shaped[np.ndarray, "sample"], optional
+        Class of each sample; then every class must be on both sides, and the draw is repeated
+        until it is (at most 100 times).
+
+    Returns
+    -------
+    tuple
+        Rows that train, rows that validate; sorted.
+
+    Raises
+    ------
+    SplitError
+        If there are fewer than two subjects, or classes cannot be on both sides.
+    """
+    if not 0 < share < 1:
+        raise SplitError(f"validation share is {share}, expected between 0 and 1.")
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise SplitError(
+            f"inner validation needs at least 2 training subjects, found {len(names)}: use more "
+            "subjects, or an estimator without early stopping or calibration."
+        )
+    count = min(max(1, round(share * len(names))), len(names) - 1)
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        chosen = np.isin(groups, rng.permutation(names)[:count])
+        if y is None or set(y[chosen]) == set(y[~chosen]):
+            return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    raise SplitError(
+        f"inner validation: no draw of {count} of {len(names)} subjects has every class on both "
+        "sides. Some classes belong to single subjects: use a larger validation share."
+    )
+
+
+def inner_folds(
+    groups: Shaped[np.ndarray, " sample"], n: int, seed: int
+) -> list[tuple[Rows, Rows]]:
+    """Training and held-out rows of `n` folds by subject, for calibration and search inside `fit`.
+
+    Raises
+    ------
+    SplitError
+        If there are fewer subjects than folds.
+    """
+    folds = []
+    for group in _deal(np.unique(groups), n, seed):
+        held = np.isin(groups, group)
+        folds.append((np.flatnonzero(~held), np.flatnonzero(held)))
+    return folds
+
+
+def _subjects(
+    meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]
+) -> Shaped[np.ndarray, " sample"]:
+    subjects = meta["subject"].to_numpy().astype(str)
+    if len(subjects) != len(y):
+        raise SplitError(f"{len(subjects)} samples and {len(y)} labels: they must be one to one.")
+    return subjects
+
+
+def _deal(
+    names: Shaped[np.ndarray, " subject"], n: int, seed: int
+) -> list[Shaped[np.ndarray, " subject"]]:
+    """Names in `n` groups, at random by `seed`, each group sorted."""
+    if not 2 <= n <= len(names):
+        raise SplitError(
+            f"{n} folds of {len(names)} subjects: the number of folds must lie between 2 and the "
+            "number of subjects."
+        )
+    order = np.random.default_rng(seed).permutation(names)
+    return [np.sort(group) for group in np.array_split(order, n)]
+
+
+def _fold(
+    index: int,
+    name: str,
+    subjects: Shaped[np.ndarray, " sample"],
+    test: Sequence[str] | Shaped[np.ndarray, " subject"],
+    validation: Sequence[str] = (),
+    train: Sequence[str] | None = None,
+) -> Fold:
+    is_test, is_validation = np.isin(subjects, test), np.isin(subjects, validation)
+    is_train = ~is_test & ~is_validation if train is None else np.isin(subjects, train)
+    for rows, words in ((is_train, "training"), (is_test, "test")):
+        if not rows.any():
+            raise SplitError(f"fold '{name}' has no {words} windows: check the subjects named.")
+    return Fold(
+        index,
+        str(name),
+        np.flatnonzero(is_train),
+        np.flatnonzero(is_test),
+        np.flatnonzero(is_validation),
+    )
