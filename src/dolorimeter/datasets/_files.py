@@ -343,6 +343,11 @@ def _refuse_binary(path: Path, data: bytes) -> None:
         )
 
 
+def without_path(error: RecordingError, path: Path) -> str:
+    """What an error says of a file, for a report that names the file itself."""
+    return str(error).removeprefix(str(path)).lstrip(" ,:")
+
+
 # ── tables of numbers ───────────────────────────────────────────────────────────────────────────
 
 

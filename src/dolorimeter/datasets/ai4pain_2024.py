@@ -34,6 +34,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     signal_problems,
     stray_problems,
+    without_path,
 )
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
@@ -204,7 +205,7 @@ class AI4Pain2024:
             try:
                 stimuli = read_stimuli(path)
             except RecordingError as error:
-                reason = f"cannot be read: {str(error).removeprefix(f'{path}')}"
+                reason = f"cannot be read: {without_path(error, path)}"
                 name = relative(path, self.root)
                 excluded.append(Exclusion(subject, name, "fnirs", reason))
                 path = None
@@ -253,7 +254,7 @@ class AI4Pain2024:
             try:
                 signals = recording.load().signals
             except RecordingError as error:
-                what = str(error).removeprefix(f"{recording.sources[0]}").strip(" ,:")
+                what = without_path(error, recording.sources[0])
                 return [Problem(name, what, "unreadable")]
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})
         else:
@@ -320,7 +321,7 @@ def read_stimuli(path: Path) -> tuple[Stimulus, ...]:
         if any(marker == earlier for _, earlier in starts):
             raise RecordingError(f"{path}, line {row + 2}: event marker {marker} comes twice.")
         starts.append((row, marker))
-    ends = [start for start, _ in starts[1:]] + [len(rows)]
+    ends = [*(start for start, _ in starts), len(rows)][1:]
     return tuple(
         _stimulus(marker, start / SAMPLING_RATE, (end - start) / SAMPLING_RATE, order)
         for order, ((start, marker), end) in enumerate(zip(starts, ends, strict=True), start=1)

@@ -32,6 +32,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     signal_problems,
     stray_problems,
+    without_path,
 )
 from dolorimeter.errors import RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
@@ -201,7 +202,7 @@ class AI4Pain2025:
             try:
                 names, table = _table(path, *_stamp(path))
             except RecordingError as error:
-                reason = f"cannot be read: {str(error).removeprefix(f'{path}').strip(' ,:')}"
+                reason = f"cannot be read: {without_path(error, path)}"
                 where = relative(path, self.root)
                 excluded.append(Exclusion(subject, where, MODALITIES[modality][0], reason))
                 continue

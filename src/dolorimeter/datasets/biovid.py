@@ -36,10 +36,19 @@ from dolorimeter.datasets._files import (
     require_dir,
     select_subjects,
     signal_problems,
+    without_path,
 )
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
-from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus, Video
+from dolorimeter.types import (
+    Exclusion,
+    LazySignals,
+    Recording,
+    Signal,
+    Signals,
+    Stimulus,
+    Video,
+)
 
 MICROSIEMENS = 1e-6
 """The database's description gives skin conductance in microsiemens (not checked on files)."""
@@ -303,7 +312,7 @@ class BioVid:
             for path in paths
         ]
 
-    def _lazy(self, path: Path) -> LazySignals:
+    def _lazy(self, path: Path) -> Signals:
         names = [_SIGNALS[column][0] for column in _COLUMNS[self.part]]
         return LazySignals(names, partial(read_clip, path, self.part))
 
@@ -328,8 +337,7 @@ class BioVid:
             names, _ = read_numbers(path, delimiter="\t", columns=None)
             signals = read_clip(path, self.part)
         except RecordingError as error:
-            what = str(error).removeprefix(f"{path}")
-            return [Problem(name, what.removeprefix(":").strip(" ,"), "unreadable")]
+            return [Problem(name, without_path(error, path), "unreadable")]
         problems = signal_problems(name, {k: s.values for k, s in signals.items()})
         extra = set(names) - {"time", *_COLUMNS[self.part]}
         if extra:
@@ -432,7 +440,7 @@ def _why_not(
     try:
         rows = count_rows(path)
     except RecordingError as error:
-        return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
+        return f"cannot be read: {without_path(error, path)}"
     if rows == CLIP_ROWS:
         return ""
     return f"{rows:,} rows, {'more' if rows > CLIP_ROWS else 'fewer'} than {CLIP_ROWS:,}"

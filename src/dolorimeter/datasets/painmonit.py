@@ -30,6 +30,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     signal_problems,
     stray_problems,
+    without_path,
 )
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
@@ -131,7 +132,7 @@ class PainMonit:
             try:
                 found.append(_recording(subject, path))
             except RecordingError as error:
-                reason = str(error).removeprefix(f"{path}").strip(" ,:")
+                reason = without_path(error, path)
                 excluded.append(Exclusion(subject, subject, "recording", reason))
         self._exclusions = tuple(excluded)
         return found
@@ -161,7 +162,7 @@ class PainMonit:
             try:
                 signals = recording.load().signals
             except RecordingError as error:
-                what = str(error).removeprefix(f"{recording.sources[0]}").strip(" ,:")
+                what = without_path(error, recording.sources[0])
                 problems.append(Problem(name, what, "unreadable"))
                 continue
             values = {key: signal.values for key, signal in signals.items()}

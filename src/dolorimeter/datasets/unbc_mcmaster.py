@@ -30,6 +30,7 @@ from dolorimeter.datasets._files import (
     require_dir,
     select_subjects,
     stray_problems,
+    without_path,
 )
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
@@ -230,7 +231,7 @@ class UNBCMcMaster:
                 try:
                     ratings.append(Rating(scale.lower(), read_number(path), source))
                 except RecordingError as error:
-                    reason = str(error).removeprefix(f"{path}: ")
+                    reason = without_path(error, path)
                     where = relative(path, self.root)
                     excluded.append(Exclusion(subject, where, "rating", reason))
         return tuple(ratings)

@@ -6,15 +6,14 @@ with the real files by this project: see ``docs/datasets-licensed.md``.
 
 from __future__ import annotations
 
-import io
+import math
 import re
 import struct
-import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +32,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     signal_problems,
     stray_problems,
+    without_path,
 )
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
@@ -58,21 +58,14 @@ KINDS = {
 """Codes of ``stimuli`` → kind, modality, what to take off the code's size to have the level."""
 
 _NAME = re.compile(r"S\d{3}")
-_FAULTS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    AssertionError,
-    OSError,
-    EOFError,
-    ArithmeticError,
-    MemoryError,
-    zlib.error,
-    struct.error,
-)
-"""What SciPy's reader is known to raise on a file that is not a MATLAB file, or a broken one."""
+
+# MAT-file level 5: "MAT-File Format", The MathWorks; types of data elements and array classes.
+_NUMBERS = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+_MATRIX, _COMPRESSED = 14, 15
+_NUMERIC_CLASSES = range(6, 16)
+_COMPLEX = 0x0800
 
 
 @DATASETS.register(
@@ -141,7 +134,7 @@ class XITE:
             try:
                 stimuli, invalid = read_stimuli(path)
             except RecordingError as error:
-                reason = str(error).removeprefix(f"{path}: ")
+                reason = without_path(error, path)
                 excluded.append(Exclusion(subject, subject, "recording", reason))
                 continue
             excluded += [
@@ -191,7 +184,7 @@ class XITE:
             try:
                 signals = recording.load().signals
             except RecordingError as error:
-                what = str(error).removeprefix(f"{recording.sources[0]}: ")
+                what = without_path(error, recording.sources[0])
                 problems.append(Problem(name, what, "unreadable"))
                 continue
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})
@@ -257,12 +250,13 @@ def read_stimuli(
     stops = np.concatenate((starts[1:], [codes.size]))
     stimuli = []
     invalid = []
-    for start, stop in zip(starts / SAMPLING_RATE, stops / SAMPLING_RATE, strict=True):
-        code = int(codes[round(start * SAMPLING_RATE)])
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        code = int(codes[start])
+        onset, duration = start / SAMPLING_RATE, (stop - start) / SAMPLING_RATE
         if code in INVALID:
-            invalid.append((code, float(start), float(stop)))
+            invalid.append((code, onset, stop / SAMPLING_RATE))
         else:
-            stimuli.append(_stimulus(path, code, float(start), float(stop - start)))
+            stimuli.append(_stimulus(path, code, onset, duration))
     return tuple(stimuli), tuple(invalid)
 
 
@@ -280,27 +274,76 @@ def _stimulus(path: Path, code: int, onset: float, duration: float) -> Stimulus:
 
 
 def _variable(path: Path, name: str) -> Float[np.ndarray, "..."]:
-    """One numeric variable of a MATLAB file, as float64."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
+    """One numeric variable of a MATLAB file of level 5 (``-v6``, ``-v7``), as float64.
 
+    Read here and not by `scipy.io.loadmat`, which can end the process (a segmentation fault in
+    SciPy 1.17) on a damaged file.
+    """
     data = read_bytes(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file: Any = io.BytesIO(data)  # SciPy's stubs know only paths
-            variables = loadmat(file, variable_names=[name])
-    except NotImplementedError as error:
+    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
+    if data[:10] == b"MATLAB 7.3":
         raise RecordingError(
             f"{path}: MATLAB 7.3 (HDF5), which is not read here. Save it again with -v7."
-        ) from error
-    except (*_FAULTS, MatReadError) as error:
-        raise RecordingError(f"{path}: not a readable MATLAB file ({error}).") from error
-    value = variables.get(name)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or not value.size:
-        found = "absent" if value is None else f"of type {getattr(value, 'dtype', type(value))}"
-        raise RecordingError(f"{path}: the variable {name} is {found}; expected numbers.")
-    values = value.astype(float)
+        )
+    if order is None:
+        raise RecordingError(f"{path}: not a MATLAB file of level 5 (-v6 or -v7).")
+    try:
+        found = dict(_arrays(data[128:], order, name))
+    except (ValueError, struct.error, zlib.error) as error:
+        raise RecordingError(f"{path}: a damaged or truncated MATLAB file ({error}).") from error
+    if name not in found:
+        raise RecordingError(
+            f"{path}: no numeric variable {name}; it has {', '.join(sorted(found)) or 'none'}."
+        )
+    values = found[name]
+    if not values.size:
+        raise RecordingError(f"{path}: the variable {name} is empty.")
     if np.isinf(values).any():
         raise RecordingError(f"{path}: the variable {name} holds infinite numbers.")
     return values
+
+
+def _elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each data element; elements begin at multiples of eight bytes."""
+    at = 0
+    while at + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, at)
+        if kind >> 16:  # a small element: type, size and up to four bytes share one tag
+            kind, size, start, step = kind & 0xFFFF, kind >> 16, at + 4, 8
+            if size > 4:
+                raise ValueError(f"a small element of {size} bytes")
+        else:
+            start = at + 8
+            step = 8 + size + (-size % 8 if kind != _COMPRESSED else 0)
+        if start + size > len(data):
+            raise ValueError(f"{size:,} bytes promised, {len(data) - start:,} left")
+        yield kind, data[start : start + size]
+        at += step
+
+
+def _arrays(
+    data: bytes, order: str, wanted: str
+) -> Iterator[tuple[str, Float[np.ndarray, "..."]]]:
+    """Name and values of each real numeric array; values of others than `wanted` are empty."""
+    for kind, content in _elements(data, order):
+        if kind == _COMPRESSED:
+            yield from _arrays(zlib.decompress(content), order, wanted)
+        elif kind == _MATRIX:
+            parts = list(_elements(content, order))
+            if len(parts) < 4 or len(parts[0][1]) < 8:
+                continue
+            flags = struct.unpack_from(f"{order}I", parts[0][1])[0]
+            if flags & 0xFF not in _NUMERIC_CLASSES or flags & _COMPLEX:
+                continue
+            name = parts[2][1].decode("latin-1")
+            if name != wanted:
+                yield name, np.empty(0)
+                continue
+            shape = np.frombuffer(parts[1][1], f"{order}i4").tolist()
+            number, numbers = parts[3]
+            if number not in _NUMBERS:
+                raise ValueError(f"numbers of the unknown type {number}")
+            values = np.frombuffer(numbers, order + _NUMBERS[number])
+            if values.size != math.prod(shape) or min(shape, default=-1) < 0:
+                raise ValueError(f"{values.size:,} numbers for the shape {shape}")
+            yield name, values.astype(float).reshape(shape, order="F")
