@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
+    acqknowledge,
     ai4pain_2024,
     ai4pain_2025,
     bids_physio,
     biosppy_examples,
     biovid,
+    edf,
     empatica_e4,
+    feature_table,
     neurokit_data,
     oxazepam_ep,
     oxazepam_fmov,
     painmonit,
+    snirf,
     stress_predict,
     unbc_mcmaster,
     x_ite,

@@ -105,20 +105,25 @@ def field_name(label: str, names: Mapping[str, str]) -> str:
     return NAMES.get(plain) or re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_") or "unnamed"
 
 
-def field_names(labels: Sequence[str], names: Mapping[str, str], *, where: object) -> list[str]:
-    """The field's name of every label; a second one of the same name gets a number.
+def check_names(names: Mapping[str, str], labels: Iterable[str], *, where: object) -> None:
+    """Whether every channel that the user renames is in one file at least.
 
     Raises
     ------
     ConfigError
-        If the user names a channel that is not there.
+        Naming those that are not, and what there is.
     """
-    unknown = sorted(set(names) - set(labels))
+    have = sorted(set(labels))
+    unknown = sorted(set(names) - set(have))
     if unknown:
         raise ConfigError(
-            f"{where}: no channel {', '.join(map(repr, unknown))} to rename; "
-            f"there are {', '.join(map(repr, labels)) or 'none'}."
+            f"{where}: names= asks for {', '.join(map(repr, unknown))}, which no file has; "
+            f"there are {', '.join(map(repr, have)) or 'none'}."
         )
+
+
+def field_names(labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    """The field's name of every label; a second one of the same name gets a number."""
     given: list[str] = []
     for label in labels:
         name = base = field_name(label, names)

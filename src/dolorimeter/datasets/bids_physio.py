@@ -28,7 +28,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     walk_files,
 )
-from dolorimeter.datasets._open import check_recordings, field_names, signal_in_si
+from dolorimeter.datasets._open import check_names, check_recordings, field_names, signal_in_si
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -77,8 +77,8 @@ class BidsPhysio:
         self.names = dict(names or {})
         if not self._runs:
             raise DatasetError(
-                f"{self.root}: is not a BIDS data set with physiology: no sub-*/**/*{SUFFIX}(.gz). Give "
-                "the folder that holds the sub- folders."
+                f"{self.root}: no BIDS physiology here: no sub-*/**/*{SUFFIX}(.gz). "
+                "Give the folder that holds the sub- folders."
             )
 
     @cached_property
@@ -100,6 +100,7 @@ class BidsPhysio:
     def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
+        seen: list[str] = []
         for run, paths in self._runs.items():
             subject = run.split("_")[0].removeprefix("sub-")
             tables = []
@@ -112,7 +113,8 @@ class BidsPhysio:
             if not tables:
                 continue
             labels = [column for table in tables for column in table.columns]
-            given = field_names(labels, self._names_for(labels), where=run)
+            given = field_names(labels, self.names)
+            seen += labels
             stimuli, left_out = _events(run, paths[0].parent, self.root)
             exclusions += left_out
             recordings.append(
@@ -125,10 +127,8 @@ class BidsPhysio:
                     sources=tuple(table.path for table in tables),
                 )
             )
+        check_names(self.names, seen, where=self.root)
         return recordings, tuple(exclusions)
-
-    def _names_for(self, labels: Sequence[str]) -> dict[str, str]:
-        return {label: name for label, name in self.names.items() if label in labels}
 
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
