@@ -91,7 +91,7 @@ def balanced_weights(y: Int[np.ndarray, " window"], classes: int) -> Float[np.nd
 def fit(
     module: nn.Module,
     x: Float[np.ndarray, "window ..."],
-    y: Shaped[np.ndarray, " window"],
+    y: Shaped[np.ndarray, " label"],
     *,
     epochs: int,
     validation: tuple[Float[np.ndarray, "held ..."], Shaped[np.ndarray, " held"]] | None = None,
@@ -160,14 +160,14 @@ def fit(
             module=module,
             runtime=runtime,
             optimiser=optimiser(list(module.parameters())),
-            x=torch.from_numpy(np.ascontiguousarray(x)),
-            y=torch.from_numpy(np.ascontiguousarray(y)),
+            x=_tensor(x),
+            y=_tensor(y),
             weight=_weights(class_weight, x.dtype),
             batch_size=batch_size,
             precision=precision,
             order=torch.Generator().manual_seed(seed),
         )
-        held = None if validation is None else tuple(torch.from_numpy(a) for a in validation)
+        held = None if validation is None else tuple(map(_tensor, validation))
         saved = None
         if checkpoint is not None:
             settings = f"{batch_size} {seed} {precision} {type(job.optimiser).__name__}"
@@ -413,6 +413,11 @@ def _check(
         raise ConfigError("patience needs validation windows: give some, or patience=None.")
     if patience is not None and patience < 1:
         raise ConfigError(f"patience is {patience}, expected at least 1 epoch, or None.")
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """Shares memory where it can; a read-only array (a memory map of joblib) is copied."""
+    return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
 
 def _weights(weight: np.ndarray | None, dtype: np.dtype[Any]) -> Tensor | None:
