@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "audit": ("Finding", "leak_o_meter"),
+    "chain": ("Chain", "ChainStream"),
     "datasets": ("fetch", "open_dataset"),
     "errors": (
         "ConfigError",
@@ -29,7 +30,7 @@ _HOMES = {
     "evaluation": ("Question", "Run", "evaluate", "summarise"),
     "experiment": ("Experiment", "read_experiment", "run", "train"),
     "models": ("create_model",),
-    "predictor": ("Chain", "ChainStream", "Predictor"),
+    "predictor": ("Predictor",),
     "registry": (
         "DATASETS",
         "ESTIMATORS",

@@ -20,7 +20,8 @@ from dolorimeter import splits
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import Question, Run, evaluate
-from dolorimeter.predictor import Chain, ChainStream, Predictor, Progress, build
+from dolorimeter.chain import Chain, ChainStream, Progress, build
+from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing.standardise import within_subject
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
 from dolorimeter.storage import Cache, write_text

@@ -1,0 +1,573 @@
+"""From recordings to samples: preprocessing, windows and representations in a row.
+
+Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothing in it is fitted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, SignalError
+from dolorimeter.preprocessing.quality import window_quality
+from dolorimeter.preprocessing.standardise import within_subject
+from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.representations import Represented, Undefined, concatenate
+from dolorimeter.storage import Cache, digest
+from dolorimeter.types import (
+    META_COLUMNS,
+    Array,
+    Exclusion,
+    LabelSource,
+    Recording,
+    Samples,
+    Signal,
+    TargetAccess,
+    Window,
+)
+from dolorimeter.windows import WindowSpec, cut
+
+BATCH = 128
+"""Recordings that are represented at once: features are vectorised over their windows."""
+
+Progress = Callable[[int, int], None]
+"""Called with the count done and the count in all."""
+
+
+@dataclass(frozen=True)
+class ChainStream:
+    """One modality on its way: preprocessing steps, then a representation."""
+
+    name: str
+    steps: tuple[Any, ...]
+    representation: Any
+
+
+@dataclass(frozen=True)
+class Chain:
+    """From recordings to `Samples`, without anything fitted.
+
+    Parameters
+    ----------
+    windows : WindowSpec
+    streams : tuple of ChainStream
+    standardise : str
+        ``none``, or the reference of the standardisation within subject (see
+        `preprocessing.standardise`); any but ``running`` looks at the subject as a whole, so the
+        samples then carry ``target_access = "unlabelled_target"``.
+    """
+
+    windows: WindowSpec
+    streams: tuple[ChainStream, ...]
+    standardise: str = "none"
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """What making the samples has seen of the subject they belong to."""
+        return "none" if self.standardise in ("none", "running") else "unlabelled_target"
+
+    @property
+    def live_obstacles(self) -> tuple[str, ...]:
+        """Steps that need the whole recording, each with its live substitute."""
+        found = [
+            f"stream '{stream.name}': {step.card.name} ({step.live_substitute})"
+            for stream in self.streams
+            for step in stream.steps
+            if step.scope == "recording"
+        ]
+        if self.standardise not in ("none", "running"):
+            found.append(f"standardise = '{self.standardise}' (use 'running')")
+        return tuple(found)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the signals that the streams read, sorted."""
+        return tuple(sorted({s.representation.modality for s in self.streams}))
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Seconds before and after a window that shifted streams reach."""
+        before = after = 0.0
+        for stream in self.streams:
+            start, duration = _interval(stream, self.windows.duration)
+            before = max(before, -start)
+            after = max(after, start + duration - self.windows.duration)
+        return before, after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads back."""
+        return {
+            "windows": asdict(self.windows),
+            "standardise": self.standardise,
+            "streams": [
+                {
+                    "name": s.name,
+                    "steps": [_to_dict(step) for step in s.steps],
+                    "representation": _to_dict(s.representation),
+                }
+                for s in self.streams
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Chain:
+        """The chain that `to_dict` wrote."""
+        windows = {k: tuple(v) if isinstance(v, list) else v for k, v in values["windows"].items()}
+        return cls(
+            WindowSpec(**windows),
+            tuple(
+                ChainStream(
+                    s["name"],
+                    tuple(build(PREPROCESSING, step) for step in s["steps"]),
+                    build(REPRESENTATIONS, s["representation"]),
+                )
+                for s in values["streams"]
+            ),
+            values["standardise"],
+        )
+
+    def samples(
+        self,
+        recordings: Sequence[Recording],
+        *,
+        label_source: LabelSource | None = None,
+        lookalike: bool = False,
+        exclusions: Iterable[Exclusion] = (),
+        cache: Cache | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Samples:
+        """Represent every window of `recordings`.
+
+        A recording or window that cannot be used is kept out and listed in
+        ``Samples.exclusions``.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording
+        label_source, lookalike, exclusions
+            What the data set says of itself, handed on.
+        cache : Cache, optional
+            Addressed by the files' bytes and this chain.
+        workers : int
+            Processes.
+        progress : callable, optional
+            Called with recordings done and recordings in all.
+
+        Raises
+        ------
+        DatasetError
+            If no window at all is left.
+        """
+        batches = _batches(recordings)
+        parts: list[_Part] = []
+        done = 0
+        for batch, part in zip(batches, self._parts(batches, cache, workers), strict=True):
+            parts.append(part)
+            done += len(batch)
+            if progress:
+                progress(done, len(recordings))
+        kept_out = (*exclusions, *(e for part in parts for e in part.exclusions))
+        parts = [part for part in parts if len(part.meta)]
+        if not parts:
+            raise DatasetError(_nothing_left(recordings, kept_out))
+        return self._standardised(_join(parts, label_source, lookalike, kept_out))
+
+    def _parts(
+        self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int
+    ) -> Iterable[_Part]:
+        if workers == 1:
+            return (_cached_part(self, batch, cache) for batch in batches)
+        from joblib import Parallel, delayed
+
+        jobs = (delayed(_cached_part)(self, batch, cache) for batch in batches)
+        parts: Iterable[_Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
+        return parts
+
+    def _standardised(self, samples: Samples) -> Samples:
+        if self.standardise == "none":
+            return samples
+        x = samples.x
+        if not isinstance(x, np.ndarray) or x.ndim != 2:
+            raise ConfigError(
+                "standardise works on feature tables; these streams are "
+                f"{'several arrays' if not isinstance(x, np.ndarray) else x.shape}. "
+                "Use representation 'features', or leave standardise out."
+            )
+        order = np.lexsort((samples.meta["start"], samples.meta["recording"]))
+        position = np.empty(len(order), dtype=int)
+        position[order] = np.arange(len(order))
+        return replace(
+            samples,
+            x=within_subject(x, samples.subjects, self.standardise, order=position),
+            target_access=self.target_access,
+        )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Samples of one batch of recordings, before they are joined."""
+
+    streams: Mapping[str, Represented]
+    meta: pd.DataFrame
+    facts: pd.DataFrame
+    quality: Array
+    notes: Mapping[str, int]
+    exclusions: tuple[Exclusion, ...]
+
+
+def build(registry: Any, values: Mapping[str, Any]) -> Any:
+    """The registered dataclass `values["name"]`, with the other values as its arguments.
+
+    Raises
+    ------
+    ConfigError
+        If the name or an argument is unknown, or a value is refused.
+    """
+    arguments = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "name"
+    }
+    if "name" not in values:
+        raise ConfigError(f"a {registry.noun} needs a name; found {dict(values)}.")
+    entry = registry.get(values["name"])
+    known = entry.__dataclass_fields__
+    for argument in arguments:
+        if argument not in known:
+            raise ConfigError(
+                f"{registry.noun} '{values['name']}' has no argument '{argument}'; "
+                f"it takes: {', '.join(known) or 'none'}."
+            )
+    try:
+        return entry(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{registry.noun} '{values['name']}': {error}.") from error
+
+
+def _to_dict(part: Any) -> dict[str, Any]:
+    return {"name": part.card.name, **asdict(part)}
+
+
+def _interval(stream: ChainStream, duration: float) -> tuple[float, float]:
+    """Start and length, in seconds from the window's start, of what the stream reads."""
+    own = stream.representation.duration
+    return stream.representation.offset, duration if own is None else own
+
+
+def _batches(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    """Runs of at most `BATCH` recordings of one subject."""
+    batches: list[list[Recording]] = []
+    for recording in recordings:
+        last = batches[-1] if batches else None
+        if last and last[-1].subject == recording.subject and len(last) < BATCH:
+            last.append(recording)
+        else:
+            batches.append([recording])
+    return batches
+
+
+def _cached_part(chain: Chain, batch: Sequence[Recording], cache: Cache | None) -> _Part:
+    if cache is None:
+        return _part(chain, batch)
+    try:
+        key = _key(chain, batch)
+    except OSError:
+        return _part(chain, batch)
+    stored = cache.get(key)
+    if stored is not None:
+        return _unpack(stored)
+    part = _part(chain, batch)
+    cache.put(key, _pack(part))
+    return part
+
+
+def _key(chain: Chain, batch: Sequence[Recording]) -> str:
+    """Digest of the code, the chain, what the reader said, and the bytes of the files."""
+    told = [
+        json.dumps(asdict(replace(r, signals={}, videos={}, sources=())), default=str)
+        + json.dumps(sorted(r.signals))
+        for r in batch
+    ]
+    return digest(
+        _code(),
+        json.dumps(chain.to_dict(), sort_keys=True),
+        *told,
+        *(path for r in batch for path in r.sources),
+    )
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Digest of this package's source: changed code never meets an old cache entry."""
+    return digest(*sorted(Path(__file__).parent.rglob("*.py")))
+
+
+def _part(chain: Chain, batch: Sequence[Recording]) -> _Part:
+    """Load, cut and represent one batch."""
+    exclusions: list[Exclusion] = []
+    windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
+    rows: list[dict[str, Any]] = []
+    facts: list[dict[str, float]] = []
+    quality: list[float] = []
+    notes: dict[str, int] = {}
+    for recording in batch:
+        try:
+            loaded = _with_modalities(recording.load(), chain.modalities)
+            found = cut(loaded, chain.windows, margins=chain.margins)
+            processed = {s.name: _whole(loaded, s.steps) for s in chain.streams}
+        except DolorimeterError as error:
+            exclusions.append(
+                Exclusion(recording.subject, recording.name, "recording", str(error))
+            )
+            continue
+        exclusions += found.exclusions
+        for window in found.windows:
+            rows.append(_meta(window))
+            facts.append(_facts(window, chain.modalities))
+            quality.append(_quality(window, chain.modalities, rows[-1], notes))
+            for stream in chain.streams:
+                windows[stream.name].append(_stream_window(window, stream, processed, notes))
+    represented = {s.name: s.representation(windows[s.name]) for s in chain.streams if rows}
+    return _Part(
+        represented,
+        pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
+        pd.DataFrame(facts),
+        np.array(quality, dtype=float),
+        notes,
+        tuple(exclusions),
+    )
+
+
+def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:
+    """Only the signals asked for: a short unrelated signal must not cost windows."""
+    kept = {name: recording.signals[name] for name in modalities if name in recording.signals}
+    if not kept:
+        have = ", ".join(sorted(recording.signals)) or "none"
+        raise SignalError(
+            f"recording {recording.name} has none of {', '.join(modalities)}; it has: {have}."
+        )
+    return replace(recording, signals=kept)
+
+
+def _whole(recording: Recording, steps: Sequence[Any]) -> Recording:
+    for step in steps:
+        if step.scope != "window":
+            recording = step(recording)
+    return recording
+
+
+def _stream_window(
+    window: Window,
+    stream: ChainStream,
+    processed: Mapping[str, Recording],
+    notes: dict[str, int],
+) -> Window:
+    """The window on the stream's own preprocessed recording, window-wise steps applied."""
+    recording = processed[stream.name]
+    modality = stream.representation.modality
+    signal = recording.signals.get(modality)
+    if signal is None:
+        return replace(window, recording=recording)
+    offset, duration = _interval(stream, window.duration)
+    try:
+        part = signal.crop(window.start + offset, duration)
+    except SignalError:
+        note = f"{modality} does not cover the window and counts as missing"
+        notes[note] = notes.get(note, 0) + 1
+        return replace(window, recording=replace(recording, signals={}))
+    window_steps = [step for step in stream.steps if step.scope == "window"]
+    if window_steps:
+        recording = replace(recording, signals={modality: part})
+        for step in window_steps:
+            recording = step(recording)
+    return replace(window, recording=recording)
+
+
+def _meta(window: Window) -> dict[str, Any]:
+    recording, stimulus = window.recording, window.stimulus
+    row: dict[str, Any] = {
+        "dataset": recording.dataset,
+        "part": recording.part,
+        "subject": recording.subject,
+        "recording": recording.name,
+        "stimulus": window.stimulus_id,
+        "start": float(window.start),
+        "duration": float(window.duration),
+        "condition": stimulus.condition if stimulus else "",
+        "level": stimulus.level if stimulus else None,
+    }
+    row |= {k: v for k, v in recording.subject_info.items() if k not in row}
+    for rating in recording.ratings:
+        row.setdefault(f"rating_{rating.scale}", float(rating.value))
+    return row
+
+
+def _facts(window: Window, modalities: Sequence[str]) -> dict[str, float]:
+    """Numbers that are not signal: what a model could learn without looking at a person."""
+    recording = window.recording
+    signals = [recording.signals[m] for m in modalities if m in recording.signals]
+    facts = {
+        "window_start": float(window.start),
+        "segment_length": max((s.duration for s in signals), default=float("nan")),
+        "file_size": float(sum(p.stat().st_size for p in recording.sources if p.is_file())),
+        "modalities_missing": float(len(modalities) - len(signals)),
+        "nan_share": float(np.mean([_nan_share(s, window) for s in signals] or [1.0])),
+        "since_last_stimulus": _since_last(window),
+    }
+    return facts | {k: float(v) for k, v in recording.facts.items()}
+
+
+def _nan_share(signal: Signal, window: Window) -> float:
+    try:
+        values = signal.crop(window.start, window.duration).values
+    except SignalError:
+        return 1.0
+    return float(np.isnan(values).mean())
+
+
+def _since_last(window: Window) -> float:
+    """Seconds from the start of the stimulus before; NaN for the first and for cut clips."""
+    onset = window.stimulus.onset if window.stimulus else None
+    if onset is None:
+        return float("nan")
+    before = [s.onset for s in window.recording.stimuli if s.onset is not None and s.onset < onset]
+    return onset - max(before) if before else float("nan")
+
+
+def _quality(
+    window: Window, modalities: Sequence[str], row: dict[str, Any], notes: dict[str, int]
+) -> float:
+    """Lowest quality over the modalities; each one's own goes into the meta table."""
+    scores = []
+    for modality in modalities:
+        signal = window.recording.signals.get(modality)
+        if signal is None:
+            row[f"quality_{modality}"] = 0.0
+            continue
+        try:
+            found = window_quality(signal.crop(window.start, window.duration), modality)
+        except SignalError:
+            row[f"quality_{modality}"] = 0.0
+            continue
+        row[f"quality_{modality}"] = found.score
+        scores.append(found.score)
+        if found.flat:
+            note = f"{modality} is flat in windows of subject {window.recording.subject}"
+            notes[note] = notes.get(note, 0) + 1
+    return min(scores, default=0.0)
+
+
+def _join(
+    parts: Sequence[_Part],
+    label_source: LabelSource | None,
+    lookalike: bool,
+    exclusions: tuple[Exclusion, ...],
+) -> Samples:
+    streams = {}
+    for name in parts[0].streams:
+        try:
+            streams[name] = concatenate([part.streams[name] for part in parts])
+        except SignalError as error:
+            raise SignalError(f"stream '{name}': {error}") from error
+    notes: Counter[str] = Counter()
+    for part in parts:
+        notes.update(part.notes)
+    samples = Samples(
+        x={name: stream.x for name, stream in streams.items()},
+        meta=pd.concat([part.meta for part in parts], ignore_index=True),
+        present={name: stream.present for name, stream in streams.items()},
+        facts=pd.concat([part.facts for part in parts], ignore_index=True),
+        quality=np.concatenate([part.quality for part in parts]),
+        exclusions=exclusions,
+        label_source=label_source,
+        notes=(
+            *(f"{note} ({count} windows)" for note, count in sorted(notes.items())),
+            *(note for stream in streams.values() for note in stream.notes),
+        ),
+        lookalike=lookalike,
+    )
+    return _flattened(samples, streams)
+
+
+def _flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
+    """One table when every stream is a table, one array when there is one stream."""
+    if all(stream.x.ndim == 2 for stream in streams.values()):
+        return replace(
+            samples,
+            x=np.concatenate([stream.x for stream in streams.values()], axis=1),
+            feature_names=tuple(
+                f"{name}.{n}" if len(streams) > 1 else n
+                for name, stream in streams.items()
+                for n in stream.names
+            ),
+            feature_units=tuple(u for stream in streams.values() for u in stream.units),
+        )
+    if len(streams) == 1:
+        (stream,) = streams.values()
+        return replace(samples, x=stream.x, feature_units=stream.units)
+    return samples
+
+
+def _nothing_left(recordings: Sequence[Recording], exclusions: Sequence[Exclusion]) -> str:
+    if not recordings:
+        return "no recordings were given: check the subjects asked for."
+    reasons = sorted({e.reason for e in exclusions})
+    shown = "; ".join(reasons[:3]) or "no stimulus has a condition that was asked for"
+    return (
+        f"none of {len(recordings)} recordings gave a window ({len(exclusions)} exclusions). "
+        f"First reasons: {shown}"
+    )
+
+
+def _pack(part: _Part) -> dict[str, Array]:
+    """Arrays that the cache can hold; tables and texts as JSON bytes."""
+    told = {
+        "meta": part.meta.to_dict(orient="split"),
+        "facts": part.facts.to_dict(orient="split"),
+        "notes": part.notes,
+        "exclusions": [asdict(e) for e in part.exclusions],
+        "streams": [
+            {
+                "stream": name,
+                "names": stream.names,
+                "units": stream.units,
+                "remarks": stream.remarks,
+                "undefined": [asdict(u) for u in stream.undefined],
+            }
+            for name, stream in part.streams.items()
+        ],
+    }
+    text = json.dumps(told).encode()
+    arrays = {"told": np.frombuffer(text, dtype=np.uint8), "quality": part.quality}
+    for i, stream in enumerate(part.streams.values()):
+        arrays |= {f"x{i}": stream.x, f"present{i}": stream.present}
+    return arrays
+
+
+def _unpack(arrays: Mapping[str, Array]) -> _Part:
+    told = json.loads(arrays["told"].tobytes().decode())
+    return _Part(
+        {
+            s["stream"]: Represented(
+                arrays[f"x{i}"],
+                tuple(s["names"]),
+                tuple(s["units"]),
+                arrays[f"present{i}"],
+                tuple(s["remarks"]),
+                tuple(Undefined(**u) for u in s["undefined"]),
+            )
+            for i, s in enumerate(told["streams"])
+        },
+        pd.DataFrame(**told["meta"]),
+        pd.DataFrame(**told["facts"]),
+        arrays["quality"],
+        told["notes"],
+        tuple(Exclusion(**e) for e in told["exclusions"]),
+    )
