@@ -62,7 +62,8 @@ class BaselineCorrect(Step):
         if not 1 <= count <= values.shape[1]:
             raise SignalError(
                 f"a baseline of {self.duration:g} s asked of "
-                f"{values.shape[1] / sampling_rate:g} s at {sampling_rate:g} Hz: choose one that is at least a sample and fits."
+                f"{values.shape[1] / sampling_rate:g} s at {sampling_rate:g} Hz: "
+                "choose one that is at least a sample and fits."
             )
         first = values[:, :count]
         known = np.isfinite(first)

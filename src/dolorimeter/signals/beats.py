@@ -21,7 +21,7 @@ from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import design, zero_phase
 from dolorimeter.signals.gaps import bridge
 
-Peaks = list[Int[np.ndarray, " peak"]]
+Peaks = list[Int[np.ndarray, "_"]]
 
 REFRACTORY = 0.3
 """Seconds within which no second beat is accepted (200 beats a minute)."""

@@ -9,7 +9,7 @@ NeuroKit2 calls ``highpass``.
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -37,7 +37,8 @@ SCR = np.dtype(
 """One response: onset and peak in samples; amplitude in the signal's unit; seconds from onset to
 peak; seconds from the peak until half of the amplitude is lost (NaN where it is not seen)."""
 
-Events = np.ndarray[Any, Any]
+Events = np.ndarray
+"""A one-dimensional array of dtype `SCR`."""
 
 
 def clean(
@@ -132,21 +133,24 @@ def smooth(
 
 
 def _turning_points(x: np.ndarray) -> list[np.ndarray]:
-    """Samples of each row where the direction changes, with both ends; plateaus count once.
+    """Samples of each row where movement begins, turns and ends; none for a constant row.
 
-    Of a plateau the first sample is taken, which is its end for a rise and its start for a fall.
+    A maximum is where its rise ends, a minimum where the next rise begins, also on plateaus.
     """
     slope = np.sign(np.diff(x, axis=1))
     row, at = np.nonzero(slope)
     direction = slope[row, at]
     turn = np.zeros(len(row), dtype=bool)
     turn[1:] = (row[1:] == row[:-1]) & (direction[1:] != direction[:-1])
-    # a maximum is reached where the rise ends, a minimum is left where the next rise starts
-    where = np.where(direction > 0, at, np.concatenate([[0], at[:-1] + 1]) if len(at) else at)
-    bounds = np.searchsorted(row[turn], np.arange(len(x) + 1))
-    inner = where[turn]
-    last = x.shape[1] - 1
-    return [np.concatenate([[0], inner[bounds[i] : bounds[i + 1]], [last]]) for i in range(len(x))]
+    before = np.concatenate([[0], at[:-1] + 1]) if len(at) else at
+    where = np.where(direction > 0, at, before)
+    bounds = np.searchsorted(row, np.arange(len(x) + 1))
+    return [
+        np.concatenate([[at[i]], where[i:j][turn[i:j]], [at[j - 1] + 1]])
+        if j > i
+        else np.zeros(0, dtype=np.intp)
+        for i, j in pairwise(bounds)
+    ]
 
 
 def _rises(values: np.ndarray, least: float, fall: float) -> np.ndarray:
@@ -165,7 +169,7 @@ def _rises(values: np.ndarray, least: float, fall: float) -> np.ndarray:
                 pairs.append((trough, peak))
             trough = peak = i
     last = len(level) - 1
-    if peak != last and level[peak] - level[trough] >= least:
+    if peak < last and level[peak] - level[trough] >= least:
         pairs.append((trough, peak))
     return np.array(pairs, dtype=np.intp).reshape(-1, 2)
 
@@ -177,7 +181,7 @@ def _describe(
     events["onset"], events["peak"] = onset, peak
     events["amplitude"] = x[peak] - x[onset]
     events["rise_time"] = (peak - onset) / sampling_rate
-    ends = np.append(onset[1:], len(x) - 1)
+    ends = np.append(onset, len(x) - 1)[1:]
     for i, end in enumerate(ends):
         half = x[peak[i]] - 0.5 * events["amplitude"][i]
         below = np.flatnonzero(x[peak[i] : end + 1] <= half)

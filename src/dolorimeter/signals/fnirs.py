@@ -42,7 +42,7 @@ def optical_density(
 
 def check_light(intensity: Float[np.ndarray, "channel time"]) -> None:
     """Raise `SignalError` unless every sample is above zero, or NaN."""
-    dark = (intensity <= 0).any(axis=1)
+    dark = np.asarray((intensity <= 0).any(axis=1))
     if dark.any():
         raise SignalError(
             f"{int(dark.sum())} of {len(dark)} channels have a light intensity of 0 or below "

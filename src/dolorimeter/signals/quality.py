@@ -103,7 +103,7 @@ def line_noise(
 
 def template_quality(
     x: Float[np.ndarray, "window time"],
-    peaks: list[Int[np.ndarray, " peak"]],
+    peaks: list[Int[np.ndarray, "_"]],
     sampling_rate: float,
 ) -> Float[np.ndarray, " window"]:
     """Mean correlation of each beat with the window's median beat; 0 where it is negative.

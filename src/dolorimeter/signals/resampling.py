@@ -20,17 +20,19 @@ from dolorimeter.signals.gaps import Hold, bridge
 ZERO_CROSSINGS = 10
 KAISER_BETA = 5.0
 LARGEST_FACTOR = 10_000
+LARGEST_DRIFT = 1e-6
 
 
 def ratio(rate_in: float, rate_out: float) -> tuple[int, int]:
     """Integers (up, down) with ``up / down`` = ``rate_out / rate_in``.
 
-    Exact where both fit below 10,000, else nearest (relative error below 1e-7).
+    Exact where both fit below 10,000, else the nearest such pair.
 
     Raises
     ------
     SignalError
-        If a rate is not a positive number, or their quotient is beyond 10,000 either way.
+        If a rate is not a positive number, their quotient is beyond 10,000 either way, or no pair
+        comes within a millionth of it (a drift of 4 ms an hour).
 
     Examples
     --------
@@ -51,6 +53,11 @@ def ratio(rate_in: float, rate_out: float) -> tuple[int, int]:
         factor = Fraction(quotient).limit_denominator(LARGEST_FACTOR)
     else:
         factor = 1 / Fraction(1 / quotient).limit_denominator(LARGEST_FACTOR)
+    if abs(float(factor) / quotient - 1) > LARGEST_DRIFT:
+        raise SignalError(
+            f"{rate_out:g} / {rate_in:g} Hz is not a ratio of integers below {LARGEST_FACTOR:,}: "
+            "choose a rate that is simpler or nearer."
+        )
     return factor.numerator, factor.denominator
 
 
@@ -118,12 +125,8 @@ class CausalResampler:
     def __init__(self, rate_in: float, rate_out: float, channels: int) -> None:
         self._up, self._down = ratio(rate_in, rate_out)
         self._taps = _taps(self._up, self._down)
-        self.delay = 0.0
-        """Seconds by which the output lags."""
-        if self._up == self._down:
-            self._taps = np.ones(1)
-        else:
-            self.delay = (len(self._taps) // 2) / (self._up * rate_in)
+        self.delay = (len(self._taps) // 2) / (self._up * rate_in)
+        """Seconds by which the output lags: none where the rates are equal."""
         span = -(-len(self._taps) // self._up)
         self._keep = -(-span // self._down) * self._down  # whole periods of the polyphase pattern
         self._hold = Hold(channels)
@@ -157,6 +160,8 @@ class CausalResampler:
 def _taps(up: int, down: int) -> np.ndarray:
     """Anti-alias taps at ``up · rate_in``; each of the `up` branches sums to 1."""
     widest = max(up, down)
+    if widest == 1:
+        return np.ones(1)
     taps = dsp.firwin(2 * ZERO_CROSSINGS * widest + 1, 1 / widest, window=("kaiser", KAISER_BETA))
     taps = np.asarray(taps)
     for branch in range(up):

@@ -25,7 +25,7 @@ _SHALLOW = 0.3  # of the typical depth: what is shallower is not a breath
 
 def breath_peaks(
     resp: Float[np.ndarray, "window time"], sampling_rate: float
-) -> list[Int[np.ndarray, " peak"]]:
+) -> list[Int[np.ndarray, "_"]]:
     """Sample index of the end of each inspiration (highest point of a breath), per window.
 
     Parameters
