@@ -385,7 +385,7 @@ def _verify(url: str, path: Path, wanted: str | None, size: int | None) -> None:
 def _attempt(url: str, part: Path, size: int | None, progress: Progress | None) -> str:
     """Fetch what `part` still lacks. Returns what went wrong and may be tried again, or ""."""
     at = part.stat().st_size if part.exists() else 0
-    if size is not None and at == size:
+    if size is not None and at == size and part.exists():
         return ""
     if size is not None and at > size:
         part.unlink()

@@ -30,11 +30,20 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     x_ite,
 )
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
+from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
 
-__all__ = ["CheckReport", "OfficialSplit", "Problem", "open_dataset"]
+__all__ = [
+    "CheckReport",
+    "FetchResult",
+    "OfficialSplit",
+    "Problem",
+    "fetch",
+    "fetchable",
+    "open_dataset",
+]
 
 
 def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> Any:
