@@ -191,7 +191,7 @@ def test_raw_never_reads_a_file_twice_for_windows_of_one_recording(tmp_path: Pat
         return {"eda": Signal(np.ones((1, 1000)), 100.0, "S", True, "conductance")}
 
     recording = Recording(
-        "made", "s", "r", signals=LazySignals(["eda"], load), stimuli=(Stimulus(0, 1, "a"),)
+        "made", "s", "r", signals=LazySignals(["eda"], load), stimuli=(Stimulus(0.0, 1.0, "a"),)
     )
     Raw("eda")([Window(recording, start, 2.0) for start in (0.0, 2.0, 4.0)])
     assert len(reads) == 1
