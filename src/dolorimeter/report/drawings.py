@@ -1,0 +1,138 @@
+"""Which figures a run gets, and what a reader should see in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from dolorimeter.evaluation import Run
+from dolorimeter.report import curves, figures, words
+from dolorimeter.report.blocks import Figure
+from dolorimeter.report.numbers import Numbers, probabilities
+
+
+def of_run(
+    letter: str, run: Run, n: Numbers, names: Mapping[str, str], watermark: str
+) -> Iterator[Figure]:
+    """Figures of one run.
+
+    Parameters
+    ----------
+    letter : str
+        Of the run on the page; keeps the figures' identifiers apart.
+    names : mapping of subject to printed name
+    watermark : str
+        Across every figure when not empty.
+    """
+    name = f"fig{letter}".lower()
+    metric = words.metric_name(n.main.metric)
+    yield Figure(
+        figures.per_subject(
+            f"{name}-people",
+            {names.get(s, s): v for s, v in n.scores.items()},
+            chance=n.chance,
+            mean=n.main.mean,
+            interval=(n.main.low, n.main.high) if n.main.has_interval else None,
+            metric=metric,
+            watermark=watermark,
+        ),
+        f"Each dot is one person. {_spread(n)}",
+    )
+    yield from (
+        _of_classes(name, run, n, watermark)
+        if n.is_classifier
+        else _of_target(name, run, watermark)
+    )
+    yield from _of_groups(name, n, watermark)
+    yield from _of_seeds(name, n, watermark)
+
+
+def _spread(n: Numbers) -> str:
+    """What the dots say."""
+    if n.chance is None or not n.scores:
+        return "The band is the 95 % interval of the mean."
+    below = sum(v <= n.chance for v in n.scores.values())
+    return f"{below} of {len(n.scores)} people are at or below chance."
+
+
+def _of_classes(name: str, run: Run, n: Numbers, watermark: str) -> Iterator[Figure]:
+    p = probabilities(run.predictions)
+    label = run.predictions["label"].to_numpy(dtype=int)
+    guess = p.argmax(axis=1)
+    counts = np.zeros((len(n.classes), len(n.classes)), dtype=int)
+    np.add.at(counts, (label, guess), 1)
+    yield Figure(
+        figures.confusion(f"{name}-confusion", counts, n.classes, watermark),
+        "Rows are what was, columns what was predicted; per cent are of the row.",
+    )
+    positives = [1] if len(n.classes) == 2 else range(len(n.classes))
+    lines = {n.classes[c]: curves.roc_points(label == c, p[:, c]) for c in positives}
+    lines = {k: v for k, v in lines.items() if len(v[0])}
+    if lines:
+        yield Figure(
+            figures.roc(f"{name}-roc", lines, watermark),
+            "All windows pooled, each class against the others.",
+        )
+    right, sure = guess == label, p.max(axis=1)
+    happened, given = (label == 1, p[:, 1]) if len(n.classes) == 2 else (right, sure)
+    yield Figure(
+        figures.reliability(
+            f"{name}-reliability", *curves.reliability_points(happened, given), watermark
+        ),
+        "On the dashed line a probability means what it says; below it, the model is too sure."
+        if len(n.classes) > 2
+        else f"Probability of {n.classes[1]}: on the dashed line it means what it says.",
+    )
+    yield Figure(
+        figures.risk_coverage(
+            f"{name}-risk", {"model": curves.risk_coverage_points(right, sure)}, watermark
+        ),
+        "A model that knows when it is unsure has a line that rises to the right.",
+    )
+
+
+def _of_target(name: str, run: Run, watermark: str) -> Iterator[Figure]:
+    rows = run.predictions.dropna(subset=["target", "prediction"])
+    yield Figure(
+        figures.scatter(
+            f"{name}-scatter",
+            rows["target"].to_numpy(dtype=float),
+            rows["prediction"].to_numpy(dtype=float),
+            watermark,
+        ),
+        "Each dot is one window; a useful model follows the dashed line.",
+    )
+
+
+def _of_groups(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
+    if not n.group_estimates:
+        return
+    yield Figure(
+        figures.intervals(
+            f"{name}-groups",
+            [(label, e.mean, e.low, e.high) for label, e in n.group_estimates],
+            metric=words.metric_name(n.main.metric),
+            title="Groups of people",
+            chance=n.chance,
+            watermark=watermark,
+        ),
+        "Mean and 95 % interval of each group of people; overlapping intervals show no gap.",
+    )
+
+
+def _of_seeds(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
+    if len(n.seed_scores) < 2:
+        return
+    rows = [(f"seed {s}", v, np.nan, np.nan) for s, v in n.seed_scores.items()]
+    yield Figure(
+        figures.intervals(
+            f"{name}-seeds",
+            rows,
+            metric=words.metric_name(n.main.metric),
+            title="Seeds",
+            watermark=watermark,
+        ),
+        "The same model from other starting points: differences smaller than this spread mean "
+        "nothing.",
+    )

@@ -1,0 +1,604 @@
+"""From runs to a page: what a busy reader needs first, everything else below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+import dolorimeter
+from dolorimeter.audit import CHECKS, Finding
+from dolorimeter.evaluation import Run
+from dolorimeter.report import drawings, literature, tripod, words
+from dolorimeter.report.blocks import (
+    Block,
+    Figures,
+    Items,
+    Page,
+    Paragraph,
+    Row,
+    Section,
+    Table,
+    Tone,
+    Verdict,
+    table,
+)
+from dolorimeter.report.numbers import Estimate, Numbers, numbers
+from dolorimeter.report.pseudonyms import hide, pseudonyms
+
+NOT_A_DEVICE = "Research software, not a medical device."
+
+LOOKALIKE = (
+    "LOOK-ALIKE DATA: these people do not exist. The numbers show that the software runs; they "
+    "say nothing about pain and may not be compared with published figures."
+)
+"""On every page with a run on synthesised data."""
+
+LOOKALIKE_SHORT = "LOOK-ALIKE DATA"
+"""Across every figure of such a run."""
+
+SEVERITIES: Mapping[str, tuple[str, Tone]] = {
+    "fault": ("FAULT", "bad"),
+    "warning": ("warning", "warn"),
+    "declared": ("not verified", "quiet"),
+    "passed": ("passed", "plain"),
+}
+"""How a finding is said and coloured; what is only declared is never called passed."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run on a page: its letter, its numbers, its findings, its subjects' names."""
+
+    letter: str
+    run: Run
+    numbers: Numbers
+    findings: tuple[Finding, ...]
+    names: Mapping[str, str]
+
+    @property
+    def label(self) -> str:
+        """Letter and model, as tables name the run."""
+        return f"{self.letter} {self.run.model}"
+
+
+def build(
+    runs: Sequence[Run],
+    findings: Sequence[Sequence[Finding]],
+    *,
+    reveal_subjects: bool = False,
+    command: str = "",
+) -> tuple[Page, list[Entry]]:
+    """The page of one or more runs; the first one's question leads.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    findings : sequence of sequences of Finding
+        One for each run; empty where no audit was made, which the page says.
+    reveal_subjects : bool
+        Print subjects' own names.
+    command : str
+        What made the page, printed at its end.
+    """
+    everyone = [s for run in runs for s in run.predictions["subject"].astype(str).unique()]
+    kept_out = [str(s) for run in runs for s in run.exclusions["subject"] if str(s)]
+    names = pseudonyms([*everyone, *kept_out], reveal=reveal_subjects)
+    entries = [
+        Entry(_letter(i), run, numbers(run), tuple(found), names)
+        for i, (run, found) in enumerate(zip(runs, findings, strict=True))
+    ]
+    lookalike = any(run.lookalike for run in runs)
+    lead = runs[0].question
+    sections = [section for section in _sections(entries, command) if section.blocks]
+    page = Page(
+        title=f"{words.task_words(lead)} in {words.data_name(lead)}",
+        subtitle=_subtitle(entries),
+        watermark=LOOKALIKE if lookalike else "",
+        verdicts=tuple(verdict(entry) for entry in entries),
+        sections=tuple(sections),
+        footer=(NOT_A_DEVICE, f"Made by dolorimeter {dolorimeter.__version__}."),
+    )
+    return page, entries
+
+
+def verdict(entry: Entry) -> Verdict:
+    """The honest figure, whether it beats chance and the baselines, and what speaks against it."""
+    run, n = entry.run, entry.numbers
+    main, metric = n.main, words.metric_name(n.main.metric)
+    chance = "" if n.chance is None else f"; chance {words.value(n.chance, main.metric)}"
+    figure = (
+        f"{metric[0].upper()}{metric[1:]} {words.value(main.mean, main.metric)} "
+        f"(95 % interval over {words.people(n.subjects)}: "
+        f"{words.interval(main.low, main.high, main.metric)}{chance})"
+    )
+    tone, said = _answer(n)
+    faults = [f for f in entry.findings if f.severity == "fault"]
+    sentences = [said, *_against_baselines(n)]
+    if faults:
+        tone = "bad"
+        what = "; ".join(sorted({CHECKS[f.check] for f in faults}))
+        sentences.insert(0, f"Do not use this figure: {what}.")
+    elif not entry.findings:
+        sentences.append("No audit was made of this run: leakage has not been looked for.")
+        tone = "warn" if tone == "good" else tone
+    if run.question.selection.startswith("oracle") and not faults:
+        tone = "bad"
+        sentences.insert(0, "Do not use this figure: it was chosen on the labels it reports.")
+    if run.lookalike:
+        tone = "warn" if tone == "good" else tone
+        sentences.insert(0, "Look-alike data: no statement about people.")
+    if run.label_source:
+        sentences.append(words.LABEL_SOURCES[run.label_source])
+    headline = (
+        f"{entry.label}: {words.task_words(run.question)} in {words.data_name(run.question)}, "
+        f"{words.protocol_words(run.question)}"
+    )
+    return Verdict(headline, figure, tuple(sentences), tone)
+
+
+def _answer(n: Numbers) -> tuple[Tone, str]:
+    """Whether the main figure beats chance, in words."""
+    main = n.main
+    if n.chance is None:
+        return "plain", "A score of this kind has no chance level; see the baseline below."
+    if not main.has_interval:
+        return "warn", "Too few people for an interval: nothing can be said about new people."
+    if main.low > n.chance:
+        permuted = "" if n.p_value is None else f" (permutation p {words.p_value(n.p_value)})"
+        return "good", f"Better than chance: the whole interval lies above it{permuted}."
+    if main.high < n.chance:
+        return "bad", "Worse than chance: look for a fault before anything else."
+    return "warn", "Not distinguishable from chance: the interval includes it."
+
+
+def _against_baselines(n: Numbers) -> Iterator[str]:
+    """One sentence for each baseline without signal that beats chance or the model."""
+    said = {
+        "nuisance": "facts that are not signal (lengths, missing shares, order in the session)",
+        "level_before": "the previous stimulus",
+    }
+    for name, source in said.items():
+        other = n.baselines.get(name)
+        if other is None:
+            continue
+        shown = (
+            f"{words.value(other.mean, other.metric)} "
+            f"({words.interval(other.low, other.high, other.metric)})"
+        )
+        if n.chance is not None and other.has_interval and other.low > n.chance:
+            yield f"Warning: {source} alone give {shown}, which is better than chance."
+        if n.higher_is_better and other.mean >= n.main.mean and n.chance is not None:
+            yield f"The model is no better than {source}: {shown}."
+
+
+def _subtitle(entries: Sequence[Entry]) -> str:
+    question = entries[0].run.question
+    parts = [
+        words.people(entries[0].numbers.subjects),
+        f"{entries[0].numbers.windows:,} windows tested",
+        words.windows_words(question),
+        words.protocol_words(question),
+        "one run" if len(entries) == 1 else f"{len(entries)} runs",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _sections(entries: Sequence[Entry], command: str) -> Iterator[Section]:
+    yield Section("runs", "The runs", tuple(_runs_blocks(entries)))
+    yield Section("published", "Beside published figures", tuple(_published_blocks(entries)))
+    yield Section("figures", "Figures", tuple(_figure_blocks(entries)))
+    yield Section("audit", "Audit", tuple(_audit_blocks(entries)))
+    yield Section("numbers", "All numbers", tuple(_number_tables(entries)))
+    yield Section("data", "Data and what was kept out", tuple(_data_blocks(entries)))
+    yield Section("checklist", "TRIPOD+AI", (tripod.checklist(_known(entries)),))
+    yield Section("made", "How it was made", tuple(_made_blocks(entries, command)))
+
+
+def by_question(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Runs grouped by question, the first run's question first."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.run.question.hash, []).append(entry)
+    return list(groups.values())
+
+
+def _runs_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    first, *others = by_question(entries)
+    yield runs_table(first, "Runs that ask the same question")
+    for group in others:
+        differ = ", ".join(question_differences(first[0].run, group[0].run))
+        yield runs_table(group, f"Another question (differs in {differ}): not comparable")
+
+
+def runs_table(entries: Sequence[Entry], caption: str) -> Table:
+    """Runs of one question, each with its baselines below it."""
+    metric = entries[0].numbers.main.metric
+    pooled = [
+        m for m in ("accuracy", "auroc", "concordance", "mae") if m in entries[0].numbers.pooled
+    ]
+    columns = [
+        "Run",
+        f"{words.metric_name(metric)}, mean of people",
+        "95 % interval",
+        "sd of people",
+        *(f"{words.metric_name(m)}, pooled" for m in pooled),
+        "Epoch and settings",
+        "Sees of the test person",
+    ]
+    rows: list[Row] = []
+    for entry in entries:
+        n, question = entry.numbers, entry.run.question
+        access = words.TARGET_ACCESS[n.target_access]
+        rows.append(
+            Row(
+                (
+                    entry.label,
+                    *_estimate_cells(n.main),
+                    *(words.value(n.pooled.get(m), m) for m in pooled),
+                    words.SELECTIONS.get(question.selection, question.selection),
+                    access,
+                ),
+                "bad" if question.selection.startswith("oracle") else "plain",
+            )
+        )
+    for name, other in entries[0].numbers.baselines.items():
+        blank = ("",) * (len(pooled) + 2)
+        rows.append(
+            Row((f"baseline: {name.replace('_', ' ')}", *_estimate_cells(other), *blank), "quiet")
+        )
+    return table(
+        caption,
+        columns,
+        rows,
+        numeric=range(1, 4 + len(pooled)),
+        note="Baselines see no signal: the most frequent class, facts about the windows, "
+        "the previous stimulus. Pooled numbers count windows, not people; published "
+        "figures are mostly pooled.",
+    )
+
+
+def _estimate_cells(e: Estimate) -> tuple[str, str, str]:
+    return (
+        words.value(e.mean, e.metric),
+        words.interval(e.low, e.high, e.metric),
+        words.value(e.sd, e.metric),
+    )
+
+
+def question_differences(a: Run, b: Run) -> list[str]:
+    """Fields in which the questions of two runs differ, with both values."""
+    found = []
+    for name in (
+        "dataset",
+        "part",
+        "subset",
+        "windows",
+        "task",
+        "split",
+        "selection",
+        "aggregation",
+    ):
+        ours, theirs = getattr(a.question, name), getattr(b.question, name)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            keys = sorted({*ours, *theirs})
+            found += [
+                f"{name}.{key} ({ours.get(key)!r} / {theirs.get(key)!r})"
+                for key in keys
+                if _plain(ours.get(key)) != _plain(theirs.get(key))
+            ]
+        elif ours != theirs:
+            found.append(f"{name} ({ours!r} / {theirs!r})")
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _published_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    lead = entries[0]
+    rows = literature.matching(
+        lead.run.question,
+        modalities=lead.numbers.modalities,
+        subjects=lead.numbers.subjects,
+        majority=lead.numbers.majority,
+    )
+    if rows.empty:
+        yield Paragraph(
+            f"No published figure of {lead.run.question.dataset} is in the project's table.",
+            "quiet",
+        )
+        return
+    if any(entry.run.lookalike for entry in entries):
+        yield Paragraph(
+            "The runs are on look-alike data; published figures are of real people. "
+            "They are listed for reference only.",
+            "warn",
+            "Not comparable.",
+        )
+        yield _published_table(rows, "Published figures of real people", folded=True, reasons=True)
+        return
+    shared, apart = rows[rows["shared"]], rows[~rows["shared"]]
+    if len(shared):
+        yield _published_table(
+            shared,
+            "Published figures that share data set, people, task, "
+            "modality and protocol (not ranked)",
+            folded=False,
+        )
+        yield Paragraph(
+            f"Here, in the same aggregation (pooled over windows): {_pooled_accuracy(lead)}."
+        )
+    else:
+        yield Paragraph("No published figure shares the question, the modality and the people.")
+    if len(apart):
+        yield _published_table(
+            apart,
+            f"{len(apart)} published figures of other questions, with the reason",
+            folded=True,
+            reasons=True,
+        )
+
+
+def _pooled_accuracy(entry: Entry) -> str:
+    return f"{entry.label} {words.value(entry.numbers.pooled.get('accuracy'), 'accuracy')}"
+
+
+def _published_table(
+    rows: pd.DataFrame, caption: str, *, folded: bool, reasons: bool = False
+) -> Table:
+    columns = [
+        "Method",
+        "Task",
+        "Modality",
+        "Protocol",
+        "Accuracy %",
+        "Chance %",
+        "Selection",
+        "Read in",
+    ]
+    made = []
+    for row in rows.to_dict("records"):
+        oracle = str(row["selection"]).startswith("oracle")
+        cells = [
+            f"{row['method']} {row['year']}".strip(),
+            row["task"],
+            row["modality"],
+            str(row["protocol"]).replace("_", " "),
+            row["accuracy_text"],
+            "unknown" if pd.isna(row["chance"]) else f"{row['chance']:.1f}",
+            words.SELECTIONS.get(str(row["selection"]), str(row["selection"])),
+            " — ".join(str(row[k]) for k in ("read_in", "note") if row[k]),
+        ]
+        cells += [str(row["reason"])] if reasons else []
+        made.append(Row(tuple(map(str, cells)), "bad" if oracle else "plain"))
+    columns += ["Why apart"] if reasons else []
+    return table(
+        caption,
+        columns,
+        made,
+        numeric=(4, 5),
+        folded=folded,
+        note="Red: the epoch was chosen on the data that are reported. Rows are in the "
+        "order of the project's table, not of their figures.",
+    )
+
+
+def _figure_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    for entry in entries:
+        mark = LOOKALIKE_SHORT if entry.run.lookalike else ""
+        if len(entries) > 1:
+            yield Paragraph("", label=entry.label)
+        yield Figures(
+            tuple(drawings.of_run(entry.letter, entry.run, entry.numbers, entry.names, mark))
+        )
+
+
+def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    for entry in entries:
+        if not entry.findings:
+            yield Paragraph(f"{entry.label}: no audit was made. Run `dolorimeter audit`.", "warn")
+            continue
+        count = {s: sum(f.severity == s for f in entry.findings) for s in SEVERITIES}
+        yield Paragraph(
+            f"{count['fault']} faults, {count['warning']} warnings, {count['passed']} passed, "
+            f"{count['declared']} not verified.",
+            "bad" if count["fault"] else "warn" if count["warning"] else "good",
+            entry.label,
+        )
+        order = list(SEVERITIES)
+        ranked = sorted(entry.findings, key=lambda f: order.index(f.severity))
+        rows = [_finding_row(f, entry.names) for f in ranked]
+        yield table(
+            f"Findings of {entry.label}",
+            ("Result", "Check", "Evidence", "Where", "What was found"),
+            rows,
+            note="Observed: in the record of the rows that each fit and predict touched. "
+            "Recomputed: found again in the data or by a second run. Declared: only said, "
+            "by the user or by nobody; never counted as passed.",
+        )
+
+
+def _finding_row(f: Finding, names: Mapping[str, str]) -> Row:
+    said, tone = SEVERITIES[f.severity]
+    return Row(
+        (
+            said,
+            f.check.replace("_", " "),
+            f.evidence,
+            hide(f.where, names, numbers=True),
+            hide(f.message, names),
+        ),
+        tone,
+    )
+
+
+def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
+    for entry in entries:
+        n = entry.numbers
+        rows = []
+        for e in n.measures:
+            rows.append(
+                (
+                    words.metric_name(e.metric),
+                    *_estimate_cells(e),
+                    words.value(n.pooled.get(e.metric), e.metric),
+                )
+            )
+        mean = {e.metric for e in n.measures}
+        rows += [
+            (words.metric_name(m), "–", "–", "–", words.value(v, m))
+            for m, v in n.pooled.items()
+            if m not in mean
+        ]
+        yield table(
+            entry.label,
+            ("Metric", "Mean of people", "95 % interval", "sd of people", "Pooled over windows"),
+            rows,
+            numeric=(1, 2, 3, 4),
+        )
+        yield Items(tuple(hide(text, entry.names) for text in n.remarks))
+        if n.groups:
+            yield table(
+                f"{entry.label}: groups of people",
+                (
+                    "Column",
+                    "Group",
+                    "People",
+                    words.metric_name(n.main.metric),
+                    "95 % interval",
+                    "Note",
+                ),
+                n.groups,
+                numeric=(2, 3, 4),
+            )
+
+
+def _data_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    for entry in entries:
+        run, n = entry.run, entry.numbers
+        facts = [f"{words.people(n.subjects)}, {n.windows:,} windows tested; {n.class_counts}"]
+        facts += [hide(note, entry.names) for note in run.notes]
+        if run.label_source:
+            facts.append(words.LABEL_SOURCES[run.label_source])
+        if len(entries) > 1:
+            yield Paragraph("", label=entry.label)
+        yield Items(tuple(dict.fromkeys(facts)))
+        yield from _kept_out(entry)
+        yield from _failed(entry)
+
+
+def _kept_out(entry: Entry) -> Iterator[Block]:
+    """Exclusions counted by reason."""
+    out = entry.run.exclusions
+    if out.empty:
+        yield Paragraph("Nothing was kept out.")
+        return
+    shown = out.assign(reason=[hide(str(r), entry.names) for r in out["reason"]])
+    grouped = shown.groupby(["what", "reason"], sort=True)
+    rows = [
+        (
+            what,
+            reason,
+            len(part),
+            part["subject"].nunique(),
+            ", ".join(sorted({entry.names.get(str(s), "–") for s in part["subject"]})[:8]),
+        )
+        for (what, reason), part in grouped
+    ]
+    yield table(
+        f"{len(out)} things kept out",
+        ("What", "Reason", "Count", "People", "Who"),
+        rows,
+        numeric=(2, 3),
+    )
+
+
+def _failed(entry: Entry) -> Iterator[Block]:
+    """Folds that failed, by subject."""
+    failed = entry.run.failures
+    if failed.empty:
+        return
+    rows = [
+        Row(
+            (
+                str(r["fold"]),
+                entry.names.get(str(r["subject"]), str(r["subject"])),
+                hide(str(r["error"]), entry.names),
+            ),
+            "bad",
+        )
+        for r in failed.to_dict("records")
+    ]
+    yield table(
+        f"{len(rows)} failed: these people are not in the figures",
+        ("Fold", "Subject", "Error"),
+        rows,
+    )
+
+
+def _made_blocks(entries: Sequence[Entry], command: str) -> Iterator[Block]:
+    rows: list[tuple[str, str]] = []
+    for entry in entries:
+        run = entry.run
+        prefix = f"{entry.letter} " if len(entries) > 1 else ""
+        rows.append((f"{prefix}question", run.question.hash))
+        rows.append((f"{prefix}seeds", ", ".join(map(str, run.seeds))))
+        rows += [(f"{prefix}{k}", str(v)) for k, v in _flat(run.environment)]
+    if command:
+        rows.append(("command", command))
+    yield table("Versions, seeds and machine", ("What", "Value"), rows, folded=True)
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, item in sorted(values.items()):
+        if isinstance(item, Mapping):
+            yield from _flat(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
+
+
+def _known(entries: Sequence[Entry]) -> dict[str, str]:
+    """TRIPOD+AI items that follow from the run."""
+    entry = entries[0]
+    run, n, question = entry.run, entry.numbers, entry.run.question
+    known = {
+        "5a": words.data_name(question) + (" (look-alike, synthesised)" if run.lookalike else ""),
+        "8a": words.LABEL_SOURCES.get(run.label_source or "", "Source of the labels not stated."),
+        "11": f"{len(run.exclusions)} windows, recordings or people kept out; see Data.",
+        "12a": words.protocol_words(question),
+        "12c": f"{run.model}; {words.SELECTIONS.get(question.selection, question.selection)}",
+        "12d": f"Scores of each person; sd between people {words.value(n.main.sd, n.main.metric)}",
+        "12e": ", ".join(words.metric_name(m) for m in n.pooled),
+        "13": n.class_counts,
+        "15": f"{words.task_words(question)} ({n.kind})",
+        "18f": f"dolorimeter {dolorimeter.__version__}, MIT",
+        "20a": f"{words.people(n.subjects)} tested; {len(run.failures)} folds failed",
+        "21": f"{words.people(n.subjects)}, {n.windows:,} windows; {n.class_counts}",
+        "23a": f"{words.metric_name(n.main.metric)} {words.value(n.main.mean, n.main.metric)} "
+        f"({words.interval(n.main.low, n.main.high, n.main.metric)})",
+    }
+    if n.modalities:
+        known["9b"] = f"Signals: {', '.join(n.modalities)}"
+    if n.groups:
+        known["14"] = "Scores by group are in All numbers."
+    if n.lowest:
+        known["23b"] = hide(n.lowest, entry.names)
+    return {number: text for number, text in known.items() if text}
+
+
+def _letter(place: int) -> str:
+    """A, B, … Z, A1, B1 and so on."""
+    turn, letter = divmod(place, 26)
+    return chr(ord("A") + letter) + (str(turn) if turn else "")
+
+
+def labels(entries: Iterable[Entry]) -> list[str]:
+    """Labels of the runs, in order."""
+    return [entry.label for entry in entries]
