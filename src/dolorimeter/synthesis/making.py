@@ -1,0 +1,237 @@
+"""`synthesise`: a cohort in a published layout, whole or not at all, the same for a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+import dolorimeter
+from dolorimeter.errors import ConfigError, UnknownNameError
+from dolorimeter.storage import atomic_path, write_json
+from dolorimeter.synthesis import ai4pain, biovid, unbc
+from dolorimeter.synthesis.cohort import Kind, Request, Written
+from dolorimeter.synthesis.truth import Truth
+
+KINDS: Mapping[str, Kind] = {
+    "biovid": biovid.KIND,
+    "ai4pain_2024": ai4pain.KIND_2024,
+    "ai4pain_2025": ai4pain.KIND_2025,
+    "unbc_mcmaster": unbc.KIND,
+}
+"""The published layouts that can be written."""
+
+MARK = "LOOKALIKE.json"
+NOTICE = (
+    "Synthesised by dolorimeter. There is no person behind these data: every number was drawn "
+    "from a model. For tests of software only; results on it say nothing about pain."
+)
+
+
+def synthesise(
+    kind: str,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    subjects: int | None = None,
+    per_condition: int | None = None,
+    conditions: Sequence[str] | None = None,
+    part: str | None = None,
+    modalities: Sequence[str] | None = None,
+    effect: float = 1.0,
+    noise: float = 1.0,
+    movement: float = 0.05,
+    artefacts: float = 0.0,
+    missing: float = 0.0,
+    identity_strength: float = 1.0,
+    workers: int = 1,
+) -> Truth:
+    """Write a look-alike cohort with known truth. There is no person behind these data.
+
+    The same arguments give the same bytes, whatever the number of workers. Each person and each
+    window has random numbers of its own: fewer subjects or conditions give a subset of the files.
+
+    Parameters
+    ----------
+    kind : str
+        A name of `KINDS`: the published layout.
+    out : path
+        A folder that is empty or absent. It appears when all is written.
+    seed : int
+    subjects : int, optional
+        Number of people; default the published number.
+    per_condition : int, optional
+        Windows of each condition and person; default the published number.
+    conditions : sequence of str, optional
+        Those to write. People go through the whole session anyhow.
+    part : str, optional
+        Of BioVid: ``"A"`` (default) or ``"B"``.
+    modalities : sequence of str, optional
+        Of AI4Pain 2024: ``("fnirs",)``. Video is not synthesised.
+    effect : float
+        Strength of everything that depends on the level; at 0 nothing does.
+    noise : float
+        Strength of what instruments and the rest of the body add. The latents have a variation of
+        their own that this leaves alone, so the Bayes accuracy does not depend on it.
+    movement : float
+        Share of windows in which the person moves, at any level alike.
+    artefacts : float
+        Share of signals that are clipped, flat, have a gap of NaN, or move alone.
+    missing : float
+        Share of files that are not there.
+    identity_strength : float
+        How far levels shift in a direction of each person's own. It tells nothing of a person
+        never seen, and much of a person whose other windows were trained on: at 1 a split that
+        leaves windows, not people, out is inflated by 10 points or more; at 0 by nothing.
+    workers : int
+        Processes.
+
+    Returns
+    -------
+    Truth
+        Also kept under ``out/truth``; see `Truth.load`.
+
+    Raises
+    ------
+    UnknownNameError
+        An unknown kind.
+    ConfigError
+        Arguments that make no sense, or a folder with something in it.
+    StorageError
+        If it cannot be written.
+    """
+    request = _request(
+        kind,
+        subjects=subjects,
+        per_condition=per_condition,
+        conditions=conditions,
+        part=part,
+        effect=effect,
+        noise=noise,
+        movement=movement,
+        artefacts=artefacts,
+        missing=missing,
+        identity_strength=identity_strength,
+        seed=seed,
+    )
+    _check_modalities(kind, modalities)
+    if workers < 1:
+        raise ConfigError(f"synthesise: workers is {workers}, expected ≥ 1.")
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(
+            f"{out}: is {'not empty' if out.is_dir() else 'a file'}, expected a folder that is "
+            "empty or absent. Nothing was written; choose another, or empty it yourself."
+        )
+    with atomic_path(out) as part_path:
+        part_path.mkdir()
+        return _write(request, part_path, workers)
+
+
+def request_of(parameters: Mapping[str, object]) -> Request:
+    """The request that `parameters` of a truth were made from."""
+    fields = {k: v for k, v in parameters.items() if k in Request.__dataclass_fields__}
+    conditions = fields.pop("conditions")
+    assert isinstance(conditions, list)
+    return Request(**fields, conditions=tuple(conditions))  # type: ignore[arg-type]  # JSON
+
+
+def _request(
+    kind: str,
+    *,
+    subjects: int | None,
+    per_condition: int | None,
+    conditions: Sequence[str] | None,
+    part: str | None,
+    effect: float,
+    noise: float,
+    movement: float,
+    artefacts: float,
+    missing: float,
+    identity_strength: float,
+    seed: int,
+) -> Request:
+    if kind not in KINDS:
+        raise UnknownNameError(f"synthesise: no kind {kind!r}; there are {', '.join(KINDS)}.")
+    layout = KINDS[kind]
+    if part is not None and part not in layout.parts:
+        having = f"expected one of {layout.parts}" if layout.parts else "it has no parts"
+        raise ConfigError(f"synthesise {kind}: part is {part!r}; {having}.")
+    part = part or (layout.parts[0] if layout.parts else "")
+    chosen = layout.conditions if conditions is None else tuple(conditions)
+    unknown = sorted(set(chosen) - set(layout.conditions))
+    if unknown or not chosen or isinstance(conditions, str):
+        raise ConfigError(
+            f"synthesise {kind}: conditions are {conditions!r}; expected a list of some of "
+            f"{', '.join(layout.conditions)}."
+        )
+    if layout.whole and set(chosen) != set(layout.conditions):
+        raise ConfigError(
+            f"synthesise {kind}: conditions are {conditions!r}; its files are continuous and hold "
+            f"all of {', '.join(layout.conditions)}. Leave `conditions` out."
+        )
+    return Request(
+        kind=kind,
+        part=part,
+        subjects=layout.subjects(part) if subjects is None else subjects,
+        per_condition=layout.per_condition if per_condition is None else per_condition,
+        conditions=tuple(c for c in layout.conditions if c in chosen),
+        effect=float(effect),
+        noise=float(noise),
+        movement=float(movement),
+        artefacts=float(artefacts),
+        missing=float(missing),
+        identity_strength=float(identity_strength),
+        seed=seed,
+    )
+
+
+def _check_modalities(kind: str, modalities: Sequence[str] | None) -> None:
+    if modalities is None:
+        return
+    if kind != "ai4pain_2024":
+        raise ConfigError(f"synthesise {kind}: takes no modalities; it writes all its signals.")
+    if "video" in modalities:
+        raise ConfigError(
+            "synthesise ai4pain_2024: video is asked for and is not synthesised; expected "
+            "modalities=('fnirs',). The folder 'video' is left out."
+        )
+    if tuple(modalities) != ("fnirs",):
+        raise ConfigError(
+            f"synthesise ai4pain_2024: modalities are {modalities!r}, expected ('fnirs',)."
+        )
+
+
+def _write(request: Request, root: Path, workers: int) -> Truth:
+    written = _write_subjects(request, root, workers)
+    KINDS[request.kind].write_index(request, root, written)
+    parameters: dict[str, object] = {
+        name: getattr(request, name) for name in Request.__dataclass_fields__
+    }
+    parameters |= {"conditions": list(request.conditions), "version": dolorimeter.__version__}
+    truth = Truth(
+        design=KINDS[request.kind].design(request),
+        parameters=parameters,
+        windows=pd.DataFrame([row for one in written for row in one.windows]),
+        subjects=pd.DataFrame([one.subject for one in written]),
+    )
+    truth.save(root)
+    about = {"what": NOTICE, "layout": KINDS[request.kind].about, "parameters": parameters}
+    write_json(root / MARK, about)
+    return truth
+
+
+def _write_subjects(request: Request, root: Path, workers: int) -> list[Written]:
+    layout = KINDS[request.kind]
+    numbers = range(request.subjects)
+    if workers == 1 or request.subjects == 1:
+        return [layout.write_subject(request, number, root) for number in numbers]
+    from joblib import Parallel, delayed
+
+    jobs = (delayed(_write_one)(request, number, root) for number in numbers)
+    return list(Parallel(n_jobs=min(workers, request.subjects))(jobs))
+
+
+def _write_one(request: Request, number: int, root: Path) -> Written:
+    return KINDS[request.kind].write_subject(request, number, root)
