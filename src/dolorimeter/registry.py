@@ -129,7 +129,8 @@ class Registry(Generic[T]):
         """Class decorator; the decorated class also gets the Card as its attribute ``card``."""
 
         def add(entry: T) -> T:
-            if card.name in self._entries and self._entries[card.name] is not entry:
+            taken = self._entries.get(card.name, entry)
+            if _place(taken) != _place(entry):  # a module run again may register again
                 raise ConfigError(
                     f"the {self.noun} name '{card.name}' is taken by "
                     f"{self._entries[card.name]!r}: choose another."
@@ -177,6 +178,11 @@ class Registry(Generic[T]):
     def _import(self) -> None:
         for module in self._modules:
             importlib.import_module(module)
+
+
+def _place(entry: object) -> tuple[str, str]:
+    """Where a class or function is defined."""
+    return getattr(entry, "__module__", ""), getattr(entry, "__qualname__", repr(entry))
 
 
 DATASETS: Registry[Any] = Registry("data set", ("dolorimeter.datasets",))
