@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +154,21 @@ def test_against_neurokit_on_its_own_simulation() -> None:
         (theirs["SCR_Height"][known] - values[theirs["SCR_Onsets"][known].astype(int)]).max(),
         rel=0.03,
     )
+
+
+@pytest.mark.shared
+def test_tonic_and_phasic_part_of_real_skin_as_neurokit_splits_them(data_root: Path) -> None:
+    """Its `highpass` is the same filter (Butterworth, order 2, 0.05 Hz); only edges may differ."""
+    table = np.genfromtxt(
+        data_root / "neurokit_data" / "bio_eventrelated_100hz.csv", delimiter=",", names=True
+    )
+    values = table["EDA"][:12_000]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import neurokit2 as nk
+
+        parts = nk.eda_phasic(values, sampling_rate=100, method="highpass")
+    found = measured(values, rate=100.0)
+    area = np.clip(parts["EDA_Phasic"], 0, None).sum() / 100
+    assert found["tonic_mean"][0] == pytest.approx(parts["EDA_Tonic"].mean(), rel=0.01)
+    assert found["phasic_area"][0] == pytest.approx(area, rel=0.02)

@@ -68,7 +68,7 @@ def test_one_row_is_that_row_of_many() -> None:
 
 
 @pytest.mark.shared
-def test_the_rate_of_real_breathing_as_neurokit_finds_it(data_root: Path) -> None:
+def test_rate_and_depth_of_real_breathing_as_neurokit_finds_them(data_root: Path) -> None:
     table = np.genfromtxt(
         data_root / "neurokit_data" / "bio_resting_5min_100hz.csv", delimiter=",", names=True
     )
@@ -78,6 +78,10 @@ def test_the_rate_of_real_breathing_as_neurokit_finds_it(data_root: Path) -> Non
         import neurokit2 as nk
 
         cleaned = nk.rsp_clean(values, sampling_rate=100)
-        peaks = nk.rsp_findpeaks(cleaned, sampling_rate=100)["RSP_Peaks"]
-    theirs = 60 / np.diff(peaks / 100).mean()
-    assert measured(values, rate=100.0)["rate"][0] == pytest.approx(theirs, rel=0.05)
+        events = nk.rsp_findpeaks(cleaned, sampling_rate=100)
+        depth = nk.rsp_amplitude(cleaned, peaks=events)
+    found = measured(values, rate=100.0)
+    theirs = 60 / np.diff(events["RSP_Peaks"] / 100).mean()
+    assert found["rate"][0] == pytest.approx(theirs, rel=0.05)
+    # the same depth, theirs interpolated between breaths and so averaged over time
+    assert found["amplitude"][0] == pytest.approx(np.nanmean(depth), rel=0.1)

@@ -87,3 +87,20 @@ def test_the_documentation_is_what_the_code_says() -> None:
     spec.loader.exec_module(script)
     written = (root / "docs" / "features.md").read_text(encoding="utf-8")
     assert written == script.document(), "run python scripts/make_feature_table.py"
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_no_rate_and_length_is_too_odd(modality: str) -> None:
+    """Few samples or a slow clock give NaN where nothing can be said, never an error."""
+    table = table_of(modality)
+    rng = np.random.default_rng(0)
+    for rate in (0.5, 1.0, 2.0, 4.0, 6.5, 8.0, 25.0, 50.0, 64.0, 250.0, 512.0):
+        for samples in (1, 2, 3, 5, 9, 16, 33, 120, 700):
+            values = rng.normal(0, 1, (2, samples))
+            onset = [np.array([-1.0, np.nan])] if table.takes_onset else []
+            made = table.compute(values, rate, *onset)
+            assert made.shape == (2, len(table.features))
+            assert not np.isinf(made).any()
+            duration = samples / rate
+            limited = [bool(feature.limit(duration, rate)) for feature in table.features]
+            assert np.isnan(made[:, limited]).all()

@@ -31,7 +31,13 @@ _NONE = "no response was found"
 FEATURES = (
     Feature("mean", "{unit}", "mean of the window", "Walter 2014"),
     Feature("sd", "{unit}", "standard deviation (n) of the window", "Walter 2014"),
-    Feature("range", "{unit}", "largest minus smallest sample below 3 Hz", "Walter 2014"),
+    Feature(
+        "range",
+        "{unit}",
+        "largest minus smallest sample below 3 Hz",
+        "Walter 2014",
+        min_duration=3.0,
+    ),
     Feature("slope", "{unit}/s", "least-squares slope", "Walter 2014", min_duration=1.0),
     Feature(
         "scr_count",
@@ -96,6 +102,7 @@ FEATURES = (
         "mean of the part below 0.05 Hz",
         "Boucsein 2012, ch. 2.2",
         min_duration=20.0,
+        min_sampling_rate=1.0,
     ),
     Feature(
         "phasic_area",
@@ -103,6 +110,7 @@ FEATURES = (
         "area of the part above 0.05 Hz where it is positive",
         "Boucsein 2012, ch. 2.2",
         min_duration=20.0,
+        min_sampling_rate=1.0,
     ),
 )
 """Tonic and phasic part are asked for 20 s: one period of the 0.05 Hz that parts them."""
@@ -125,18 +133,18 @@ def features(
         Seconds from the window's start to the stimulus; NaN where unknown.
     """
     duration = values.shape[1] / sampling_rate
-    smooth = _smooth(values, sampling_rate)
     columns = dict.fromkeys((f.name for f in FEATURES), np.full(len(values), np.nan))
     columns |= {
         "mean": values.mean(axis=1),
         "sd": np.sqrt(np.square(_rows.centred(values)).mean(axis=1)),
-        "range": smooth.max(axis=1) - smooth.min(axis=1),
         "slope": _rows.slope(values, sampling_rate),
     }
-    if any_within(_named("scr_"), duration, sampling_rate):
+    if any_within(_named("range", "scr_"), duration, sampling_rate):
+        smooth = _smooth(values, sampling_rate)
+        columns["range"] = smooth.max(axis=1) - smooth.min(axis=1)
         found = scr_events(smooth, sampling_rate, THRESHOLD)
         columns |= responses(smooth, found, sampling_rate, onset)
-    if any_within(_named("tonic_"), duration, sampling_rate):
+    if any_within(_named("tonic_", "phasic_"), duration, sampling_rate):
         tonic, phasic = tonic_phasic(values, sampling_rate)
         columns["tonic_mean"] = tonic.mean(axis=1)
         columns["phasic_area"] = np.clip(phasic, 0.0, None).sum(axis=1) / sampling_rate
@@ -177,16 +185,14 @@ def _area(row: Float[np.ndarray, " time"], found: Array) -> float:
     return float(np.clip(height, 0.0, None).sum())
 
 
-def _named(prefix: str) -> tuple[Feature, ...]:
-    return tuple(feature for feature in FEATURES if feature.name.startswith(prefix))
+def _named(*prefixes: str) -> tuple[Feature, ...]:
+    return tuple(feature for feature in FEATURES if feature.name.startswith(prefixes))
 
 
 def _smooth(
     values: Float[np.ndarray, "window time"], sampling_rate: float
 ) -> Float[np.ndarray, "window time"]:
-    """The signal below 3 Hz; as it is where too short to filter, and exactly flat if flat."""
-    if values.shape[1] < sampling_rate:
-        return values
+    """The signal below 3 Hz, and exactly flat where it is flat."""
     smooth = clean(values, sampling_rate)
     return np.where(_rows.is_flat(values)[:, None], values[:, :1], smooth)
 

@@ -127,12 +127,11 @@ def features(
     duration = values.shape[1] / sampling_rate
     signal = _rows.centred(values)
     columns = amplitudes(signal, sampling_rate)
-    if sampling_rate >= _RATE:
-        columns |= {
-            "zero_crossings": sign_changes(signal) / duration,
-            "slope_sign_changes": sign_changes(np.diff(signal, axis=1)) / duration,
-            **spectrum(signal, sampling_rate),
-        }
+    columns |= {
+        "zero_crossings": sign_changes(signal) / duration,
+        "slope_sign_changes": sign_changes(np.diff(signal, axis=1)) / duration,
+        **spectrum(signal, sampling_rate),
+    }
     columns |= bursts(signal, sampling_rate)
     return in_order(FEATURES, columns, duration, sampling_rate)
 
@@ -171,8 +170,15 @@ def sign_changes(signal: Float[np.ndarray, "window time"]) -> Float[np.ndarray, 
 def spectrum(
     signal: Float[np.ndarray, "window time"], sampling_rate: float
 ) -> dict[str, Float[np.ndarray, " window"]]:
-    """Centroid and median of the power above `LOWEST`, in hertz; NaN without power."""
+    """Centroid and median of the power above `LOWEST`, in hertz; NaN without power.
+
+    A window that is too short or too slow for them costs nothing and gives NaN.
+    """
     samples = signal.shape[1]
+    spectral = tuple(f for f in FEATURES if f.unit == "Hz")
+    if not any_within(spectral, samples / sampling_rate, sampling_rate):
+        unknown = np.full(len(signal), np.nan)
+        return {"spectral_centroid": unknown, "median_frequency": unknown}
     frequency = np.fft.rfftfreq(samples, 1 / sampling_rate)
     kept = frequency >= LOWEST
     amplitude = np.fft.rfft(signal * np.hanning(samples), axis=1)[:, kept]
