@@ -224,6 +224,8 @@ def test_duplicates_and_strays(tmp_path: Path) -> None:
     for name, text in (("a", "same"), ("b", "same"), ("c", "othr"), ("d", "")):
         (tmp_path / name).write_text(text)
     (tmp_path / files.LOOKALIKE_MARK).write_text("{}")
+    (tmp_path / "truth").mkdir()
+    (tmp_path / "truth" / "parameters.json").write_text("{}")
     paths = [tmp_path / n for n in "bacd"]
     found = files.duplicate_problems(paths, tmp_path)
     assert [(p.path, p.what) for p in found] == [("b", "the same bytes as a")]

@@ -36,6 +36,9 @@ LOOKALIKE_MARK = "LOOKALIKE.json"
 EMPTY_CELLS = ("", "NaN", "nan", "NA", "N/A", "n/a", "null")
 """Cells that mean a missing number."""
 
+LOOKALIKE_TRUTH = "truth"
+"""Folder of a synthesised cohort that holds what was planted."""
+
 DELIMITER_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", " ": "space"}
 
 ProblemKind = Literal[
@@ -631,10 +634,17 @@ def duplicate_problems(paths: Iterable[Path], root: Path) -> list[Problem]:
 
 
 def stray_problems(root: Path, expected: Iterable[Path]) -> list[Problem]:
-    """Files under the root that the format does not name (the look-alike mark is expected)."""
+    """Files under the root that the format does not name.
+
+    The mark of a synthesised cohort is expected, and with it the folder of its truth.
+    """
     known = set(expected)
+    truth = root / LOOKALIKE_TRUTH
+    lookalike = is_lookalike(root)
     return [
         Problem(relative(path, root), "not a file of this data set", "stray", "warning")
         for path in walk_files(root)
-        if path not in known and path.name != LOOKALIKE_MARK
+        if path not in known
+        and path.name != LOOKALIKE_MARK
+        and not (lookalike and path.is_relative_to(truth))
     ]
