@@ -27,7 +27,10 @@ that a window cannot carry is NaN, and the report says which, why, and in how ma
 Where a unit is not confirmed by the publisher, features marked † (an absolute threshold) may be
 wrong, and the report says so. Signals with several channels give each feature for each channel,
 near-infrared ones also the mean over channels. Nothing is filtered here beyond what a definition
-states: drift, mains and movement belong to preprocessing.
+states: drift, mains and movement belong to preprocessing. Intervals between beats that differ by
+more than 30 % from the median of their neighbours (a missed, doubled or ectopic beat) are replaced
+before a rate or a variability is taken; where that is more than half of them there is no rate, and
+where it is more than a fifth no variability.
 """
 
 

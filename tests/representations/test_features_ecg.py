@@ -79,13 +79,13 @@ def test_variability_against_definitions_interval_by_interval(rr: list[float]) -
 @given(st.lists(st.floats(0.4, 1.5), min_size=2, max_size=12), st.floats(0, 5))
 def test_rates_against_definitions(rr: list[float], shift: float) -> None:
     beats = np.cumsum([0.1, *rr])
-    found = _beats.rates(np.array([[*beats, np.nan]]))
+    found = _beats.rates(np.array([[*beats[1:], np.nan]]), np.array([[*rr, np.nan]]))
     assert found["rate_mean"][0] == pytest.approx(60 / np.mean(rr))
     assert found["rate_min"][0] == pytest.approx(60 / max(rr))
     assert found["rate_max"][0] == pytest.approx(60 / min(rr))
     slope = np.polyfit(beats[1:], 60 / np.array(rr), 1)[0]
     assert found["rate_change"][0] == pytest.approx(slope, rel=1e-6, abs=1e-6)
-    later = _beats.rates(np.array([[*beats + shift, np.nan]]))
+    later = _beats.rates(np.array([[*beats[1:] + shift, np.nan]]), np.array([[*rr, np.nan]]))
     for name, value in found.items():
         np.testing.assert_allclose(later[name], value, rtol=1e-6, atol=1e-6)
 
@@ -119,6 +119,31 @@ def test_one_row_is_that_row_of_many() -> None:
     many = ecg.features(windows, 512.0)
     for row in range(8):
         np.testing.assert_allclose(ecg.features(windows[row : row + 1], 512.0)[0], many[row])
+
+
+def test_a_missed_beat_does_not_halve_the_rate() -> None:
+    beats = np.delete(np.arange(0.4, 11.5, 0.75), 7)
+    found = measured(trace(beats, 12))
+    for name in ("rate_mean", "rate_min", "rate_max"):
+        assert found[name][0] == pytest.approx(80, abs=0.2)
+    assert found["rmssd"][0] == pytest.approx(0, abs=1)
+
+
+def test_what_needs_too_much_editing_is_not_given() -> None:
+    steady = np.arange(100, 3000, 100)
+    third = np.delete(steady, [3, 8, 13, 18, 23])
+    wild = np.cumsum([100, 40, 200, 90, 45, 210, 50, 180, 60])
+    intervals, share = _beats.edited_intervals([steady, third, wild, steady[:1]], 100.0)
+    assert intervals.shape == (4, 28)
+    assert share[0] == 0
+    assert share[1] == pytest.approx(5 / 23)
+    assert share[2] > 0.5
+    assert share[3] == 0
+    np.testing.assert_allclose(intervals[1, :23], 1.0)
+    kept = _beats.trusted(intervals, share, _beats.MOST_FOR_VARIABILITY)
+    assert np.isfinite(kept).sum(axis=1).tolist() == [28, 0, 0, 0]
+    kept = _beats.trusted(intervals, share, _beats.MOST_FOR_RATE)
+    assert np.isfinite(kept).sum(axis=1).tolist() == [28, 23, 0, 0]
 
 
 def test_padded_rows() -> None:

@@ -1,4 +1,12 @@
-"""Rates and heights from peaks, shared by heart, pulse wave and breath."""
+"""Rates and heights from peaks, shared by heart, pulse wave and breath.
+
+References
+----------
+Task Force of the ESC and NASPE, Heart rate variability, Circulation 93:1043, 1996 (intervals
+between normal beats: what is missed, doubled or ectopic is edited out first).
+Peltola, Role of editing of R-R intervals in the analysis of heart rate variability, Frontiers in
+Physiology 3:148, 2012 (recordings that need much editing are left out; a fifth is usual).
+"""
 
 from __future__ import annotations
 
@@ -9,30 +17,58 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from dolorimeter.representations.features import _rows
+from dolorimeter.signals.beats import correct_intervals
+
+TOLERANCE = 0.3
+"""Share of the local median by which an interval may differ: breathing moves it by less."""
+
+MOST_FOR_RATE, MOST_FOR_VARIABILITY = 0.5, 0.2
+"""Largest share of edited intervals with which a number is still given."""
 
 
-def intervals(
-    beats: Float[np.ndarray, "window beat"],
-) -> Float[np.ndarray, "window interval"]:
-    """Seconds from each beat to the next; NaN after the last."""
-    return np.diff(beats, axis=1)
+def edited_intervals(
+    peaks: Sequence[Int[np.ndarray, " _"]], sampling_rate: float
+) -> tuple[Float[np.ndarray, "window interval"], Float[np.ndarray, " window"]]:
+    """Seconds from each beat to the next, those out of line replaced, and the share replaced.
+
+    Rows are padded with NaN.
+    """
+    intervals = np.diff(_rows.padded(peaks, sampling_rate), axis=1)
+    share = np.zeros(len(peaks))
+    low, high = _rows.extremes(intervals)
+    for i in np.flatnonzero(high - low > TOLERANCE * low).tolist():
+        known = len(peaks[i]) - 1
+        edited, replaced = correct_intervals(intervals[i, :known], TOLERANCE)
+        intervals[i, :known] = edited
+        share[i] = replaced.mean()
+    return intervals, share
 
 
-def rates(beats: Float[np.ndarray, "window beat"]) -> dict[str, Float[np.ndarray, " window"]]:
-    """Mean, least, greatest rate and its trend, from beat times in seconds.
+def rates(
+    closing: Float[np.ndarray, "window interval"], intervals: Float[np.ndarray, "window interval"]
+) -> dict[str, Float[np.ndarray, " window"]]:
+    """Mean, least, greatest rate and its trend, from closing beats and intervals in seconds.
 
     The mean rate is 60 over the mean interval, so that long and short intervals weigh by number;
     the trend is the least-squares slope of 60/interval over the time of the closing beat.
     """
-    rr = intervals(beats)
-    momentary = 60.0 / rr
+    momentary = 60.0 / intervals
     low, high = _rows.extremes(momentary)
     return {
-        "rate_mean": 60.0 / _rows.mean(rr),
+        "rate_mean": 60.0 / _rows.mean(intervals),
         "rate_min": low,
         "rate_max": high,
-        "rate_change": _rows.trend(beats[:, 1:], momentary),
+        "rate_change": _rows.trend(closing, momentary),
     }
+
+
+def trusted(
+    intervals: Float[np.ndarray, "window interval"],
+    share: Float[np.ndarray, " window"],
+    most: float,
+) -> Float[np.ndarray, "window interval"]:
+    """The intervals, a row of NaN where more than `most` of them were edited."""
+    return np.where(share[:, None] <= most, intervals, np.nan)
 
 
 def pulses(

@@ -19,8 +19,11 @@ from dolorimeter.representations.features import _beats, _rows
 from dolorimeter.representations.features._table import Feature, Table, any_within, in_order
 from dolorimeter.signals.beats import r_peaks
 
-_TWO = "fewer than two beats were found"
-_THREE = "fewer than three beats were found"
+_TWO = "fewer than two beats were found, or more than half of the intervals are out of line"
+_THREE = "fewer than three beats were found, or more than half of the intervals are out of line"
+_NORMAL = (
+    "fewer than three beats were found, or more than a fifth of the intervals are out of line"
+)
 
 FEATURES = (
     Feature(
@@ -66,7 +69,7 @@ FEATURES = (
         "Task Force 1996; 10 s: Munoz et al. 2015",
         min_duration=10.0,
         min_sampling_rate=250.0,
-        undefined=_THREE,
+        undefined=_NORMAL,
     ),
     Feature(
         "sdnn",
@@ -75,7 +78,7 @@ FEATURES = (
         "Task Force 1996; 30 s: Munoz et al. 2015",
         min_duration=30.0,
         min_sampling_rate=250.0,
-        undefined=_THREE,
+        undefined=_NORMAL,
     ),
     Feature(
         "pnn50",
@@ -84,7 +87,7 @@ FEATURES = (
         "Task Force 1996; 60 s: Salahuddin et al. 2007, Shaffer & Ginsberg 2017",
         min_duration=60.0,
         min_sampling_rate=250.0,
-        undefined=_THREE,
+        undefined=_NORMAL,
     ),
 )
 """250 Hz for variability: Task Force 1996. A slower clock rounds every difference."""
@@ -105,8 +108,11 @@ def features(
     duration = values.shape[1] / sampling_rate
     if not any_within(FEATURES, duration, sampling_rate):
         return np.full((len(values), len(FEATURES)), np.nan)
-    beats = _rows.padded(r_peaks(values, sampling_rate), sampling_rate)
-    columns = _beats.rates(beats) | variability(_beats.intervals(beats))
+    peaks = r_peaks(values, sampling_rate)
+    intervals, share = _beats.edited_intervals(peaks, sampling_rate)
+    closing = _rows.padded(peaks, sampling_rate)[:, 1:]
+    columns = _beats.rates(closing, _beats.trusted(intervals, share, _beats.MOST_FOR_RATE))
+    columns |= variability(_beats.trusted(intervals, share, _beats.MOST_FOR_VARIABILITY))
     return in_order(FEATURES, columns, duration, sampling_rate)
 
 

@@ -17,8 +17,8 @@ from dolorimeter.representations.features import _beats, _rows
 from dolorimeter.representations.features._table import Feature, Table, any_within, in_order
 from dolorimeter.signals.beats import ppg_peaks
 
-_TWO = "fewer than two beats were found"
-_THREE = "fewer than three beats were found"
+_TWO = "fewer than two beats were found, or more than half of the intervals are out of line"
+_THREE = "fewer than three beats were found, or more than half of the intervals are out of line"
 
 FEATURES = (
     Feature(
@@ -103,11 +103,12 @@ def features(
     if not any_within(FEATURES, duration, sampling_rate):
         return np.full((len(values), len(FEATURES)), np.nan)
     peaks = ppg_peaks(values, sampling_rate)
-    beats = _rows.padded(peaks, sampling_rate)
+    intervals, share = _beats.edited_intervals(peaks, sampling_rate)
+    closing = _rows.padded(peaks, sampling_rate)[:, 1:]
     heights, rises = _beats.pulses(values, peaks)
-    columns = _beats.rates(beats) | {
+    columns = _beats.rates(closing, _beats.trusted(intervals, share, _beats.MOST_FOR_RATE)) | {
         "amplitude": _rows.mean(heights),
-        "amplitude_change": _rows.trend(beats[:, 1:], heights),
+        "amplitude_change": _rows.trend(closing, heights),
         "rise_time": _rows.mean(rises) / sampling_rate,
     }
     return in_order(FEATURES, columns, duration, sampling_rate)

@@ -81,7 +81,7 @@ def _breaths(
     if sampling_rate > 2 * BAND[1]:
         smooth = zero_phase(values, design("lowpass", BAND[1], sampling_rate, 2))
     heights, rises = _beats.pulses(smooth, peaks)
-    between = _beats.intervals(_rows.padded(peaks, sampling_rate))
+    between = np.diff(_rows.padded(peaks, sampling_rate), axis=1)
     inspiration = _rows.mean(rises) / sampling_rate
     return {
         "rate": 60.0 / _rows.mean(between),
