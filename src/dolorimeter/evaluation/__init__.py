@@ -1,0 +1,22 @@
+"""Evaluation: every row of an answer, what each call touched, and what stands beside the model."""
+
+from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimulus_order
+from dolorimeter.evaluation._environment import environment
+from dolorimeter.evaluation._evaluate import evaluate, select_oracle
+from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._run import ROW_COLUMNS, Question, Run, probabilities_of
+
+__all__ = [
+    "BASELINES",
+    "ROW_COLUMNS",
+    "Question",
+    "Run",
+    "baseline_outputs",
+    "environment",
+    "evaluate",
+    "fit_fold",
+    "fold_seed",
+    "probabilities_of",
+    "select_oracle",
+    "stimulus_order",
+]

@@ -1,0 +1,298 @@
+"""The fold loop: fit on some people, predict the others, note everything."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, Shaped
+
+from dolorimeter.errors import EvaluationError
+from dolorimeter.estimators import fit_with_groups, save_estimator
+from dolorimeter.evaluation._baselines import baseline_outputs
+from dolorimeter.evaluation._recorder import Recorder, empty_access
+from dolorimeter.splits import Fold
+from dolorimeter.storage import write_parquet
+from dolorimeter.types import Samples, TargetKind, take_rows
+
+Labels = Shaped[np.ndarray, " sample"]
+Output = Float[np.ndarray, "row output"]
+
+SUM_TOLERANCE = 1e-4
+"""Probabilities of a row may miss 1 by so much: float32 networks round."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that all folds share."""
+
+    estimator: Any
+    samples: Samples
+    y: Labels
+    target_kind: TargetKind
+    n_classes: int
+    staged: bool
+    threads: int
+    baselines: bool
+    keep_models: Path | None
+
+
+@dataclass
+class FoldResult:
+    """What one fold gave. `staged` holds the output of every epoch where that was asked for."""
+
+    fold: Fold
+    seed: int
+    output: Output | None = None
+    lower: Float[np.ndarray, " row"] | None = None
+    upper: Float[np.ndarray, " row"] | None = None
+    staged: Float[np.ndarray, "epoch row output"] | None = None
+    access: pd.DataFrame = field(default_factory=empty_access)
+    baselines: dict[str, Output] = field(default_factory=dict)
+    warned: Counter[str] = field(default_factory=Counter)
+    error: str = ""
+    trace: str = ""
+
+
+def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
+    """Fit and predict one fold; a failure is kept, not raised, so that other folds count."""
+    result = FoldResult(fold, seed)
+    with warnings.catch_warnings(record=True) as caught, same_threads(job.threads):
+        warnings.simplefilter("always")
+        try:
+            _fit_and_predict(job, fold, seed, result)
+        except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
+            result.error = f"{type(error).__name__}: {error}"
+            result.trace = traceback.format_exc()
+    result.warned = Counter(f"{w.category.__name__}: {w.message}"[:200] for w in caught)
+    return result
+
+
+def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> None:
+    estimator = seeded(job.estimator, fold_seed(seed, fold.index))
+    if job.staged and "keep_epochs" in estimator.get_params(deep=False):
+        estimator.set_params(keep_epochs=True)
+    recorder = Recorder(job.samples.x, fold.index, seed)
+    with recorder.watching(estimator), global_seed(fold_seed(seed, fold.index)):
+        recorder.outer(estimator, "fit", fold.fit_rows)
+        _fit(estimator, job.samples, job.y, fold)
+        recorder.outer(estimator, "predict", fold.test)
+        _predict(job, estimator, fold, result)
+    result.access = recorder.table()
+    if job.baselines:
+        result.baselines = baseline_outputs(
+            job.samples, job.y, fold.fit_rows, fold.test, job.target_kind, job.n_classes
+        )
+    if job.keep_models is not None:
+        save_estimator(estimator, job.keep_models / f"fold_{fold.index:03d}_seed_{seed}")
+
+
+def fit_fold(estimator: Any, samples: Samples, y: Labels, fold: Fold, seed: int = 0) -> Any:
+    """A clone of `estimator`, seeded and fitted on the fold's training rows as `evaluate` does."""
+    model = seeded(estimator, fold_seed(seed, fold.index))
+    with global_seed(fold_seed(seed, fold.index)):
+        _fit(model, samples, y, fold)
+    return model
+
+
+def fold_seed(seed: int, fold: int) -> int:
+    """A seed that is a function of the run's seed and the fold's number alone."""
+    return int(np.random.SeedSequence([seed, fold]).generate_state(1)[0] % 2**31)
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """A clone with every ``random_state`` parameter, at any depth, set to `seed`."""
+    from sklearn.base import clone
+
+    model = clone(estimator)
+    names = [n for n in model.get_params() if n.rpartition("__")[2] == "random_state"]
+    return model.set_params(**dict.fromkeys(names, seed)) if names else model
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed the global generators for estimators that use them, and put NumPy's state back."""
+    state = np.random.get_state()  # noqa: NPY002  # the user's estimator may use it
+    np.random.seed(seed)  # noqa: NPY002
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+@contextmanager
+def same_threads(threads: int) -> Iterator[None]:
+    """Run with `threads` threads in BLAS, OpenMP and torch, wherever this is; then as before."""
+    from threadpoolctl import threadpool_limits
+
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ |= dict.fromkeys(names, str(threads))  # for libraries that are loaded later
+    torch = sys.modules.get("torch")
+    torch_before = torch.get_num_threads() if torch else None
+    if torch:
+        torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        if torch:
+            torch.set_num_threads(torch_before)
+
+
+def _fit(estimator: Any, samples: Samples, y: Labels, fold: Fold) -> None:
+    rows = fold.fit_rows
+    x: Any = take_rows(samples.x, rows)
+    fit_with_groups(estimator, x, y[rows], samples.subjects[rows])
+
+
+def _predict(job: Job, estimator: Any, fold: Fold, result: FoldResult) -> None:
+    x = take_rows(job.samples.x, fold.test)
+    if job.target_kind == "regressor":
+        prediction = np.asarray(estimator.predict(x), dtype=float).reshape(-1)
+        _check_rows(prediction, fold, estimator)
+        result.output = prediction[:, None]
+        if hasattr(estimator, "predict_interval"):
+            lower, upper = estimator.predict_interval(x)
+            result.lower, result.upper = np.asarray(lower, float), np.asarray(upper, float)
+        return
+    if job.staged:
+        stages = [_classes_in_order(job, estimator, p, fold) for p in _stages(estimator, x)]
+        result.staged = np.stack(stages)
+        return
+    if not hasattr(estimator, "predict_proba"):
+        raise EvaluationError(
+            f"{type(estimator).__name__} has no predict_proba: evaluate needs probabilities. Wrap "
+            "it, for example in sklearn.calibration.CalibratedClassifierCV with groups by subject."
+        )
+    result.output = _classes_in_order(job, estimator, estimator.predict_proba(x), fold)
+
+
+def _stages(estimator: Any, x: Any) -> Iterator[Any]:
+    if not hasattr(estimator, "staged_predict_proba"):
+        raise EvaluationError(
+            f"{type(estimator).__name__} has no staged_predict_proba(x): an oracle over epochs "
+            "needs every epoch's output. Use selection = 'inner' or 'fixed'."
+        )
+    yield from estimator.staged_predict_proba(x)
+
+
+def _classes_in_order(job: Job, estimator: Any, values: Any, fold: Fold) -> Output:
+    """Probabilities with one column a class, checked."""
+    given = np.asarray(values, dtype=float)
+    who = f"{type(estimator).__name__}, fold '{fold.name}'"
+    classes = np.asarray(getattr(estimator, "classes_", np.arange(job.n_classes))).astype(int)
+    if given.shape != (len(fold.test), len(classes)):
+        raise EvaluationError(
+            f"{who}: probabilities of shape {given.shape}, expected "
+            f"{(len(fold.test), len(classes))}: one row a window, one column a class."
+        )
+    _check_rows(given, fold, estimator)
+    if given.min() < 0 or given.max() > 1 + SUM_TOLERANCE:
+        raise EvaluationError(f"{who}: probabilities between {given.min():g} and {given.max():g}.")
+    if np.abs(given.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+        raise EvaluationError(
+            f"{who}: probabilities of a window sum to {given.sum(axis=1).max():g}, expected 1."
+        )
+    output = np.zeros((len(given), job.n_classes))
+    output[:, classes] = given
+    return output
+
+
+def _check_rows(values: Float[np.ndarray, "row ..."], fold: Fold, estimator: Any) -> None:
+    if len(values) != len(fold.test) or not np.isfinite(values).all():
+        raise EvaluationError(
+            f"{type(estimator).__name__}, fold '{fold.name}': {len(values)} outputs for "
+            f"{len(fold.test)} windows, {int((~np.isfinite(values)).sum())} not finite."
+        )
+
+
+def run_jobs(
+    job: Job,
+    todo: Sequence[tuple[Fold, int]],
+    workers: int,
+    backend: str | None,
+) -> Iterator[FoldResult]:
+    """Results of folds as they finish, in this process, in `workers`, or on a cluster."""
+    if workers == 1 and backend is None:
+        yield from (run_fold(job, fold, seed) for fold, seed in todo)
+        return
+    from joblib import Parallel, delayed, parallel_config
+
+    calls = (delayed(run_fold)(job, fold, seed) for fold, seed in todo)
+    if backend is None:
+        yield from Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
+        return
+    with cluster(backend, workers), parallel_config(backend, n_jobs=workers):
+        yield from Parallel()(calls)
+
+
+@contextmanager
+def cluster(backend: str, workers: int) -> Iterator[None]:
+    """A Ray or Dask cluster for joblib: the one that is connected, else a local one."""
+    from dolorimeter.errors import ConfigError, DependencyError
+
+    if backend not in ("ray", "dask"):
+        raise ConfigError(f"unknown cluster '{backend}'; known: ray, dask.")
+    try:
+        if backend == "ray":
+            import ray
+            from ray.util.joblib import register_ray
+        else:
+            from dask.distributed import Client, get_client
+    except ImportError as error:
+        raise DependencyError(
+            f"cluster '{backend}' needs an extra: pip install 'dolorimeter[cluster]'."
+        ) from error
+    if backend == "ray":
+        own = not ray.is_initialized()
+        if own:
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        register_ray()
+        try:
+            yield
+        finally:
+            if own:
+                ray.shutdown()
+        return
+    try:
+        get_client()
+    except ValueError:
+        with Client(n_workers=workers, threads_per_worker=1, dashboard_address=None):
+            yield
+    else:
+        yield
+
+
+def store_fold(folder: Path, result: FoldResult, table: pd.DataFrame, base: pd.DataFrame) -> None:
+    """Keep one finished fold, so that an interrupted run goes on after it."""
+    stem = f"fold_{result.fold.index:04d}_seed_{result.seed}"
+    write_parquet(folder / f"{stem}.access.parquet", result.access)
+    write_parquet(folder / f"{stem}.baselines.parquet", base)
+    warned = pd.DataFrame(sorted(result.warned.items()), columns=["warning", "count"])
+    write_parquet(folder / f"{stem}.warnings.parquet", warned)
+    write_parquet(folder / f"{stem}.predictions.parquet", table)
+
+
+def epoch_of_best(
+    staged: Float[np.ndarray, "epoch row output"], labels: Int[np.ndarray, " row"]
+) -> int:
+    """The first epoch of highest accuracy: a choice that only an oracle can make."""
+    return int((staged.argmax(axis=2) == labels).mean(axis=1).argmax())
