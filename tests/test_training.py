@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -235,16 +236,12 @@ def test_bfloat16_is_close_to_float32() -> None:
         ({"patience": 2}, "patience needs validation windows"),
         ({"patience": 0, "validation": data(8)}, "patience is 0"),
         ({"device": "tpu"}, "device is 'tpu'"),
+        ({"precision": "half"}, "precision is 'half'"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: dict[str, object], message: str) -> None:
-    checked = {k: v for k, v in arguments.items() if k != "device"}
-    if "device" in arguments:  # its Literal is also held by the shape checker
-        with pytest.raises(ConfigError, match=message):
-            training._runtime(str(arguments["device"]))
-        return
     with pytest.raises(ConfigError, match=message):
-        run(network(), **checked)
+        run(network(), **arguments)
 
 
 def test_too_few_windows() -> None:
@@ -275,51 +272,55 @@ def test_threads_are_as_before_afterwards(count: int) -> None:
         pass
 
 
-TWO_PROCESSES = """
+PROCESS = """
     import sys
     import numpy as np, torch
-    from accelerate import PartialState
     from dolorimeter import training
 
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(42, 4)).astype(np.float32), np.arange(42) % 3
-    torch.manual_seed(0)
-    module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
-    weight = training.balanced_weights(y, 3) * np.array([1.0, 2.0, 0.5])
-    history = training.fit(module, x, y, epochs=3, batch_size=9, class_weight=weight, seed=1)
-    losses = [e.training_loss for e in history.epochs]
-    torch.save((PartialState().num_processes, losses, module.state_dict()), sys.argv[1])
+    def job():
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(42, 4)).astype(np.float32), np.arange(42) % 3
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
+        weight = training.balanced_weights(y, 3) * np.array([1.0, 2.0, 0.5])
+        history = training.fit(module, x, y, epochs=3, batch_size=9, class_weight=weight, seed=1)
+        return [e.training_loss for e in history.epochs], module.state_dict()
+
+    if __name__ == "__main__":
+        from accelerate import PartialState
+
+        result = job()
+        torch.save((PartialState().num_processes, *result), sys.argv[1])
 """
 
 
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
-    script.write_text(textwrap.dedent(TWO_PROCESSES))
+    script.write_text(textwrap.dedent(PROCESS))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    common = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "ACCELERATE_USE_CPU": "1",
+    }
     jobs = [
         subprocess.Popen(
-            [sys.executable, script, tmp_path / f"{rank}-of-{world}.pt"],
-            env=common
-            if world == 1
-            else common
-            | {
-                "MASTER_PORT": str(port),
-                "WORLD_SIZE": "2",
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "ACCELERATE_USE_CPU": "1",
-            },
+            [sys.executable, script, tmp_path / f"{rank}.pt"],
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
-        for world, rank in ((1, 0), (2, 0), (2, 1))
+        for rank in (0, 1)
     ]
-    assert [job.wait(timeout=60) for job in jobs] == [0, 0, 0]
-    world, losses, weights = torch.load(tmp_path / "0-of-1.pt")
-    assert world == 1
+    names: dict[str, Any] = {"__name__": "here"}
+    exec(textwrap.dedent(PROCESS), names)
+    losses, weights = names["job"]()
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
     for rank in (0, 1):
-        world, found_losses, found = torch.load(tmp_path / f"{rank}-of-2.pt")
+        world, found_losses, found = torch.load(tmp_path / f"{rank}.pt")
         assert world == 2
         np.testing.assert_allclose(found_losses, losses, rtol=1e-5)
         for name, values in weights.items():

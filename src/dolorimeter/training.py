@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,6 @@ from dolorimeter.storage import atomic_path, digest
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Precision = Literal["float32", "bfloat16"]
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[int], float]
 """Epoch, counted from 1, to its learning rate."""
@@ -101,8 +100,8 @@ def fit(
     class_weight: Float[np.ndarray, " class"] | None = None,
     patience: int | None = None,
     seed: int = 0,
-    precision: Precision = "float32",
-    device: Literal["cpu", "auto"] = "cpu",
+    precision: str = "float32",
+    device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> History:
@@ -152,6 +151,8 @@ def fit(
         If the checkpoint cannot be read or written.
     """
     _check(len(x), len(y), epochs, batch_size, patience, validation is not None)
+    if precision not in ("float32", "bfloat16"):
+        raise ConfigError(f"precision is '{precision}', expected 'float32' or 'bfloat16'.")
     runtime = _runtime(device)
     devices = [runtime.device] if runtime.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -188,7 +189,7 @@ class _Job:
     y: Tensor
     weight: Tensor | None
     batch_size: int
-    precision: Precision
+    precision: str
     order: torch.Generator
 
     def __post_init__(self) -> None:

@@ -1,0 +1,64 @@
+"""Estimators: scikit-learn's interface, for feature tables and for networks on windows.
+
+Names of the registry `ESTIMATORS` are functions of keyword arguments that return an unfitted
+estimator. Those that split inside `fit` (early stopping, calibration, conformal, search) need
+``fit(x, y, groups=subjects)``. Importing this package pulls in no torch.
+"""
+
+from __future__ import annotations
+
+from dolorimeter.estimators._calibration import IsotonicCalibrated, TemperatureCalibrated
+from dolorimeter.estimators._conformal import (
+    ConformalClassifier,
+    ConformalRegressor,
+    SubjectCoverage,
+    count_sets,
+    coverage_by_subject,
+    fewest_subjects,
+)
+from dolorimeter.estimators._deep import NetworkClassifier
+from dolorimeter.estimators._inner import fit_with_groups, groups_parameter
+from dolorimeter.estimators._ordinal import OrdinalLogistic, expected_level
+from dolorimeter.estimators._saving import load_estimator, save_estimator
+from dolorimeter.estimators._search import SubjectSearch
+from dolorimeter.estimators._shallow import (
+    gradient_boosting,
+    logistic_regression,
+    majority,
+    mean,
+    ordinal_logistic,
+    painattnnet,
+    random_forest,
+    random_forest_regressor,
+    ridge,
+    svm,
+)
+
+__all__ = [
+    "ConformalClassifier",
+    "ConformalRegressor",
+    "IsotonicCalibrated",
+    "NetworkClassifier",
+    "OrdinalLogistic",
+    "SubjectCoverage",
+    "SubjectSearch",
+    "TemperatureCalibrated",
+    "count_sets",
+    "coverage_by_subject",
+    "expected_level",
+    "fewest_subjects",
+    "fit_with_groups",
+    "gradient_boosting",
+    "groups_parameter",
+    "load_estimator",
+    "logistic_regression",
+    "majority",
+    "mean",
+    "ordinal_logistic",
+    "painattnnet",
+    "random_forest",
+    "random_forest_regressor",
+    "ridge",
+    "save_estimator",
+    "svm",
+]

@@ -1,0 +1,126 @@
+"""Splits inside `fit`: by subject, on the subjects that `fit` was given, and on nobody else."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+from sklearn.base import clone
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+
+from dolorimeter.errors import ConfigError, TrainingError
+from dolorimeter.splits import inner_folds
+
+
+def check_parameters(estimator: Any, who: str) -> None:
+    """Check an estimator's arguments against the constraints that its class declares.
+
+    Raises
+    ------
+    ConfigError
+        Naming the argument, what it is and what it may be.
+    """
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    try:
+        last._validate_params()
+    except ValueError as error:
+        raise ConfigError(f"{who}: {error}") from error
+
+
+def groups_parameter(estimator: Any) -> str | None:
+    """The name under which `estimator.fit` takes groups, or None where it takes none.
+
+    Looks through pipelines (``"svc__groups"``) and scikit-learn's search objects.
+    """
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = None if last == "passthrough" else groups_parameter(last)
+        return None if inner is None else f"{name}__{inner}"
+    if isinstance(estimator, BaseSearchCV):
+        return "groups"
+    return "groups" if "groups" in inspect.signature(estimator.fit).parameters else None
+
+
+def fit_with_groups(
+    estimator: Any,
+    x: Shaped[np.ndarray, "window ..."],
+    y: Shaped[np.ndarray, " window"],
+    groups: Shaped[np.ndarray, " window"] | None,
+) -> Any:
+    """Fit `estimator`, handing it the groups if it takes them; returns it."""
+    name = groups_parameter(estimator)
+    if name is None or groups is None:
+        return estimator.fit(x, y)
+    return estimator.fit(x, y, **{name: groups})
+
+
+def require_groups(
+    groups: Shaped[np.ndarray, " window"] | None, who: str, why: str, rows: int
+) -> Shaped[np.ndarray, " window"]:
+    """The groups as an array of one per window.
+
+    Raises
+    ------
+    TrainingError
+        If they were not given, or are not one per window.
+    """
+    if groups is None:
+        raise TrainingError(
+            f"{who} {why}, by subject, and was given no groups: call fit(x, y, groups=subjects). "
+            "`evaluate` does so by itself."
+        )
+    groups = np.asarray(groups)
+    if groups.shape != (rows,):
+        raise TrainingError(
+            f"{who} was given groups of shape {groups.shape} for {rows} windows: give the subject "
+            "of each window."
+        )
+    return groups
+
+
+def held_out_models(
+    estimator: Any,
+    x: Shaped[np.ndarray, "window ..."],
+    y: Shaped[np.ndarray, " window"],
+    groups: Shaped[np.ndarray, " window"],
+    n_splits: int,
+    seed: int,
+) -> Iterator[tuple[Any, Int[np.ndarray, " held"]]]:
+    """A clone fitted on the other subjects, and the rows of those left out, for each inner fold.
+
+    Raises
+    ------
+    SplitError
+        If there are fewer subjects than folds.
+    """
+    for train, held in inner_folds(groups, n_splits, seed):
+        yield fit_with_groups(clone(estimator), x[train], y[train], groups[train]), held
+
+
+def log_probabilities(
+    model: Any, x: Shaped[np.ndarray, "window ..."], classes: Shaped[np.ndarray, " class"]
+) -> Float[np.ndarray, "window class"]:
+    """Logarithms of the probabilities in the order of `classes`, or what stands for them.
+
+    A model without `predict_proba` gives its margins, which a temperature turns into logits. A
+    class that the model has not met has the smallest value that float64 can carry.
+    """
+    tiny = np.finfo(float).tiny
+    if hasattr(model, "predict_proba"):
+        known = np.log(np.maximum(model.predict_proba(x), tiny))
+    else:
+        margin = np.asarray(model.decision_function(x), dtype=float)
+        known = margin if margin.ndim == 2 else np.stack([-margin / 2, margin / 2], axis=1)
+    out = np.full((len(x), len(classes)), np.log(tiny))
+    out[:, np.searchsorted(classes, model.classes_)] = known
+    return out
+
+
+def softmax(logits: Float[np.ndarray, "window class"]) -> Float[np.ndarray, "window class"]:
+    """Rows that sum to 1."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
