@@ -59,8 +59,8 @@ TONE_SCALE, BURST_SCALE = 0.06, 0.6
 R_WAVE = 900.0
 """Microvolts at the middle person."""
 LEAKAGE = 0.02
-"""Share of the ECG in the trapezius EMG, at the middle person: the heart's field reaches muscles of
-the trunk (Drake & Callaghan 2006, J Electromyogr Kinesiol 16:175–187)."""
+"""Share of the ECG in the trapezius EMG, at the middle person: the heart's field reaches
+muscles of the trunk (Drake & Callaghan 2006, J Electromyogr Kinesiol 16:175–187)."""
 
 
 def design(request: Request) -> Design:

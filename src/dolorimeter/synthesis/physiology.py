@@ -154,10 +154,10 @@ def heart(
     step = times[1] - times[0]
     pad = round(1.0 / step)
     wide = times[0] + step * np.arange(-pad, len(times) + pad)
-    breath = 2 * np.pi * breathing[:, None] * wide + uniform(rngs, 0, 2 * np.pi)[:, None]
+    breath = 2 * np.pi * breathing[:, None] * wide + uniform(rngs, 0.0, 2 * np.pi)[:, None]
     swing = rsa * np.sin(breath) + rise[:, None] * ramp(wide, 0.5, 3.5)
     beats = np.clip(rate[:, None] + swing, 40.0, 160.0) / 60.0
-    phase = np.cumsum(beats, axis=1) * step + uniform(rngs, 0, 1)[:, None]
+    phase = np.cumsum(beats, axis=1) * step + uniform(rngs, 0.0, 1.0)[:, None]
     return Heart(wide, phase, breath)
 
 
@@ -190,7 +190,7 @@ def electrocardiogram(
                 row[low:high] += height * np.exp(-0.5 * ((since - centre * stretch) / width) ** 2)
     signal *= amplitude * (1 + 0.04 * breath)
     signal += noise * (0.05 * amplitude * breath + 6.0 * normal(rngs, len(times)))
-    hum = uniform(rngs, 0, 2 * np.pi)
+    hum = uniform(rngs, 0.0, 2 * np.pi)
     return signal + noise * 4.0 * np.sin(2 * np.pi * 50.0 * times + hum[:, None])
 
 
