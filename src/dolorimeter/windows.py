@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -37,16 +37,16 @@ class WindowSpec:
     inside_stimulus : bool
         When sliding: windows lie wholly inside a stimulus. False slides over the whole recording,
         and a window belongs to the stimulus that its middle falls into, or to none.
-    conditions : tuple of str
+    conditions : sequence of str
         Conditions that are asked about; empty means all.
     """
 
     duration: float
     offset: float = 0.0
-    anchor: Anchor = "stimulus"
+    anchor: str = "stimulus"
     step: float | None = None
     inside_stimulus: bool = True
-    conditions: tuple[str, ...] = ()
+    conditions: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.duration) and self.duration > 0):
@@ -90,7 +90,7 @@ def cut(
     spec: WindowSpec,
     *,
     margins: tuple[float, float] = (0.0, 0.0),
-    modalities: tuple[str, ...] = (),
+    modalities: Sequence[str] = (),
 ) -> Cut:
     """The windows of a recording.
 
@@ -102,7 +102,7 @@ def cut(
     margins : (float, float)
         Seconds before and after every window that must be there too: how far the streams' own
         offsets and durations, and the filters that act inside the window, reach out of it.
-    modalities : tuple of str
+    modalities : sequence of str
         A window stays if at least one of these signals covers it with its margins; empty means
         any signal. What else is missing is for the streams to count.
 
@@ -163,7 +163,7 @@ def isolate(window: Window, margins: tuple[float, float] = (0.0, 0.0)) -> Window
     return replace(window, recording=replace(recording, signals=signals))
 
 
-def _covering(recording: Recording, modalities: tuple[str, ...]) -> dict[str, Signal]:
+def _covering(recording: Recording, modalities: Sequence[str]) -> dict[str, Signal]:
     signals = recording.load().signals
     return {
         name: signals[name] for name in sorted(signals) if not modalities or name in modalities

@@ -8,10 +8,10 @@ included; a live session refuses it and names `live_substitute`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal, Protocol, Self
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +33,7 @@ SCOPES: Mapping[Mode, Scope] = {
 EMG = ("emg_trapezius", "emg_corrugator", "emg_zygomaticus")
 
 
+@runtime_checkable
 class Stream(Protocol):
     """A step in real time: chunks in, chunks out, the concatenation the same for any chunking."""
 
@@ -50,7 +51,7 @@ class Step:
     mode : str
         ``causal`` (default: past only, with state), ``window`` (inside one cut window) or
         ``zero_phase`` / ``recording`` (over the whole recording); a step lists its own in `MODES`.
-    modalities : tuple of str
+    modalities : sequence of str
         Signals it acts on; empty means all. Signals a recording lacks are passed over.
     """
 
@@ -59,7 +60,7 @@ class Step:
     SUBSTITUTE: ClassVar[str] = "mode = 'causal', which lags behind"
 
     mode: Mode = "causal"
-    modalities: tuple[str, ...] = ()
+    modalities: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.mode not in self.MODES:
@@ -83,7 +84,7 @@ class Step:
         """What to take instead in a live session; empty where the step itself runs live."""
         return self.SUBSTITUTE if self.scope == "recording" else ""
 
-    def only(self, modality: str) -> Self:
+    def only(self, modality: str) -> Step:
         """The same step, acting on one modality of those it acts on."""
         if self.modalities and modality not in self.modalities:
             raise ConfigError(

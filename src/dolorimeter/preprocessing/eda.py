@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ def _fast(sampling_rate: float, channels: int) -> Stream:
 class Tonic(Step):
     """The slow part; together with `Phasic` in the same mode it adds up to the signal."""
 
-    modalities: tuple[str, ...] = ("eda",)
+    modalities: Sequence[str] = ("eda",)
 
     def _stream(self, sampling_rate: float, channels: int) -> Stream:
         return _Remainder(_fast(sampling_rate, channels))
@@ -54,7 +55,7 @@ class Tonic(Step):
 class Phasic(Step):
     """The fast part, around zero."""
 
-    modalities: tuple[str, ...] = ("eda",)
+    modalities: Sequence[str] = ("eda",)
 
     def _stream(self, sampling_rate: float, channels: int) -> Stream:
         return _fast(sampling_rate, channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class Rectify(Step):
 
     MODES = ("causal",)
 
-    modalities: tuple[str, ...] = EMG
+    modalities: Sequence[str] = EMG
 
     def _stream(self, sampling_rate: float, channels: int) -> Stream:  # noqa: ARG002 - no memory
         return _Rectifier()
@@ -51,7 +52,7 @@ class Envelope(Step):
 
     SUBSTITUTE = "mode = 'causal', which looks at the last seconds instead of around each sample"
 
-    modalities: tuple[str, ...] = EMG
+    modalities: Sequence[str] = EMG
     duration: float = 0.1
 
     def _stream(self, sampling_rate: float, channels: int) -> Stream:

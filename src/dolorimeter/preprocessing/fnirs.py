@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,7 +65,7 @@ class OpticalDensity(Step):
     MODES = ("causal", "window", "recording")
     SUBSTITUTE = "mode = 'causal', which takes the first seconds as the reference"
 
-    modalities: tuple[str, ...] = ("fnirs",)
+    modalities: Sequence[str] = ("fnirs",)
     duration: float = 10.0
 
     def _apply(self, signal: Signal) -> Signal:
@@ -125,7 +125,7 @@ class Haemoglobin(Step):
 
     MODES = ("causal",)
 
-    modalities: tuple[str, ...] = ("fnirs",)
+    modalities: Sequence[str] = ("fnirs",)
     distance: float | None = None
     wavelengths: tuple[float, float] | None = None
     partial_path_factor: float = 6.0

@@ -12,6 +12,7 @@ from dolorimeter.signals.beats import ppg_peaks, r_peaks
 from dolorimeter.signals.quality import (
     clipped_share,
     flat_share,
+    good_share,
     missing_share,
     template_quality,
 )
@@ -46,8 +47,8 @@ class Quality:
     Parameters
     ----------
     score : float
-        From 0 (unusable) to 1: the product of what is present, moving and unclipped, and for ECG
-        and pulse of how alike the beats are.
+        From 0 (unusable) to 1: the share of samples that are present, moving and unclipped, and
+        for ECG and pulse that share times how alike the beats are.
     flat, clipped, missing : float
         Shares of samples, the mean over channels.
     reasons : tuple of str
@@ -84,9 +85,9 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     if missing == 1.0:
         return Quality(0.0, 0.0, 0.0, 1.0, ("every sample is missing",))
     still = LONGEST_STILL.get(modality)
+    span = None if still is None else min(still, signal.duration)
     flat = 0.0
-    if still is not None:
-        span = min(still, signal.duration)
+    if span is not None:
         flat = float(flat_share(values, signal.sampling_rate, span).mean())
     clipped = float(clipped_share(values).mean())
     reasons = [
@@ -94,7 +95,7 @@ def window_quality(signal: Signal, modality: str) -> Quality:
         for share, what in ((missing, "missing"), (flat, "flat"), (clipped, "clipped"))
         if share >= _NOTICEABLE
     ]
-    score = (1 - missing) * (1 - flat) * (1 - clipped)
+    score = float(good_share(values, signal.sampling_rate, span).mean())
     if modality in ("ecg", "ppg") and flat < 1.0:
         score *= _beats(signal, modality, reasons)
     return Quality(score, flat, clipped, missing, tuple(reasons))

@@ -65,7 +65,7 @@ class RunningBaseline:
 def within_subject(
     x: Float[np.ndarray, "sample feature"],
     subjects: np.ndarray,
-    reference: Reference,
+    reference: str,
     *,
     rows: Bool[np.ndarray, " sample"] | None = None,
     order: Float[np.ndarray, " sample"] | Int[np.ndarray, " sample"] | None = None,
@@ -81,12 +81,14 @@ def within_subject(
         Subject of each row.
     reference : str
         What mean and deviation are taken from: ``all_recording`` (all rows of the subject),
-        ``task_windows`` or ``declared_baseline`` (the subject's rows that `rows` marks),
-        ``running`` (its rows that come earlier in `order`; those without `least` of them are NaN).
+        ``task_windows`` (those that are the task's), ``declared_baseline`` (those that are known
+        to be without pain), ``running`` (those that come earlier in `order`; a row with fewer
+        than `least` of them is NaN).
     rows : Bool[np.ndarray, "sample"], optional
-        The task's windows, or the declared baseline.
+        The task's windows (all, unless given) or the declared baseline; else not looked at.
     order : array, optional
-        Time, or any number that grows with it within a subject. Ties are earlier by position.
+        For ``running``: time, or any number that grows with it within a subject; ties are earlier
+        by position. Else not looked at.
     least : int
         Rows of the reference that a feature needs to be standardised; otherwise NaN.
 
@@ -99,19 +101,20 @@ def within_subject(
     Raises
     ------
     ConfigError
-        If the reference is unknown, or `rows` or `order` is missing or given where it has no use.
+        If the reference is unknown, or lacks the `rows` or `order` that it needs.
     """
     _check(reference, rows, order, least)
     out = np.full(x.shape, np.nan)
     for subject in np.unique(subjects):
         own = np.flatnonzero(subjects == subject)
-        if order is not None:
+        if reference == "running" and order is not None:
             own = own[np.argsort(order[own], kind="stable")]
             baseline = RunningBaseline(x.shape[1], least)
             for row in own:
                 out[row] = baseline.push(x[row])
         else:
-            out[own] = _against(x[own], x[own if rows is None else own[rows[own]]], least)
+            marked = own if rows is None or reference == "all_recording" else own[rows[own]]
+            out[own] = _against(x[own], x[marked], least)
     return out
 
 
@@ -121,11 +124,12 @@ def _check(reference: str, rows: np.ndarray | None, order: np.ndarray | None, le
             f"unknown reference '{reference}' for standardisation within subject; it is one of: "
             f"{', '.join(get_args(Reference))}."
         )
-    wanted = {"task_windows": "rows", "declared_baseline": "rows", "running": "order"}
-    for name, value in (("rows", rows), ("order", order)):
-        if (value is not None) != (wanted.get(reference) == name):
-            verb = "needs" if value is None else "has no use for"
-            raise ConfigError(f"reference '{reference}' {verb} the argument {name}.")
+    if reference == "declared_baseline" and rows is None:
+        raise ConfigError(
+            "reference 'declared_baseline' needs the argument rows: which windows are baseline."
+        )
+    if reference == "running" and order is None:
+        raise ConfigError("reference 'running' needs the argument order: when each window was.")
     if least < 2:
         raise ConfigError(f"standardisation needs at least 2 rows of reference, found {least}.")
 

@@ -197,9 +197,12 @@ def _rounding(x: Float[np.ndarray, "window time"]) -> Float[np.ndarray, "window 
 
 
 def _local_median(x: Float[np.ndarray, " block"], half: int = 4) -> Float[np.ndarray, " block"]:
-    padded = np.concatenate([np.full(half, np.nan), x, np.full(half, np.nan)])
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)
-    return np.asarray(np.nanmedian(around, axis=1))
+    """Median over `half` blocks on either side; at the edges, over as many on the inner side."""
+    width = 2 * half + 1
+    if len(x) <= width:
+        return np.full(len(x), np.median(x)) if len(x) else x
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(x, width), axis=1)
+    return np.pad(medians, half, mode="edge")
 
 
 def _apart(

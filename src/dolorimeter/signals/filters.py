@@ -8,6 +8,7 @@ bilinear transform). Gustafsson, IEEE Trans. Signal Process. 44:988 (1996), forw
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -58,9 +59,7 @@ def design(
         check_below_nyquist(one, sampling_rate, kind)
     if band and cuts[0] >= cuts[1]:
         raise SignalError(f"{kind} cuts {cuts[0]:g} and {cuts[1]:g} Hz must be ascending.")
-    return np.asarray(
-        dsp.butter(order, cuts if band else cuts[0], btype=kind, fs=sampling_rate, output="sos")
-    )
+    return _butterworth(kind, cuts, float(sampling_rate), order).copy()  # sosfilt wants its own
 
 
 def notch_design(frequency: float, sampling_rate: float, q: float = 30.0) -> Sections:
@@ -107,7 +106,14 @@ def zero_phase(
             f"{edge}: take a longer window or a lower order."
         )
     filled, missing = bridge(x)
-    filtered = np.asarray(dsp.sosfiltfilt(sos, filled, axis=-1, padlen=edge))
+    head = 2 * filled[..., :1] - filled[..., edge:0:-1]
+    tail = 2 * filled[..., -1:] - filled[..., -2 : -edge - 2 : -1]
+    out = np.concatenate([head, filled, tail], axis=-1)
+    settled = _settled(sos.tobytes()).reshape(len(sos), *[1] * (x.ndim - 1), 2)
+    for _ in range(2):  # there and back again
+        out, _state = dsp.sosfilt(sos, out, axis=-1, zi=settled * out[..., :1])
+        out = out[..., ::-1]
+    filtered = np.ascontiguousarray(out[..., edge : edge + x.shape[-1]])
     if missing.any():
         filtered[missing] = np.nan
     return filtered
@@ -136,7 +142,7 @@ class CausalFilter:
 
     def __init__(self, sos: Sections, channels: int) -> None:
         self._sos = sos
-        self._settled = dsp.sosfilt_zi(sos)
+        self._settled = _settled(sos.tobytes())
         self._state = np.zeros((len(sos), channels, 2))
         self._started = np.zeros(channels, dtype=bool)
         self._hold = Hold(channels)
@@ -210,3 +216,25 @@ def causal(x: Float[np.ndarray, "*batch time"], sos: Sections) -> Float[np.ndarr
     """`CausalFilter` over a whole signal at once."""
     rows = x.reshape(-1, x.shape[-1])
     return CausalFilter(sos, len(rows)).push(rows).reshape(x.shape)
+
+
+@lru_cache(maxsize=256)
+def _butterworth(
+    kind: Kind, cuts: tuple[float, ...], sampling_rate: float, order: int
+) -> Sections:
+    band = kind in ("bandpass", "bandstop")
+    sos = dsp.butter(order, cuts if band else cuts[0], btype=kind, fs=sampling_rate, output="sos")
+    return _unchanging(sos)
+
+
+@lru_cache(maxsize=256)
+def _settled(sos: bytes) -> np.ndarray:
+    """State of each section after a constant 1 has been there for ever."""
+    return _unchanging(dsp.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)))
+
+
+def _unchanging(x: np.ndarray) -> np.ndarray:
+    """A copy that cannot be written to, fit to be shared."""
+    x = np.array(x, dtype=np.float64)
+    x.flags.writeable = False
+    return x

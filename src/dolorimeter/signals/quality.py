@@ -29,9 +29,7 @@ def flat_share(
     A slow sensor repeats values: choose a duration that the modality cannot be still for.
     Missing samples count neither as flat nor as moving.
     """
-    same = np.diff(x, axis=1) == 0
-    in_run = _in_runs(same, max(1, round(duration * sampling_rate) - 1))
-    return _share(in_run, ~np.isnan(x))
+    return _share(_flat(x, sampling_rate, duration), ~np.isnan(x))
 
 
 def clipped_share(
@@ -45,15 +43,24 @@ def clipped_share(
         Samples in a row at the highest or lowest value that count as clipped; a peak that was
         rounded to two equal samples does not. A constant window is flat, not clipped: 0.
     """
-    known = ~np.isnan(x)
-    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True)
-    low = np.where(known, x, np.inf).min(axis=1, keepdims=True)
-    clipped = np.zeros(x.shape, dtype=bool)
-    for extreme in (high, low):
-        at = x == extreme
-        clipped |= _in_runs(at[:, 1:] & at[:, :-1], shortest - 1)
-    clipped &= high > low
-    return _share(clipped, known)
+    return _share(_clipped(x, shortest), ~np.isnan(x))
+
+
+def good_share(
+    x: Float[np.ndarray, "window time"], sampling_rate: float, still: float | None
+) -> Float[np.ndarray, " window"]:
+    """Share of all samples that are neither missing, nor flat, nor clipped.
+
+    Parameters
+    ----------
+    still : float or None
+        Seconds of one value that count as flat, as in `flat_share`; None where the signal may
+        stand still.
+    """
+    bad = missing_samples(x) | _clipped(x, 3)
+    if still is not None:
+        bad |= _flat(x, sampling_rate, still)
+    return np.asarray(1.0 - bad.mean(axis=1))
 
 
 def saturated_share(
@@ -141,8 +148,26 @@ def template_quality(
     return quality
 
 
+def _flat(x: np.ndarray, sampling_rate: float, duration: float) -> np.ndarray:
+    same = np.diff(x, axis=1) == 0
+    return _in_runs(same, max(1, round(duration * sampling_rate) - 1))
+
+
+def _clipped(x: np.ndarray, shortest: int) -> np.ndarray:
+    known = ~np.isnan(x)
+    high = np.where(known, x, -np.inf).max(axis=1, keepdims=True)
+    low = np.where(known, x, np.inf).min(axis=1, keepdims=True)
+    clipped = np.zeros(x.shape, dtype=bool)
+    for extreme in (high, low):
+        at = x == extreme
+        clipped |= _in_runs(at[:, 1:] & at[:, :-1], shortest - 1)
+    return clipped & (high > low)
+
+
 def _in_runs(pairs: np.ndarray, shortest: int) -> np.ndarray:
     """Samples in runs of at least `shortest` True pairs of neighbours; one column more."""
+    if not pairs.any():
+        return np.zeros((len(pairs), pairs.shape[1] + 1), dtype=bool)
     edges = np.diff(np.pad(pairs, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     row, start = np.nonzero(edges == 1)
     stop = np.nonzero(edges == -1)[1]

@@ -1,0 +1,264 @@
+"""What every registered preprocessing step promises."""
+
+import pickle
+from dataclasses import FrozenInstanceError, fields
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dolorimeter.errors import ConfigError, SignalError, UnknownNameError
+from dolorimeter.preprocessing import Bandpass, Lowpass, Notch, Phasic, Rectify, Resample, Tonic
+from dolorimeter.registry import PREPROCESSING
+from dolorimeter.types import LazySignals, Recording, Signal
+
+RATE = 50.0
+
+ARGUMENTS: dict[str, dict[str, object]] = {
+    "lowpass": {"cut": 5.0},
+    "highpass": {"cut": 0.5},
+    "bandpass": {"low": 0.5, "high": 10.0},
+    "notch": {"frequency": 20.0},
+    "resample": {"sampling_rate": 20.0},
+    "baseline_correct": {"duration": 5.0},
+    "optical_density": {"duration": 2.0},
+    "standardise_within_recording": {"warm_up": 0.5},
+    "haemoglobin": {"distance": 0.03, "wavelengths": (760.0, 850.0)},
+}
+
+QUANTITIES = {"fnirs": "raw_intensity", "eda": "conductance", "emg_trapezius": "voltage"}
+
+
+def step(name: str, mode: str):
+    return PREPROCESSING.get(name)(**ARGUMENTS.get(name, {}), mode=mode)
+
+
+def of_mode(*modes: str) -> list[tuple[str, str]]:
+    return [
+        (name, mode)
+        for name in PREPROCESSING.names()
+        for mode in PREPROCESSING.get(name).MODES
+        if mode in modes
+    ]
+
+
+EVERY = of_mode("causal", "window", "zero_phase", "recording")
+CAUSAL = of_mode("causal")
+NOT_CAUSAL = of_mode("window", "zero_phase", "recording")
+
+
+def noisy(seed: int, gaps: bool = False, time: int = 300) -> np.ndarray:
+    """Positive, so that it may be light."""
+    rng = np.random.default_rng(seed)
+    x = 50.0 + rng.normal(size=(2, time)).cumsum(axis=1)
+    if gaps:
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[0, : rng.integers(1, 200)] = np.nan
+    return x
+
+
+def recording(values: np.ndarray, name: str = "eda") -> Recording:
+    quantity = QUANTITIES[name]
+    channels = ("S1_D1 760", "S1_D1 850") if name == "fnirs" else ()
+    signal = Signal(values, RATE, "a.u.", False, quantity, channels=channels)
+    return Recording("made", "s1", "r1", signals={name: signal})
+
+
+def signal_for(name: str, seed: int = 0, gaps: bool = False) -> Recording:
+    """A recording that the step `name` can act on."""
+    modalities = PREPROCESSING.get(name)(**ARGUMENTS.get(name, {})).modalities
+    made = recording(noisy(seed, gaps), (modalities or ("eda",))[0])
+    if name == "haemoglobin":
+        made = step("optical_density", "causal")(made)
+    return made
+
+
+def stacked(done: Recording) -> np.ndarray:
+    return np.concatenate([signal.values for signal in done.signals.values()])
+
+
+def test_the_steps_of_the_contract_are_there() -> None:
+    assert PREPROCESSING.names() == (
+        "bandpass",
+        "baseline_correct",
+        "envelope",
+        "haemoglobin",
+        "highpass",
+        "lowpass",
+        "notch",
+        "optical_density",
+        "phasic",
+        "rectify",
+        "resample",
+        "standardise_within_recording",
+        "tonic",
+    )
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown preprocessing step 'lowpas'.*lowpass"):
+        PREPROCESSING.get("lowpas")
+
+
+@pytest.mark.parametrize(("name", "mode"), CAUSAL)
+@given(seed=st.integers(0, 99), gaps=st.booleans(), cuts=st.lists(st.integers(0, 300), max_size=8))
+def test_chunked_equals_whole(
+    name: str, mode: str, seed: int, gaps: bool, cuts: list[int]
+) -> None:
+    made, one = signal_for(name, seed, gaps), step(name, mode)
+    values = stacked(made)
+    stream = one.stream(RATE, values.shape[0])
+    parts = [stream.push(values[:, a:b]) for a, b in pairwise([0, *sorted(cuts), 300])]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), stacked(one(made)))
+
+
+@pytest.mark.parametrize(("name", "mode"), CAUSAL)
+def test_causal_never_looks_ahead(name: str, mode: str) -> None:
+    one, made = step(name, mode), signal_for(name)
+    values = stacked(made)
+    changed = values.copy()
+    changed[:, 150:] *= 1.5
+    rate = one.output_rate(RATE)
+    until = int(149 / RATE * rate) + 1
+    runs = [one.stream(RATE, len(v)).push(v)[:, :until] for v in (values, changed)]
+    np.testing.assert_array_equal(*runs)
+
+
+@pytest.mark.parametrize(("name", "mode"), NOT_CAUSAL)
+def test_what_needs_the_future_has_no_stream(name: str, mode: str) -> None:
+    with pytest.raises(SignalError, match=f"{name} in mode '{mode}' needs the future"):
+        step(name, mode).stream(RATE, 1)
+
+
+@pytest.mark.parametrize(("name", "mode"), EVERY)
+def test_scope_and_substitute(name: str, mode: str) -> None:
+    one = step(name, mode)
+    scopes = {"causal": "causal", "window": "window"}
+    assert one.scope == scopes.get(mode, "recording")
+    assert bool(one.live_substitute) == (one.scope == "recording")
+
+
+@pytest.mark.parametrize(("name", "mode"), EVERY)
+def test_lazy_signals_stay_lazy_and_give_the_same(name: str, mode: str) -> None:
+    made, one = signal_for(name), step(name, mode)
+    eager = one(made)
+    reads: list[int] = []
+    lazy_signals = LazySignals(tuple(made.signals), partial(_read, made, reads))
+    lazy = one(Recording("made", "s1", "r1", signals=lazy_signals))
+    assert not reads
+    assert tuple(lazy.signals) == tuple(eager.signals)
+    for key, signal in lazy.load().signals.items():
+        np.testing.assert_array_equal(signal.values, eager.signals[key].values)
+    assert len(reads) == 1
+
+
+def _read(made: Recording, reads: list[int]) -> dict[str, Signal]:
+    reads.append(1)
+    return dict(made.signals)
+
+
+@pytest.mark.parametrize(("name", "mode"), EVERY)
+def test_a_recording_without_the_modality_passes(name: str, mode: str) -> None:
+    bare = Recording("made", "s1", "r1")
+    assert step(name, mode)(bare) == bare
+    one = step(name, mode)
+    if one.modalities:
+        other = Recording(
+            "made", "s1", "r1", signals={"hr": Signal(np.ones((1, 5)), 1.0, "1/min", True, "rate")}
+        )
+        assert one(other).signals["hr"] is other.signals["hr"]
+
+
+@pytest.mark.parametrize(("name", "mode"), EVERY)
+def test_frozen_picklable_and_carded(name: str, mode: str) -> None:
+    one = step(name, mode)
+    assert pickle.loads(pickle.dumps(one)) == one
+    with pytest.raises(FrozenInstanceError):
+        one.mode = "causal"
+    assert one.card.name == name
+    assert one.card.summary
+
+
+@pytest.mark.parametrize(("name", "mode"), EVERY)
+def test_gaps_stay_gaps(name: str, mode: str) -> None:
+    made, one = signal_for(name, 3, gaps=True), step(name, mode)
+    if one.output_rate(RATE) != RATE:
+        return  # tests/signals/test_resampling.py
+    done = stacked(one(made))
+    before = stacked(made)
+    lost = np.isnan(before).any(axis=0)
+    if mode == "causal" and "warm_up" in {f.name for f in fields(one)}:
+        lost[:] = True  # also NaN until it has seen enough
+    assert np.isnan(done[np.isnan(before)] if name != "haemoglobin" else done[:, lost]).all()
+    assert np.isfinite(done[:, ~lost]).all()
+
+
+def test_unknown_mode_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match="rectify has no mode 'window'; it has: causal"):
+        Rectify(mode="window")
+
+
+def test_modalities_must_be_a_list() -> None:
+    with pytest.raises(ConfigError, match=r"modalities is the text 'eda', expected a list"):
+        Lowpass(cut=5.0, modalities="eda")
+
+
+def test_only_narrows() -> None:
+    assert Lowpass(cut=5.0).only("eda").modalities == ("eda",)
+    with pytest.raises(ConfigError, match="tonic acts on eda, not on 'ecg'"):
+        Tonic().only("ecg")
+
+
+def test_only_named_modalities_change() -> None:
+    eda, emg = recording(noisy(0)), recording(noisy(1), "emg_trapezius")
+    both = Recording("made", "s1", "r1", signals={**eda.signals, **emg.signals})
+    done = Lowpass(cut=5.0, modalities=("emg_trapezius",))(both)
+    assert done.signals["eda"] is both.signals["eda"]
+    assert not np.array_equal(
+        done.signals["emg_trapezius"].values, both.signals["emg_trapezius"].values
+    )
+
+
+@pytest.mark.parametrize("mode", ["causal", "window", "zero_phase"])
+@pytest.mark.parametrize(
+    ("impossible", "message"),
+    [
+        (Bandpass(low=20.0, high=450.0), "bandpass on eda of recording r1: bandpass at 450 Hz"),
+        (Notch(frequency=50.0), "notch on eda of recording r1: notch at 50 Hz .* below 25 Hz"),
+        (Lowpass(cut=25.0), "lowpass on eda of recording r1: .* or leave the step out"),
+    ],
+)
+def test_filters_above_nyquist_are_refused(impossible, message: str, mode: str) -> None:
+    one = type(impossible)(
+        **{f.name: getattr(impossible, f.name) for f in fields(impossible)} | {"mode": mode}
+    )
+    with pytest.raises(SignalError, match=message):
+        one(recording(noisy(0)))
+
+
+def test_a_window_shorter_than_the_filter_is_refused() -> None:
+    with pytest.raises(
+        SignalError, match="highpass on eda of recording r1: 9 samples are too few"
+    ):
+        step("highpass", "window")(recording(noisy(0, time=9)))
+
+
+def test_resample_says_its_rate_and_keeps_its_start() -> None:
+    made = recording(noisy(0))
+    for mode, count in (("causal", 120), ("window", 120), ("zero_phase", 120)):
+        signal = Resample(sampling_rate=20.0, mode=mode)(made).signals["eda"]
+        assert signal.sampling_rate == 20.0
+        assert signal.values.shape == (2, count)
+        assert signal.start == 0.0
+    with pytest.raises(ConfigError, match="resample: sampling_rate is 0"):
+        Resample(sampling_rate=0.0)
+
+
+@pytest.mark.parametrize("mode", ["causal", "window", "zero_phase"])
+def test_tonic_and_phasic_add_up(mode: str) -> None:
+    made = recording(noisy(0))
+    parts = [one(mode=mode)(made).signals["eda"].values for one in (Tonic, Phasic)]
+    np.testing.assert_allclose(parts[0] + parts[1], made.signals["eda"].values, rtol=1e-12)

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dolorimeter.errors import SignalError
+from dolorimeter.preprocessing import window_quality
+from dolorimeter.types import Signal
+
+
+def signal(values: np.ndarray, rate: float = 100.0) -> Signal:
+    return Signal(np.atleast_2d(values), rate, "a.u.", False, "conductance")
+
+
+def wave(time: int = 1000) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=time).cumsum()
+
+
+def test_a_good_signal() -> None:
+    quality = window_quality(signal(wave()), "eda")
+    assert quality.score > 0.99
+    assert quality.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "field", "reason"),
+    [
+        (slice(0, 250), "missing", "25% of samples missing"),
+        (slice(0, 600), "flat", "60% of samples flat"),
+    ],
+)
+def test_faults_are_counted_and_named(spoil: slice, field: str, reason: str) -> None:
+    x = wave()
+    x[spoil] = np.nan if field == "missing" else np.median(x)
+    quality = window_quality(signal(x), "eda")
+    share = (spoil.stop - spoil.start) / 1000
+    assert getattr(quality, field) == pytest.approx(share, abs=2e-3)
+    assert quality.score == pytest.approx(1 - share, abs=0.02)
+    assert quality.reasons == (reason,)
+
+
+def test_clipping_is_named() -> None:
+    x = np.clip(np.sin(np.arange(1000) / 20.0), -0.8, 0.8)
+    quality = window_quality(signal(x), "resp")
+    assert quality.clipped == pytest.approx((np.abs(x) >= 0.8).mean(), abs=1e-3)
+    assert "clipped" in quality.reasons[0]
+
+
+def test_wholly_flat_and_wholly_missing() -> None:
+    flat = window_quality(signal(np.full(550, 2e-6)), "eda")
+    assert (flat.score, flat.flat, flat.reasons) == (0.0, 1.0, ("100% of samples flat",))
+    gone = window_quality(signal(np.full(550, np.nan)), "ecg")
+    assert (gone.score, gone.missing) == (0.0, 1.0)
+
+
+def test_some_signals_may_stand_still() -> None:
+    assert window_quality(signal(np.full(550, 32.0)), "temperature").score == 1.0
+    assert window_quality(signal(np.full(550, 0.98)), "spo2").score == 0.0
+
+
+def test_beats_that_differ_lower_the_score() -> None:
+    noise = np.random.default_rng(0).normal(size=1000)
+    quality = window_quality(signal(noise), "ecg")
+    assert quality.score < 0.7
+    assert "beats" in quality.reasons[0]
+
+
+def test_no_samples() -> None:
+    with pytest.raises(SignalError, match="the quality of eda was asked of no samples"):
+        window_quality(signal(np.zeros((1, 0))), "eda")
+
+
+@pytest.mark.shared
+def test_real_ecg_is_good(data_root: Path) -> None:
+    path = data_root / "neurokit_data/bio_resting_8min_100hz.csv"
+    ecg = pd.read_csv(path)["ECG"].to_numpy(dtype=float)[2000:2550]
+    assert window_quality(signal(ecg), "ecg").score > 0.9
