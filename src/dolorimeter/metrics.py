@@ -1,0 +1,270 @@
+"""Scores of predictions: pure functions of float64 arrays, checked against other references.
+
+Where scikit-learn has the same number, the tests compare; what it lacks is named with its source. A
+score that is not defined (one class only, no variance) is NaN, never a number that looks like one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dolorimeter.errors import EvaluationError
+
+Labels = Int[np.ndarray, " sample"]
+Probabilities = Float[np.ndarray, "sample class"]
+Values = Float[np.ndarray, " sample"]
+
+NAN = float("nan")
+
+
+def accuracy(label: Labels, probability: Probabilities) -> float:
+    """Share of samples whose most probable class is the label."""
+    _same_length(label, probability)
+    return float((probability.argmax(axis=1) == label).mean())
+
+
+def balanced_accuracy(label: Labels, probability: Probabilities) -> float:
+    """Mean recall of the classes that occur."""
+    return float(np.nanmean(_recalls(label, probability)))
+
+
+def confusion(label: Labels, probability: Probabilities) -> Int[np.ndarray, "class class"]:
+    """Counts, true class by row, most probable class by column."""
+    _same_length(label, probability)
+    n = probability.shape[1]
+    counts = np.zeros((n, n), dtype=int)
+    np.add.at(counts, (label, probability.argmax(axis=1)), 1)
+    return counts
+
+
+def macro_precision(label: Labels, probability: Probabilities) -> float:
+    """Mean precision of the classes; a class that is never predicted has 0."""
+    counts = confusion(label, probability)
+    said = counts.sum(axis=0)
+    return float(
+        np.mean(np.divide(counts.diagonal(), said, where=said > 0, out=np.zeros(len(said))))
+    )
+
+
+def macro_recall(label: Labels, probability: Probabilities) -> float:
+    """Mean recall of the classes that occur."""
+    return balanced_accuracy(label, probability)
+
+
+def macro_f1(label: Labels, probability: Probabilities) -> float:
+    """Mean F1 of the classes, ``2·TP / (2·TP + FP + FN)``; 0 where a class is all missed."""
+    counts = confusion(label, probability)
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    f1 = np.divide(2.0 * counts.diagonal(), both, where=both > 0, out=np.zeros(len(both)))
+    return float(f1.mean())
+
+
+def mcc(label: Labels, probability: Probabilities) -> float:
+    """Matthews correlation of labels and most probable classes; NaN with one class only."""
+    if len(np.unique(label)) < 2:
+        return NAN
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(label, probability.argmax(axis=1)))
+
+
+def quadratic_kappa(label: Labels, probability: Probabilities) -> float:
+    """Cohen's kappa with quadratic weights (Cohen 1968); NaN when nothing varies."""
+    counts = confusion(label, probability).astype(float)
+    n = len(counts)
+    weight = (np.arange(n)[:, None] - np.arange(n)) ** 2 / max(n - 1, 1) ** 2
+    by_chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    expected = float((weight * by_chance).sum())
+    return 1.0 - float((weight * counts).sum()) / expected if expected > 0 else NAN
+
+
+def auroc(label: Labels, probability: Probabilities) -> float:
+    """Area under the ROC curve: of class 1 for two classes, else mean of one against the rest.
+
+    Ties count one half. NaN when a class does not occur.
+    """
+    _same_length(label, probability)
+    n = probability.shape[1]
+    if n == 2:
+        return auroc_of_score(label, probability[:, 1])
+    each = [auroc_of_score((label == k).astype(int), probability[:, k]) for k in range(n)]
+    return float(np.mean(each))
+
+
+def auroc_of_score(label: Labels, score: Values) -> float:
+    """Probability that a sample of class 1 scores above one of class 0 (Mann–Whitney)."""
+    from scipy.stats import rankdata
+
+    _same_length(label, score)
+    positive = int((label == 1).sum())
+    negative = len(label) - positive
+    if not positive or not negative:
+        return NAN
+    ranks = rankdata(score)[label == 1].sum()
+    return float((ranks - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def log_loss(label: Labels, probability: Probabilities) -> float:
+    """Mean negative natural logarithm of the probability of the label, clipped at 1e-15."""
+    _same_length(label, probability)
+    of_label = probability[np.arange(len(label)), label]
+    return float(-np.log(np.clip(of_label, 1e-15, 1.0)).mean())
+
+
+def brier(label: Labels, probability: Probabilities) -> float:
+    """Mean squared distance of probabilities to the label, summed over classes, halved.
+
+    For two classes this is the usual Brier score of class 1.
+    """
+    _same_length(label, probability)
+    truth = np.eye(probability.shape[1])[label]
+    return float(((probability - truth) ** 2).sum(axis=1).mean() / 2)
+
+
+def expected_calibration_error(label: Labels, probability: Probabilities, bins: int = 10) -> float:
+    """Mean gap of confidence and accuracy over bins of equal mass (Nguyen & O'Connor 2015).
+
+    Confidence is the probability of the most probable class.
+    """
+    confidence, right = probability.max(axis=1), probability.argmax(axis=1) == label
+    groups = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(label)))
+    gaps = [abs(confidence[g].mean() - right[g].mean()) * len(g) for g in groups]
+    return float(sum(gaps) / len(label))
+
+
+def sensitivity_at_specificity(
+    label: Labels, probability: Probabilities, specificity: float = 0.9
+) -> float:
+    """Highest sensitivity for class 1 at a specificity of at least `specificity`; two classes.
+
+    NaN for more classes, or when one does not occur.
+    """
+    if probability.shape[1] != 2 or len(np.unique(label)) < 2:
+        return NAN
+    score = probability[:, 1]
+    thresholds = np.unique(score)
+    negatives, positives = np.sort(score[label == 0]), np.sort(score[label == 1])
+    false_alarm = 1 - np.searchsorted(negatives, thresholds, side="left") / len(negatives)
+    hit = 1 - np.searchsorted(positives, thresholds, side="left") / len(positives)
+    allowed = hit[1 - false_alarm >= specificity - 1e-12]
+    return float(allowed.max()) if len(allowed) else 0.0
+
+
+def net_benefit(
+    label: Labels, probability: Probabilities, thresholds: Float[np.ndarray, " threshold"]
+) -> Float[np.ndarray, " threshold"]:
+    """Decision curve of class 1 (Vickers & Elkin 2006): ``TP/n − FP/n · t/(1−t)``."""
+    if ((thresholds <= 0) | (thresholds >= 1)).any():
+        raise EvaluationError("net benefit: thresholds must lie strictly between 0 and 1.")
+    alarm = probability[:, 1][None] >= thresholds[:, None]
+    hits = (alarm & (label == 1)[None]).mean(axis=1)
+    false = (alarm & (label == 0)[None]).mean(axis=1)
+    curve: Float[np.ndarray, " threshold"] = hits - false * thresholds / (1 - thresholds)
+    return curve
+
+
+def risk_coverage(
+    label: Labels, probability: Probabilities
+) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
+    """Coverage, and error among the samples kept, as the least confident are abstained from."""
+    order = np.argsort(-probability.max(axis=1), kind="stable")
+    wrong = (probability.argmax(axis=1) != label)[order]
+    kept = np.arange(1, len(label) + 1)
+    return kept / len(label), np.cumsum(wrong) / kept
+
+
+def expected_level_of(probability: Probabilities) -> Values:
+    """Σ class · probability: the expected level of an ordinal model."""
+    level: Values = probability @ np.arange(probability.shape[1], dtype=float)
+    return level
+
+
+def mae(target: Values, prediction: Values) -> float:
+    """Mean absolute error, in the target's unit."""
+    _same_length(target, prediction)
+    return float(np.abs(target - prediction).mean())
+
+
+def rmse(target: Values, prediction: Values) -> float:
+    """Root of the mean squared error, in the target's unit."""
+    _same_length(target, prediction)
+    return float(np.sqrt(((target - prediction) ** 2).mean()))
+
+
+def pearson(target: Values, prediction: Values) -> float:
+    """Pearson's correlation; NaN when one of them does not vary."""
+    _same_length(target, prediction)
+    a, b = target - target.mean(), prediction - prediction.mean()
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / scale if len(target) > 1 and _varies(target, prediction) else NAN
+
+
+def concordance(target: Values, prediction: Values) -> float:
+    """Lin's concordance correlation (Lin 1989, eq. 1), moments divided by n.
+
+    NaN when neither varies and both have one mean.
+    """
+    _same_length(target, prediction)
+    shift = (target.mean() - prediction.mean()) ** 2
+    scale = target.var() + prediction.var() + shift
+    covariance = ((target - target.mean()) * (prediction - prediction.mean())).mean()
+    return float(2 * covariance / scale) if scale > 0 else NAN
+
+
+def icc_3_1(target: Values, prediction: Values) -> float:
+    """ICC(3,1): consistency of two fixed raters (Shrout & Fleiss 1979); NaN without variance."""
+    _same_length(target, prediction)
+    n = len(target)
+    if n < 2:
+        return NAN
+    table = np.stack([target, prediction], axis=1)
+    rows = 2 * ((table.mean(axis=1) - table.mean()) ** 2).sum() / (n - 1)
+    residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    error = (residual**2).sum() / (n - 1)
+    return float((rows - error) / (rows + error)) if rows + error > 0 else NAN
+
+
+CLASSIFICATION = {
+    "balanced_accuracy": balanced_accuracy,
+    "accuracy": accuracy,
+    "auroc": auroc,
+    "macro_f1": macro_f1,
+    "macro_precision": macro_precision,
+    "macro_recall": macro_recall,
+    "mcc": mcc,
+    "quadratic_kappa": quadratic_kappa,
+    "log_loss": log_loss,
+    "brier": brier,
+    "expected_calibration_error": expected_calibration_error,
+    "sensitivity_at_90_specificity": sensitivity_at_specificity,
+}
+"""Metrics of class probabilities by name; the first is the main one."""
+
+REGRESSION = {
+    "concordance": concordance,
+    "pearson": pearson,
+    "icc_3_1": icc_3_1,
+    "mae": mae,
+    "rmse": rmse,
+}
+"""Metrics of numbers by name; the first is the main one."""
+
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
+
+
+def _recalls(label: Labels, probability: Probabilities) -> Float[np.ndarray, " class"]:
+    counts = confusion(label, probability)
+    have = counts.sum(axis=1)
+    return np.divide(counts.diagonal(), have, where=have > 0, out=np.full(len(have), np.nan))
+
+
+def _varies(*arrays: Values) -> bool:
+    return all(np.ptp(a) > 0 for a in arrays)
+
+
+def _same_length(a: np.ndarray, b: np.ndarray) -> None:
+    if len(a) != len(b) or not len(a):
+        raise EvaluationError(
+            f"{len(a)} labels and {len(b)} predictions: give one each, not none."
+        )
