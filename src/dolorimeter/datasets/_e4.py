@@ -25,7 +25,7 @@ from dolorimeter.datasets._files import (
     relative,
 )
 from dolorimeter.errors import RecordingError
-from dolorimeter.types import Exclusion, LazySignals, Signal, Stimulus
+from dolorimeter.types import Exclusion, LazySignals, Signal, Signals, Stimulus
 
 MICROSIEMENS = 1e-6
 """EDA.csv is "expressed as microsiemens" (info.txt)."""
@@ -64,7 +64,7 @@ class Session:
     exclusions: tuple[Exclusion, ...]
 
     @property
-    def signals(self) -> LazySignals:
+    def signals(self) -> Signals:
         """Signals by the field's names, each file read when asked for."""
         return LazySignals(tuple(self.files), partial(_SensorFiles, self.files, self.origin))
 

@@ -8,6 +8,8 @@ unit stays as it is with ``unit_confirmed=False``.
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -77,6 +79,23 @@ UNITS: Mapping[str, tuple[float, str]] = {
     "%": (0.01, "1"),
 }
 """Units as files write them, with the factor to SI."""
+
+
+LIBRARY_FAULTS = (
+    OSError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What MNE, h5py and bioread raise on a file that is not what its header says."""
 
 
 def to_si(written: str) -> tuple[float, str] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import struct
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,7 +19,13 @@ from dolorimeter.datasets._files import (
     select_subjects,
     walk_files,
 )
-from dolorimeter.datasets._open import check_names, check_recordings, field_names, signal_in_si
+from dolorimeter.datasets._open import (
+    LIBRARY_FAULTS,
+    check_names,
+    check_recordings,
+    field_names,
+    signal_in_si,
+)
 from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -141,18 +146,7 @@ def _read(path: Path) -> Any:
     read_bytes(path)  # names a missing or empty file
     try:
         data = bioread.read(str(path))
-    except (
-        OSError,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except LIBRARY_FAULTS as error:
         raise RecordingError(
             f"{path}: bioread cannot read it ({type(error).__name__}: {error}). It is truncated, "
             "or not an AcqKnowledge file."

@@ -28,6 +28,7 @@ from dolorimeter.datasets._files import (
     walk_files,
 )
 from dolorimeter.datasets._open import (
+    LIBRARY_FAULTS,
     check_names,
     check_recordings,
     field_names,
@@ -39,16 +40,6 @@ from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
 ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
-MNE_FAULTS = (
-    OSError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What MNE's reader raises on a file that is not what its header says."""
 
 
 @DATASETS.register(
@@ -181,7 +172,7 @@ class _Channels(Mapping[str, Signal]):
         raw = _open(self._path, [channel.label])
         try:
             (values,) = raw.get_data(picks=[channel.label], verbose="ERROR")
-        except MNE_FAULTS as error:
+        except LIBRARY_FAULTS as error:
             raise RecordingError(
                 f"{self._path}: the samples of {channel.label} cannot be read "
                 f"({type(error).__name__}: {error}). Is the file truncated?"
@@ -264,7 +255,7 @@ def _open(path: Path, include: Sequence[str] | None = None) -> Any:
         if include is None:
             return read(path, preload=False, verbose="ERROR")
         return read(path, include=list(include), preload=False, verbose="ERROR")
-    except MNE_FAULTS as error:
+    except LIBRARY_FAULTS as error:
         raise RecordingError(
             f"{path}: MNE cannot read it ({type(error).__name__}: {error}). Export it again."
         ) from error

@@ -20,6 +20,7 @@ from dolorimeter.datasets._files import (
     OfficialSplit,
     bare_name,
     list_files,
+    read_bytes,
     read_numbers,
     relative,
     require_dir,
@@ -159,14 +160,15 @@ def _rate(path: Path) -> float | None:
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "time column"]]:
-    columns, table = read_numbers(path, delimiter=",", columns=None)
+    first = read_bytes(path).split(b"\n", 1)[0].decode("utf-8", "replace")
+    columns = [cell.strip() for cell in first.split(",")]
     unknown = [c for c in columns if c not in COLUMNS]
     if unknown or len(set(columns)) != len(columns):
         raise RecordingError(
             f"{path}: columns {', '.join(map(repr, columns))}; expected some of "
             f"{', '.join(COLUMNS)}, each once. Is it another version?"
         )
-    return columns, table
+    return read_numbers(path, delimiter=",", columns=columns)
 
 
 def _signals(path: Path, rate: float) -> dict[str, Signal]:

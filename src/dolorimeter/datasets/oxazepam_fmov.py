@@ -22,6 +22,7 @@ from dolorimeter.datasets._files import (
     bare_name,
     list_files,
     natural_key,
+    read_bytes,
     read_numbers,
     relative,
     require_dir,
@@ -206,15 +207,15 @@ class OxazepamFMOV:
 
 def _read(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "time column"]]:
     """The table with the names of its layout."""
-    found, table = read_numbers(
-        path, delimiter="\t", columns=None, header=False, drop_trailing=True
-    )
-    names = {len(EIGHT): EIGHT, len(TEN): TEN}.get(len(found))
+    first = read_bytes(path).split(b"\n", 1)[0].rstrip(b"\r\t")
+    count = first.count(b"\t") + 1
+    names = {len(EIGHT): EIGHT, len(TEN): TEN}.get(count)
     if names is None:
         raise RecordingError(
-            f"{path}: {len(found)} tab-separated columns, expected 8 or 10 (codebook). The file "
+            f"{path}: {count} tab-separated columns, expected 8 or 10 (codebook). The file "
             "is truncated, or its delimiter differs."
         )
+    _, table = read_numbers(path, delimiter="\t", columns=names, header=False, drop_trailing=True)
     if names is TEN:
         _check_rate(path, table[:, 0])
     return names, table

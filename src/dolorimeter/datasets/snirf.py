@@ -24,7 +24,7 @@ from dolorimeter.datasets._files import (
     select_subjects,
     walk_files,
 )
-from dolorimeter.datasets._open import check_recordings
+from dolorimeter.datasets._open import LIBRARY_FAULTS, check_recordings
 from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -189,7 +189,7 @@ def _describe(path: Path) -> _Content:
     try:
         with h5py.File(path, "r") as tree:
             start, stimuli = _clock(path, tree)
-    except OSError as error:
+    except LIBRARY_FAULTS as error:
         raise RecordingError(
             f"{path}: not an HDF5 file, or a truncated one ({error}). Copy it again."
         ) from error
@@ -249,15 +249,7 @@ def _open(path: Path) -> Any:
     mne = _need("mne")
     try:
         return mne.io.read_raw_snirf(path, preload=False, verbose="ERROR")
-    except (
-        OSError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except LIBRARY_FAULTS as error:
         raise RecordingError(
             f"{path}: MNE cannot read it ({type(error).__name__}: {error}). Check it with a SNIRF "
             "validator."
@@ -268,7 +260,7 @@ def _signals(path: Path, start: float) -> dict[str, Signal]:
     raw = _open(path)
     try:
         values = np.asarray(raw.get_data(verbose="ERROR"), dtype=float)
-    except (OSError, KeyError, ValueError) as error:
+    except LIBRARY_FAULTS as error:
         raise RecordingError(f"{path}: its samples cannot be read ({error}).") from error
     types = np.array(raw.get_channel_types())
     signals = {}
