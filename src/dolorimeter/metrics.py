@@ -1,7 +1,7 @@
 """Scores of predictions: pure functions of float64 arrays, checked against other references.
 
-Where scikit-learn has the same number, the tests compare; what it lacks is named with its source. A
-score that is not defined (one class only, no variance) is NaN, never a number that looks like one.
+Where scikit-learn has the same number, the tests compare; what it lacks is named with its source.
+A score that is not defined (one class only, no variance) is NaN, never a number.
 """
 
 from __future__ import annotations

@@ -5,18 +5,36 @@ from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
 from dolorimeter.evaluation._run import ROW_COLUMNS, Question, Run, probabilities_of
+from dolorimeter.evaluation._summary import (
+    Permutations,
+    Score,
+    Summary,
+    aggregate,
+    permutation_test,
+    permuted_within,
+    scores_by_subject,
+    summarise,
+)
 
 __all__ = [
     "BASELINES",
     "ROW_COLUMNS",
+    "Permutations",
     "Question",
     "Run",
+    "Score",
+    "Summary",
+    "aggregate",
     "baseline_outputs",
     "environment",
     "evaluate",
     "fit_fold",
     "fold_seed",
+    "permutation_test",
+    "permuted_within",
     "probabilities_of",
+    "scores_by_subject",
     "select_oracle",
     "stimulus_order",
+    "summarise",
 ]
