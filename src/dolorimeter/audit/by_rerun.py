@@ -7,6 +7,7 @@ another), by `evaluate` itself, with the fold's own number and seed.
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from jaxtyping import Float
 
 from dolorimeter.audit.case import Case
 from dolorimeter.audit.findings import Finding, passed, some, unverified
+from dolorimeter.audit.in_context import scores_by_subject
 from dolorimeter.audit.parts import shared_state
-from dolorimeter.evaluation import Run, evaluate
+from dolorimeter.evaluation import Run, evaluate, fit_fold
 from dolorimeter.types import Array, Samples, take_rows
 
 SAME = 1e-8
@@ -157,7 +159,7 @@ def state_between_folds(case: Case) -> Iterator[Finding]:
             "instance.",
         )
         return
-    if not shared_state(case.estimator):
+    if not shared_state(case.estimator, plain=False):
         yield passed(
             check,
             "recomputed",
@@ -230,6 +232,7 @@ def shuffled_labels(case: Case) -> Iterator[Finding]:
         yield unverified(check, "needs the estimator, the samples and classes.")
         return
     scores = permutation_scores(case)
+    assert case.y is not None
     chance = 1.0 / len(np.unique(case.y))
     error = scores.std(ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else np.nan
     excess = float(scores.mean() - chance)
@@ -263,7 +266,7 @@ def permutation_scores(case: Case) -> Float[np.ndarray, " permutation"]:
             mine = np.flatnonzero(samples.subjects == subject)
             shuffled[mine] = y[rng.permutation(mine)]
         run = _evaluate(case, samples, shuffled, _fitting(case.split, samples, shuffled))
-        scores.append(_balanced_accuracy(run.predictions))
+        scores.append(float(scores_by_subject(run.predictions).mean()))
     return np.array(scores)
 
 
@@ -277,16 +280,6 @@ def _fitting(split: Any, samples: Samples, y: Array) -> Any:
     except SplitError:
         return leave_one_subject_out()
     return split
-
-
-def _balanced_accuracy(predictions: pd.DataFrame) -> float:
-    """Mean over subjects of the mean recall of the classes that the subject has."""
-    probabilities = predictions[_probability_columns(predictions)].to_numpy(dtype=float)
-    right = (probabilities.argmax(axis=1) == predictions["label"].to_numpy()).astype(float)
-    table = predictions[["subject", "label"]].assign(right=right)
-    return float(
-        table.groupby(["subject", "label"])["right"].mean().groupby("subject").mean().mean()
-    )
 
 
 def _can_rerun(case: Case) -> bool:
@@ -354,11 +347,11 @@ def _changed_by_fit(case: Case, fold: Any) -> list[str]:
 
 def _fit_plain(case: Case, fold: Any) -> Any:
     """A clone fitted on the fold's training rows, as `evaluate` fits it."""
-    from dolorimeter.evaluation import fit_fold
-
     assert case.samples is not None
     assert case.y is not None
-    return fit_fold(case.estimator, case.samples, case.y, fold, _seed(case))
+    with warnings.catch_warnings():  # evaluate has already noted them in the run
+        warnings.simplefilter("ignore")
+        return fit_fold(case.estimator, case.samples, case.y, fold, _seed(case))
 
 
 def _predict(model: Any, x: Any) -> Float[np.ndarray, "row output"]:

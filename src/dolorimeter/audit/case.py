@@ -93,7 +93,7 @@ class Case:
             and self.samples.x.ndim == 2
         )
 
-    def column_name(self, column: int) -> str:
+    def column_name(self, column: Any) -> str:
         """The feature's name, or its place."""
         names = self.samples.feature_names if self.samples is not None else ()
         return names[column] if column < len(names) else f"column {column}"
@@ -102,7 +102,8 @@ class Case:
     def sets(self) -> tuple[Sets, ...]:
         """Both sides of every fold, as observed: rows that `fit` touched, rows predicted."""
         access, found = self.run.access, []
-        for fold, rows in access.groupby("fold", sort=True):
+        for fold in sorted(access["fold"].unique()):
+            rows = access[access["fold"] == fold]
             outer = rows[rows["stage"] == "outer"]
             train = outer.loc[outer["method"] == "fit", "row"].unique()
             asked = outer["method"].astype(str).str.contains("predict")

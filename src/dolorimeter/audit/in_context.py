@@ -10,7 +10,7 @@ import pandas as pd
 
 from dolorimeter.audit.case import Case
 from dolorimeter.audit.findings import Finding, passed, some, unverified
-from dolorimeter.evaluation import Run
+from dolorimeter.evaluation import Run, probabilities_of
 from dolorimeter.statistics import interval_over_subjects
 
 BASELINES = {
@@ -119,9 +119,8 @@ def baseline(run: Run, model: str) -> pd.DataFrame:
 
 def scores_by_subject(predictions: pd.DataFrame) -> pd.Series:
     """Balanced accuracy of each subject (mean recall of the classes that the subject has)."""
-    names = [c for c in predictions.columns if c.startswith("p_") and c[2:].isdigit()]
-    ordered = predictions[sorted(names, key=lambda c: int(c[2:]))].to_numpy(dtype=float)
-    right = (ordered.argmax(axis=1) == predictions["label"].to_numpy()).astype(float)
+    guess = probabilities_of(predictions).argmax(axis=1)
+    right = (guess == predictions["label"].to_numpy()).astype(float)
     table = predictions[["subject", "label"]].assign(right=right)
     return table.groupby(["subject", "label"])["right"].mean().groupby("subject").mean()
 

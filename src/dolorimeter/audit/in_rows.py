@@ -114,9 +114,10 @@ def fit_touched_test_rows(case: Case) -> Iterator[Finding]:
     access = case.run.access
     fits = access[access["method"].astype(str).isin(FITS)]
     tested = {s.fold: s.test_rows for s in case.sets}
-    for (fold, part), rows in fits.groupby(["fold", "estimator"], observed=True, sort=True):
-        if tested.get(int(fold), frozenset()) & set(map(int, rows["row"])):
-            where.append(f"fold {fold}: {part}")
+    for fold, mine in tested.items():
+        rows = fits[fits["fold"] == fold]
+        touched = rows.loc[rows["row"].isin(mine), "estimator"].astype(str).unique()
+        where += [f"fold {fold}: {part}" for part in sorted(touched)]
     if where:
         yield Finding(
             check,

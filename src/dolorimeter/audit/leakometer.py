@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.errors import EvaluationError
-from dolorimeter.evaluation import evaluate, fit_fold
+from dolorimeter.evaluation import evaluate, fit_fold, probabilities_of
 from dolorimeter.statistics import interval_over_subjects
-from dolorimeter.types import Array, Samples, take_rows
+from dolorimeter.types import Array, Samples, Selection, take_rows
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,19 @@ def leak_o_meter(
             f"{type(estimator).__name__} has no staged_predict_proba(x), so there is no epoch to "
             "choose: give the leak-o-meter a model that is trained in epochs or stages."
         )
+    kinds: tuple[Selection, ...] = ("inner", "oracle_fold_epoch")
     runs = {
         selection: evaluate(
             estimator,
             samples,
             y,
             split,
-            selection=selection,  # type: ignore[arg-type]  # both are in Selection
+            selection=selection,
             seed=seed,
             workers=workers,
             baselines=False,
         )
-        for selection in ("inner", "oracle_fold_epoch")
+        for selection in kinds
     }
     inner = _accuracy(runs["inner"].predictions)
     oracle = _accuracy(runs["oracle_fold_epoch"].predictions)
@@ -159,7 +160,6 @@ def _epochs(estimator: Any, samples: Samples, y: Array, split: Any, seed: int) -
 
 
 def _accuracy(predictions: pd.DataFrame) -> pd.Series:
-    names = [c for c in predictions.columns if c.startswith("p_") and c[2:].isdigit()]
-    ordered = predictions[sorted(names, key=lambda c: int(c[2:]))].to_numpy(dtype=float)
-    right = (ordered.argmax(axis=1) == predictions["label"].to_numpy()).astype(float)
+    guess = probabilities_of(predictions).argmax(axis=1)
+    right = (guess == predictions["label"].to_numpy()).astype(float)
     return predictions[["subject"]].assign(right=right).groupby("subject")["right"].mean()

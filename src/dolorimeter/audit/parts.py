@@ -128,11 +128,11 @@ def _own_functions(part: Any) -> dict[str, types.FunctionType]:
     return functions
 
 
-def shared_state(estimator: Any) -> dict[str, str]:
+def shared_state(estimator: Any, *, plain: bool = True) -> dict[str, str]:
     """What clones of the estimator share and a fit could change, each with a hash of its value.
 
     Class attributes, and globals, closures and defaults of the estimator's own functions. Plain
-    numbers and texts are kept too: a class attribute can be set anew. Values that cannot be hashed
+    numbers and texts are kept too (a class attribute can be set anew), unless `plain` is false. Values that cannot be hashed
     (a lock, an open file) are left out: nothing could be compared.
     """
     import joblib
@@ -146,13 +146,20 @@ def shared_state(estimator: Any) -> dict[str, str]:
                 shared[f"{path}.{name} (of the class)"] = value
     found = {}
     for path, value in shared.items():
-        if callable(value) or (isinstance(value, tuple | dict) and not value):
+        if callable(value) or (not plain and _is_plain(value)):
             continue
         try:
             found[path] = joblib.hash(value)
         except (TypeError, AttributeError, ValueError, pickle.PicklingError):
             continue
     return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the value is a number or a text, or an unchangeable collection of such."""
+    if isinstance(value, tuple | frozenset):
+        return all(_is_plain(v) for v in value)
+    return isinstance(value, _PLAIN) or (isinstance(value, Mapping) and not value)
 
 
 def is_fitted(part: Any) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from dolorimeter.evaluation import Run
+from dolorimeter.evaluation import Run, probabilities_of
 from dolorimeter.report import curves, figures, words
 from dolorimeter.report.blocks import Figure
-from dolorimeter.report.numbers import Numbers, probabilities
+from dolorimeter.report.numbers import Numbers
 
 
 def of_run(
@@ -57,7 +57,7 @@ def _spread(n: Numbers) -> str:
 
 
 def _of_classes(name: str, run: Run, n: Numbers, watermark: str) -> Iterator[Figure]:
-    p = probabilities(run.predictions)
+    p = probabilities_of(run.predictions)
     label = run.predictions["label"].to_numpy(dtype=int)
     guess = p.argmax(axis=1)
     counts = np.zeros((len(n.classes), len(n.classes)), dtype=int)

@@ -30,7 +30,7 @@ INK = "#010203"
 WIDTH, HEIGHT = 5.2, 3.3
 """Inches: at 72 points an inch, a figure as wide as a phone keeps its text above 9 px."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dolorimeter",
     "text.parse_math": False,

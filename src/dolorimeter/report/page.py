@@ -528,17 +528,17 @@ def _failed(entry: Entry) -> Iterator[Block]:
     rows = [
         Row(
             (
-                str(r["fold"]),
-                entry.names.get(str(r["subject"]), str(r["subject"])),
-                hide(str(r["error"]), entry.names),
+                str(row["fold"]),
+                hide(str(row["subjects"]), entry.names, numbers=True),
+                hide(str(row["error"]), entry.names),
             ),
             "bad",
         )
-        for r in failed.to_dict("records")
+        for row in failed.to_dict("records")
     ]
     yield table(
-        f"{len(rows)} failed: these people are not in the figures",
-        ("Fold", "Subject", "Error"),
+        f"{len(rows)} folds failed: these people are not in the figures",
+        ("Fold", "People", "Error"),
         rows,
     )
 

@@ -1,0 +1,132 @@
+"""Two runs on the same people, or a refusal that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import Any
+
+from dolorimeter.errors import EvaluationError, UnknownNameError
+from dolorimeter.evaluation import Run
+from dolorimeter.metrics import CLASSIFICATION, REGRESSION
+from dolorimeter.report.numbers import subject_scores
+from dolorimeter.report.page import question_differences
+from dolorimeter.statistics import Paired, holm, paired
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models over the people that both have tested.
+
+    Parameters
+    ----------
+    first, second : str
+        Models, in the order of the difference: `difference` is first − second.
+    metric : str
+        Score of each person.
+    first_mean, second_mean : float
+        Over the shared people.
+    paired : Paired
+        Difference with interval, tests, effect size, smallest detectable difference.
+    holm_p : float
+        The Wilcoxon p-value adjusted for the comparisons made together.
+    only_first, only_second : int
+        People that only one of the runs has tested; they are left out.
+    notes : tuple of str
+        What a reader must know: other questions, look-alike data.
+    """
+
+    first: str
+    second: str
+    metric: str
+    first_mean: float
+    second_mean: float
+    paired: Paired
+    holm_p: float
+    only_first: int
+    only_second: int
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values on one level, for a table or JSON."""
+        plain = asdict(self)
+        inner = plain.pop("paired")
+        return plain | inner | {"notes": "; ".join(self.notes)}
+
+
+def compare(
+    first: Run, second: Run, *, metric: str = "", across_protocols: bool = False
+) -> Comparison:
+    """Compare two runs over the people that both have tested.
+
+    Parameters
+    ----------
+    first, second : Run
+    metric : str
+        A name in `dolorimeter.metrics`; by default balanced accuracy, or concordance.
+    across_protocols : bool
+        Compare runs that ask different questions all the same; the result says so.
+
+    Raises
+    ------
+    EvaluationError
+        If the questions differ (with the fields), the kinds of target differ, or fewer than two
+        people are shared.
+    """
+    differ = question_differences(first, second)
+    if differ and not across_protocols:
+        raise EvaluationError(
+            f"the runs ask different questions (hash {first.question.hash} and "
+            f"{second.question.hash}): {', '.join(differ)}. Compare runs of one question, or pass "
+            "across_protocols (--across-protocols) and say so where you report it."
+        )
+    if (first.target_kind == "regressor") != (second.target_kind == "regressor"):
+        raise EvaluationError(
+            f"a {first.target_kind} and a {second.target_kind} have no score in common."
+        )
+    name, score = _metric(first, metric)
+    scores = [subject_scores(run.predictions, {name: score})[name] for run in (first, second)]
+    shared = scores[0].index.intersection(scores[1].index).sort_values()
+    if len(shared) < 2:
+        raise EvaluationError(
+            f"the runs share {len(shared)} people ({len(scores[0])} and {len(scores[1])} tested), "
+            "at least 2 are needed. Were they made on the same data set?"
+        )
+    a, b = (s.loc[shared].to_numpy(dtype=float) for s in scores)
+    found = paired(a, b)
+    notes = [f"different questions: {', '.join(differ)}"] if differ else []
+    if first.lookalike or second.lookalike:
+        notes.append("look-alike data: no statement about people")
+    return Comparison(
+        first.model,
+        second.model,
+        name,
+        float(a[(a == a) & (b == b)].mean()),
+        float(b[(a == a) & (b == b)].mean()),
+        found,
+        found.wilcoxon_p,
+        len(scores[0]) - len(shared),
+        len(scores[1]) - len(shared),
+        tuple(notes),
+    )
+
+
+def compare_all(
+    runs: Sequence[Run], *, metric: str = "", across_protocols: bool = False
+) -> list[Comparison]:
+    """Every pair of runs, with Holm's adjustment over all pairs."""
+    found = [
+        compare(a, b, metric=metric, across_protocols=across_protocols)
+        for a, b in combinations(runs, 2)
+    ]
+    adjusted = holm([c.paired.wilcoxon_p for c in found]) if found else []
+    return [replace(c, holm_p=p) for c, p in zip(found, adjusted, strict=True)]
+
+
+def _metric(run: Run, metric: str) -> tuple[str, Any]:
+    known = REGRESSION if run.target_kind == "regressor" else CLASSIFICATION
+    name = metric or next(iter(known))
+    if name not in known:
+        raise UnknownNameError(f"unknown metric '{name}'; known: {', '.join(known)}")
+    return name, known[name]
