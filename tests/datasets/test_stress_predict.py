@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
 
 import openpyxl
 import pytest
 
 from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 
 TASKS = (
     "Consent", "Baseline/Questionniare", "Stroop Test", "Relax", "Interview", "Relax",
@@ -106,6 +107,20 @@ def test_a_faulty_log(tmp_path: Path, content: bytes | None, message: str) -> No
         (tmp_path / "Time_logs.xlsx").write_bytes(content)
     write_session(tmp_path / "S1", datetime(2022, 2, 7, 9, 0, tzinfo=UTC), 10)
     with pytest.raises(RecordingError, match=message):
+        open_dataset("stress_predict", tmp_path).recordings()
+
+
+def test_a_system_without_time_zones_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_zone(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    row = log_row("S1", datetime(2022, 2, 7), 9, 0)
+    write_log(tmp_path / "Time_logs.xlsx", [row])
+    write_session(tmp_path / "S1", datetime(2022, 2, 7, 9, 0, tzinfo=UTC), 10)
+    monkeypatch.setattr("dolorimeter.datasets.stress_predict.ZoneInfo", no_zone)
+    with pytest.raises(DependencyError, match=r"Europe/Dublin.*pip install tzdata"):
         open_dataset("stress_predict", tmp_path).recordings()
 
 

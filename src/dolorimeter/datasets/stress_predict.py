@@ -28,7 +28,7 @@ from dolorimeter.datasets._files import (
     require_dir,
     select_subjects,
 )
-from dolorimeter.datasets._open import check_recordings
+from dolorimeter.datasets._open import LIBRARY_FAULTS, check_recordings
 from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, Recording, Stimulus
@@ -187,7 +187,8 @@ def _read_log(path: Path) -> dict[str, list[_Phase]]:
     try:
         book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, IndexError) as error:
+    except (*LIBRARY_FAULTS, zipfile.BadZipFile, InvalidFileException, SyntaxError) as error:
+        # a damaged sheet is a ParseError of XML, which is a SyntaxError
         raise RecordingError(
             f"{path}: not an Excel workbook ({error}). Fetch it again."
         ) from error
