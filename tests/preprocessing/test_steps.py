@@ -4,6 +4,7 @@ import pickle
 from dataclasses import FrozenInstanceError, fields
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError, SignalError, UnknownNameError
-from dolorimeter.preprocessing import Bandpass, Lowpass, Notch, Phasic, Rectify, Resample, Tonic
-from dolorimeter.registry import PREPROCESSING
+from dolorimeter.preprocessing import (
+    Bandpass,
+    Envelope,
+    Haemoglobin,
+    Lowpass,
+    Notch,
+    Phasic,
+    Rectify,
+    Resample,
+    Tonic,
+)
+from dolorimeter.registry import DATASETS, PREPROCESSING
 from dolorimeter.types import LazySignals, Recording, Signal
 
 RATE = 50.0
+EMG = ("emg_trapezius", "emg_corrugator", "emg_zygomaticus")
 
 ARGUMENTS: dict[str, dict[str, object]] = {
     "lowpass": {"cut": 5.0},
@@ -262,3 +274,34 @@ def test_tonic_and_phasic_add_up(mode: str) -> None:
     made = recording(noisy(0))
     parts = [one(mode=mode)(made).signals["eda"].values for one in (Tonic, Phasic)]
     np.testing.assert_allclose(parts[0] + parts[1], made.signals["eda"].values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", PREPROCESSING.names())
+def test_the_documentation_tells_the_same(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs/preprocessing.md").read_text()
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
+    _, _, _, modalities, causal, window, whole, substitute, _ = (c.strip() for c in row.split("|"))
+    modes = PREPROCESSING.get(name).MODES
+    assert (causal != "–") == ("causal" in modes)
+    assert (window != "–") == ("window" in modes)
+    (late,) = [m for m in modes if m in ("zero_phase", "recording")] or [None]
+    assert whole.startswith(f"`{late}`" if late else "–")
+    assert (substitute != "–") == (late is not None)
+    acts_on = PREPROCESSING.get(name)(**ARGUMENTS.get(name, {})).modalities
+    known = {(): "all", EMG: "EMG", ("eda",): "EDA", ("fnirs",): "fNIRS"}
+    assert modalities == known[acts_on]
+
+
+@pytest.mark.shared
+def test_real_wearable_signals(data_root: Path) -> None:
+    reader = DATASETS.get("stress_predict")(data_root / "stress_predict")
+    made = reader.recordings(reader.subjects()[:1])[0].load()
+    assert made.signals["eda"].sampling_rate == 4.0
+    done = made
+    for one in (Lowpass(cut=1.0, modalities=["eda"]), Phasic(), Envelope(), Haemoglobin()):
+        done = one(done)
+    phasic = done.signals["eda"].values
+    assert np.isfinite(phasic).all()
+    assert abs(phasic.mean()) < 0.1 * made.signals["eda"].values.std()
+    with pytest.raises(SignalError, match=r"lowpass at 3 Hz .* 4 Hz.* below 2 Hz"):
+        Lowpass(cut=3.0, modalities=["eda"])(made)

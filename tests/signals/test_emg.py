@@ -1,4 +1,6 @@
+import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.emg import CausalEnvelope, burst_mask, envelope, rectify
+from dolorimeter.signals.filters import design, zero_phase
 
 
 def test_rectify_is_the_absolute_value() -> None:
@@ -71,3 +74,20 @@ def test_bursts() -> None:
     np.testing.assert_array_equal(np.flatnonzero(mask[0]), np.arange(300, 400))
     assert not mask[1].any()
     np.testing.assert_array_equal(np.flatnonzero(mask[2]), np.arange(500, 600))
+
+
+@pytest.mark.shared
+def test_real_emg_against_neurokit(data_root: Path) -> None:
+    import neurokit2 as nk
+
+    emg = np.loadtxt(data_root / "biosppy_examples/emg_1.txt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs, _ = nk.emg_process(emg, sampling_rate=1000)
+    clean = zero_phase(emg, design("highpass", 100.0, 1000.0, 4))  # their band
+    level = envelope(clean, 1000.0, 0.1)
+    # theirs is a low-pass of the rectified signal, ours a root mean square: alike, not equal
+    assert np.corrcoef(level, theirs["EMG_Amplitude"])[0, 1] > 0.9
+    # nobody has marked this record; two different thresholds agree on nine samples of ten
+    active = theirs["EMG_Activity"].to_numpy() > 0
+    assert (burst_mask(level, 1000.0) == active).mean() > 0.9
