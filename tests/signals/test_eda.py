@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dolorimeter.errors import SignalError
-from dolorimeter.signals.eda import SCR, clean, scr_events, smooth, tonic_phasic
+from dolorimeter.signals.eda import SCR, clean, scr_events, tonic_phasic
 
 RATE = 100.0
 
@@ -91,14 +91,6 @@ def test_clean_keeps_slow_signals_and_slow_rates() -> None:
     # order 4 twice: (20/3)^-8, and a transient of the reflected edge
     np.testing.assert_allclose(clean(slow + fast, RATE)[200:-200], slow[200:-200], atol=1e-3)
     assert clean(slow, 4.0) is slow
-
-
-def test_smooth_is_a_moving_average() -> None:
-    x = np.random.default_rng(0).normal(size=50)
-    expected = np.convolve(x, np.full(5, 0.2), "valid")
-    np.testing.assert_allclose(smooth(x, 10.0, 0.5)[2:-2], expected)
-    x[20] = np.nan
-    np.testing.assert_array_equal(np.isnan(smooth(x, 10.0, 0.5)), np.isnan(x))
 
 
 @pytest.mark.shared

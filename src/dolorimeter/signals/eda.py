@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import uniform_filter1d
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import design, zero_phase
@@ -119,17 +118,6 @@ def scr_events(
             onset, peak = onset[whole], peak[whole]
         events.append(_describe(filled[row], onset, peak, sampling_rate))
     return events
-
-
-def smooth(
-    x: Float[np.ndarray, "*batch time"], sampling_rate: float, duration: float
-) -> Float[np.ndarray, "*batch time"]:
-    """Centred moving average over `duration` seconds, NaN where `x` is."""
-    filled, missing = bridge(x)
-    out = np.asarray(
-        uniform_filter1d(filled, max(1, round(duration * sampling_rate)), axis=-1, mode="nearest")
-    )
-    return np.where(missing, np.nan, out)
 
 
 def _turning_points(x: np.ndarray) -> list[np.ndarray]:
