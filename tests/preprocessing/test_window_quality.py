@@ -6,6 +6,7 @@ import pytest
 
 from dolorimeter.errors import SignalError
 from dolorimeter.preprocessing import window_quality
+from dolorimeter.registry import DATASETS
 from dolorimeter.types import Signal
 
 
@@ -64,6 +65,32 @@ def test_beats_that_differ_lower_the_score() -> None:
     quality = window_quality(signal(noise), "ecg")
     assert quality.score < 0.7
     assert "beats" in quality.reasons[0]
+
+
+def test_skin_conducts_or_the_electrode_is_off() -> None:
+    x = np.abs(wave()) * 1e-6 / np.abs(wave()).max() + 2e-6
+    x[:300] -= 2.2e-6
+    on_skin = Signal(x[None], 100.0, "S", True, "conductance")
+    quality = window_quality(on_skin, "eda")
+    off = (x < 0.05e-6).mean()
+    assert quality.score == pytest.approx(1 - off, abs=0.01)
+    assert quality.reasons == (
+        f"{off:.0%} of samples outside 0.05–60 µS: no contact with the skin",
+    )
+    unconfirmed = Signal(x[None], 100.0, "S", False, "conductance")
+    assert window_quality(unconfirmed, "eda").reasons == ()
+
+
+@pytest.mark.shared
+def test_the_subject_without_contact_is_found(data_root: Path) -> None:
+    reader = DATASETS.get("oxazepam_fmov")(data_root / "oxazepam_fmov")
+    scores = {}
+    for recording in reader.recordings(["24", "25"]):
+        eda = recording.load().signals["eda"]
+        windows = [eda.crop(t, 6.0) for t in np.arange(eda.start, eda.stop - 6.0, 30.0)]
+        scores[recording.subject] = np.mean([window_quality(w, "eda").score for w in windows])
+    assert scores["24"] > 0.95
+    assert scores["25"] < 0.25
 
 
 def test_no_samples() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.beats import ppg_peaks, r_peaks
@@ -35,6 +36,10 @@ LONGEST_STILL: Mapping[str, float] = {
 and conductance move slowly and are rounded. What is not listed (temperature, ratings, the heater)
 may stand still for ever."""
 
+SKIN = (0.05e-6, 60e-6)
+"""Siemens that skin can have; outside, the electrode has no contact or a short (Kleckner et al.,
+IEEE Trans. Biomed. Eng. 65:1460, 2018). Only asked where the unit is confirmed."""
+
 _NOTICEABLE = 0.05  # share from which a fault is named as a reason
 _UNLIKE = 0.6  # Orphanidou et al. 2015 accept beats that correlate above 0.66 (ECG), 0.86 (pulse)
 _FEW_BEATS = "fewer than three whole beats found"
@@ -48,7 +53,8 @@ class Quality:
     ----------
     score : float
         From 0 (unusable) to 1: the share of samples that are present, moving and unclipped, and
-        for ECG and pulse that share times how alike the beats are.
+        for ECG and pulse that share times how alike the beats are, for skin conductance times
+        the share that skin can have.
     flat, clipped, missing : float
         Shares of samples, the mean over channels.
     reasons : tuple of str
@@ -96,9 +102,20 @@ def window_quality(signal: Signal, modality: str) -> Quality:
         if share >= _NOTICEABLE
     ]
     score = float(good_share(values, signal.sampling_rate, span).mean())
+    if modality == "eda" and signal.unit == "S" and signal.unit_confirmed:
+        score *= 1 - _without_contact(values, reasons)
     if modality in ("ecg", "ppg") and flat < 1.0:
         score *= _beats(signal, modality, reasons)
     return Quality(score, flat, clipped, missing, tuple(reasons))
+
+
+def _without_contact(values: Float[np.ndarray, "channel time"], reasons: list[str]) -> float:
+    """Share of the samples that are there which no skin can give."""
+    known = ~np.isnan(values)
+    share = float(((values < SKIN[0]) | (values > SKIN[1])).sum() / known.sum())
+    if share >= _NOTICEABLE:
+        reasons.append(f"{share:.0%} of samples outside 0.05–60 µS: no contact with the skin")
+    return share
 
 
 def _beats(signal: Signal, modality: str, reasons: list[str]) -> float:
