@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 from dolorimeter.audit.case import Case
 from dolorimeter.audit.findings import Finding, passed, some, unverified
-from dolorimeter.audit.in_context import scores_by_subject
 from dolorimeter.audit.parts import shared_state
-from dolorimeter.evaluation import Run, evaluate, fit_fold
+from dolorimeter.evaluation import Run, evaluate, fit_fold, permuted_within, scores_by_subject
+from dolorimeter.metrics import balanced_accuracy
 from dolorimeter.types import Array, Samples, take_rows
 
 SAME = 1e-8
@@ -261,12 +261,9 @@ def permutation_scores(case: Case) -> Float[np.ndarray, " permutation"]:
     samples, y = case.samples.take(rows), case.y[rows]
     scores = []
     for _ in range(case.rerun):
-        shuffled = y.copy()
-        for subject in np.sort(kept):
-            mine = np.flatnonzero(samples.subjects == subject)
-            shuffled[mine] = y[rng.permutation(mine)]
+        shuffled = permuted_within(y, samples.subjects, rng)
         run = _evaluate(case, samples, shuffled, _fitting(case.split, samples, shuffled))
-        scores.append(float(scores_by_subject(run.predictions).mean()))
+        scores.append(float(scores_by_subject(run.predictions, balanced_accuracy).mean()))
     return np.array(scores)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dolorimeter import metrics
 from dolorimeter.audit.case import Case
 from dolorimeter.audit.findings import Finding, passed, some, unverified
-from dolorimeter.evaluation import Run, probabilities_of
+from dolorimeter.evaluation import Run, scores_by_subject
 from dolorimeter.statistics import interval_over_subjects
 
 BASELINES = {
@@ -61,7 +62,7 @@ def baselines_beat_chance(case: Case) -> Iterator[Finding]:
             )
             continue
         chance = 1.0 / len(_classes(case.run))
-        scores = scores_by_subject(rows)
+        scores = scores_by_subject(rows, metrics.balanced_accuracy)
         low, high = interval_over_subjects(scores.to_numpy(dtype=float))
         words = f"{scores.mean():.3f} (95 % interval {low:.3f}–{high:.3f}, chance {chance:.3f})"
         if low > chance:
@@ -115,14 +116,6 @@ def baseline(run: Run, model: str) -> pd.DataFrame:
     if "model" not in run.baselines.columns:
         return run.predictions.iloc[:0]
     return run.baselines[run.baselines["model"] == model]
-
-
-def scores_by_subject(predictions: pd.DataFrame) -> pd.Series:
-    """Balanced accuracy of each subject (mean recall of the classes that the subject has)."""
-    guess = probabilities_of(predictions).argmax(axis=1)
-    right = (guess == predictions["label"].to_numpy()).astype(float)
-    table = predictions[["subject", "label"]].assign(right=right)
-    return table.groupby(["subject", "label"])["right"].mean().groupby("subject").mean()
 
 
 def _classes(run: Run) -> list[str]:

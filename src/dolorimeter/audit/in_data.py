@@ -7,7 +7,6 @@ and standard deviation 1 *to rounding*, which measured data never have.
 from __future__ import annotations
 
 import itertools
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -131,10 +131,10 @@ def fit_touched_test_rows(case: Case) -> Iterator[Finding]:
 
 
 def inner_splits(case: Case) -> Iterator[Finding]:
-    """Inner splits seen in the record: rows fitted and rows predicted that make up the training set.
+    """Inner splits seen in the record: rows fitted and rows predicted that make up the fold.
 
-    A pair counts when a part was fitted on some of the fold's training rows, another call predicted
-    all the others, and people stand on both sides.
+    A pair counts when a part was fitted on some of the fold's training rows, another call
+    predicted all the others, and people stand on both sides.
     """
     check = "search_without_groups"
     where, seen = [], 0
@@ -145,7 +145,9 @@ def inner_splits(case: Case) -> Iterator[Finding]:
         held = {rows for method, rows in inner if method.startswith("predict")}
         for rows in sorted(held & {sets.train_rows - f for f in fits}, key=sorted):
             seen += 1
-            both = set(subject.loc[sorted(rows)]) & set(subject.loc[sorted(sets.train_rows - rows)])
+            both = set(subject.loc[sorted(rows)]) & set(
+                subject.loc[sorted(sets.train_rows - rows)]
+            )
             if both:
                 where.append(f"fold {sets.fold}")
                 break

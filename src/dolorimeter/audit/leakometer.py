@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dolorimeter.errors import EvaluationError
-from dolorimeter.evaluation import evaluate, fit_fold, probabilities_of
+from dolorimeter.evaluation import evaluate, fit_fold, scores_by_subject
+from dolorimeter.metrics import accuracy
 from dolorimeter.statistics import interval_over_subjects
 from dolorimeter.types import Array, Samples, Selection, take_rows
 
@@ -112,8 +112,8 @@ def leak_o_meter(
         )
         for selection in kinds
     }
-    inner = _accuracy(runs["inner"].predictions)
-    oracle = _accuracy(runs["oracle_fold_epoch"].predictions)
+    inner = scores_by_subject(runs["inner"].predictions, accuracy)
+    oracle = scores_by_subject(runs["oracle_fold_epoch"].predictions, accuracy)
     low, high = interval_over_subjects(inner.to_numpy(dtype=float))
     counts = runs["inner"].predictions.groupby("subject").size().to_numpy()
     chance = float(np.bincount(y.astype(int)).max() / len(y))
@@ -143,7 +143,7 @@ def independent_epochs_bound(windows: int, accuracy: float, epochs: int) -> floa
     >>> round(independent_epochs_bound(40, 0.5, 1), 3)
     0.5
     >>> round(independent_epochs_bound(40, 0.5, 100), 2)
-    0.69
+    0.7
     """
     from scipy.stats import binom
 
@@ -157,9 +157,3 @@ def _epochs(estimator: Any, samples: Samples, y: Array, split: Any, seed: int) -
     model = fit_fold(estimator, samples, y, fold, seed)
     test = np.asarray(fold.test, dtype=int)
     return sum(1 for _ in model.staged_predict_proba(take_rows(samples.x, test)))
-
-
-def _accuracy(predictions: pd.DataFrame) -> pd.Series:
-    guess = probabilities_of(predictions).argmax(axis=1)
-    right = (guess == predictions["label"].to_numpy()).astype(float)
-    return predictions[["subject"]].assign(right=right).groupby("subject")["right"].mean()

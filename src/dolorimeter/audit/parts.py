@@ -132,8 +132,8 @@ def shared_state(estimator: Any, *, plain: bool = True) -> dict[str, str]:
     """What clones of the estimator share and a fit could change, each with a hash of its value.
 
     Class attributes, and globals, closures and defaults of the estimator's own functions. Plain
-    numbers and texts are kept too (a class attribute can be set anew), unless `plain` is false. Values that cannot be hashed
-    (a lock, an open file) are left out: nothing could be compared.
+    numbers and texts are kept too (a class attribute can be set anew), unless `plain` is false.
+    Values that cannot be hashed (a lock, an open file) are left out: nothing could be compared.
     """
     import joblib
 

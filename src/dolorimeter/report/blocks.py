@@ -98,6 +98,7 @@ class Page:
     verdicts: tuple[Verdict, ...]
     sections: Sequence[Section] = field(default_factory=tuple)
     footer: tuple[str, ...] = ()
+    note: str = ""
 
 
 def table(

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from dolorimeter.errors import EvaluationError, UnknownNameError
-from dolorimeter.evaluation import Run
-from dolorimeter.metrics import CLASSIFICATION, REGRESSION
-from dolorimeter.report.numbers import subject_scores
+from dolorimeter.evaluation import Run, Summary, summarise
 from dolorimeter.report.page import question_differences
 from dolorimeter.statistics import Paired, holm, paired
 
@@ -85,8 +86,9 @@ def compare(
         raise EvaluationError(
             f"a {first.target_kind} and a {second.target_kind} have no score in common."
         )
-    name, score = _metric(first, metric)
-    scores = [subject_scores(run.predictions, {name: score})[name] for run in (first, second)]
+    summaries = [summarise(run) for run in (first, second)]
+    name = _metric(summaries[0], metric)
+    scores = [pd.Series(s.scores[name], dtype=float) for s in summaries]
     shared = scores[0].index.intersection(scores[1].index).sort_values()
     if len(shared) < 2:
         raise EvaluationError(
@@ -95,6 +97,7 @@ def compare(
         )
     a, b = (s.loc[shared].to_numpy(dtype=float) for s in scores)
     found = paired(a, b)
+    both = np.isfinite(a) & np.isfinite(b)
     notes = [f"different questions: {', '.join(differ)}"] if differ else []
     if first.lookalike or second.lookalike:
         notes.append("look-alike data: no statement about people")
@@ -102,8 +105,8 @@ def compare(
         first.model,
         second.model,
         name,
-        float(a[(a == a) & (b == b)].mean()),
-        float(b[(a == a) & (b == b)].mean()),
+        float(a[both].mean()),
+        float(b[both].mean()),
         found,
         found.wilcoxon_p,
         len(scores[0]) - len(shared),
@@ -124,9 +127,9 @@ def compare_all(
     return [replace(c, holm_p=p) for c, p in zip(found, adjusted, strict=True)]
 
 
-def _metric(run: Run, metric: str) -> tuple[str, Any]:
-    known = REGRESSION if run.target_kind == "regressor" else CLASSIFICATION
-    name = metric or next(iter(known))
-    if name not in known:
-        raise UnknownNameError(f"unknown metric '{name}'; known: {', '.join(known)}")
-    return name, known[name]
+def _metric(summary: Summary, metric: str) -> str:
+    if metric and metric not in summary.scores:
+        raise UnknownNameError(
+            f"unknown metric '{metric}'; these runs have: {', '.join(summary.scores)}."
+        )
+    return metric or summary.main

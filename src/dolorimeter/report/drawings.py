@@ -26,14 +26,14 @@ def of_run(
         Across every figure when not empty.
     """
     name = f"fig{letter}".lower()
-    metric = words.metric_name(n.main.metric)
+    metric, unit = _axis(n)
     yield Figure(
         figures.per_subject(
             f"{name}-people",
-            {names.get(s, s): v for s, v in n.scores.items()},
-            chance=n.chance,
-            mean=n.main.mean,
-            interval=(n.main.low, n.main.high) if n.main.has_interval else None,
+            {names.get(s, s): unit * v for s, v in n.scores.items()},
+            chance=None if n.chance is None else unit * n.chance,
+            mean=unit * n.main.mean,
+            interval=(unit * n.main.low, unit * n.main.high) if n.main.has_interval else None,
             metric=metric,
             watermark=watermark,
         ),
@@ -46,6 +46,12 @@ def of_run(
     )
     yield from _of_groups(name, n, watermark)
     yield from _of_seeds(name, n, watermark)
+
+
+def _axis(n: Numbers) -> tuple[str, float]:
+    """Name of the main metric on an axis, and what its values are multiplied with."""
+    name = words.metric_name(n.main.metric)
+    return (f"{name}, %", 100.0) if n.main.metric in words.SHARES else (name, 1.0)
 
 
 def _spread(n: Numbers) -> str:
@@ -86,7 +92,7 @@ def _of_classes(name: str, run: Run, n: Numbers, watermark: str) -> Iterator[Fig
     )
     yield Figure(
         figures.risk_coverage(
-            f"{name}-risk", {"model": curves.risk_coverage_points(right, sure)}, watermark
+            f"{name}-risk", {run.model: curves.risk_coverage_points(right, sure)}, watermark
         ),
         "A model that knows when it is unsure has a line that rises to the right.",
     )
@@ -108,28 +114,33 @@ def _of_target(name: str, run: Run, watermark: str) -> Iterator[Figure]:
 def _of_groups(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
     if not n.group_estimates:
         return
+    metric, unit = _axis(n)
     yield Figure(
         figures.intervals(
             f"{name}-groups",
-            [(label, e.mean, e.low, e.high) for label, e in n.group_estimates],
-            metric=words.metric_name(n.main.metric),
+            [
+                (label, unit * e.mean, unit * e.low, unit * e.high)
+                for label, e in n.group_estimates
+            ],
+            metric=metric,
             title="Groups of people",
-            chance=n.chance,
+            chance=None if n.chance is None else unit * n.chance,
             watermark=watermark,
         ),
-        "Mean and 95 % interval of each group of people; overlapping intervals show no gap.",
+        "Mean and 95 % interval of each group of people; a gap is only as sure as these intervals.",
     )
 
 
 def _of_seeds(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
     if len(n.seed_scores) < 2:
         return
-    rows = [(f"seed {s}", v, np.nan, np.nan) for s, v in n.seed_scores.items()]
+    metric, unit = _axis(n)
+    rows = [(f"seed {s}", unit * v, np.nan, np.nan) for s, v in n.seed_scores.items()]
     yield Figure(
         figures.intervals(
             f"{name}-seeds",
             rows,
-            metric=words.metric_name(n.main.metric),
+            metric=metric,
             title="Seeds",
             watermark=watermark,
         ),

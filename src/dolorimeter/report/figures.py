@@ -164,9 +164,9 @@ def per_subject(
         axes = drawn.axes
         if interval is not None and np.isfinite(interval).all():
             axes.axvspan(*interval, color=PALETTE[0], alpha=0.15, lw=0, label="95 % interval")
-        axes.axvline(mean, color=PALETTE[0], label=f"mean {mean:.2f}")
+        axes.axvline(mean, color=PALETTE[0], label=f"mean {mean:.3g}")
         if chance is not None:
-            axes.axvline(chance, color=PALETTE[1], ls="--", label=f"chance {chance:.2f}")
+            axes.axvline(chance, color=PALETTE[1], ls="--", label=f"chance {chance:.3g}")
         axes.plot(values, rows, "o", ms=4.5, color=INK)
         axes.set_xlabel(metric)
         if len(values) <= 40:
@@ -265,7 +265,7 @@ def intervals(
     with canvas(name, title, watermark=watermark, height=height) as drawn:
         axes = drawn.axes
         if chance is not None:
-            axes.axvline(chance, color=PALETTE[1], ls="--", label=f"chance {chance:.2f}")
+            axes.axvline(chance, color=PALETTE[1], ls="--", label=f"chance {chance:.3g}")
         for position, (_, mean, low, high) in zip(positions, rows, strict=True):
             if np.isfinite([low, high]).all():
                 axes.plot([low, high], [position, position], color=PALETTE[0])

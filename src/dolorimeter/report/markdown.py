@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from dolorimeter.report.blocks import Block, Figures, Items, Page, Paragraph, Table
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
+_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def markdown(page: Page) -> str:
@@ -19,9 +20,10 @@ def escaped(text: str) -> str:
     r"""Text that Markdown prints as it is, on one line.
 
     >>> escaped("a|b <b>")
-    'a\\|b \\<b\\>'
+    'a\|b &lt;b&gt;'
     """
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    plain = _SPECIAL.sub(r"\\1", " ".join(text.split()))
+    return "".join(_MARKUP.get(letter, letter) for letter in plain)
 
 
 def table_markdown(table: Table) -> str:
@@ -41,6 +43,7 @@ def _parts(page: Page) -> Iterator[str]:
         yield f"**{escaped(verdict.headline)}**"
         yield f"**{escaped(verdict.figure)}**"
         yield from (escaped(sentence) for sentence in verdict.sentences)
+    yield escaped(page.note)
     for section in page.sections:
         yield f"## {escaped(section.title)}"
         for block in section.blocks:

@@ -47,6 +47,14 @@ SEVERITIES: Mapping[str, tuple[str, Tone]] = {
 """How a finding is said and coloured; what is only declared is never called passed."""
 
 
+EVIDENCE = (
+    "Observed: in the record of the rows that each fit and predict touched. Recomputed: found "
+    "again in the data, in the estimator's parts or by a second run. Declared: only said, by the "
+    "user or by nobody; never counted as passed."
+)
+"""What the kinds of evidence mean."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One run on a page: its letter, its numbers, its findings, its subjects' names."""
@@ -96,46 +104,50 @@ def build(
         title=f"{words.task_words(lead)} in {words.data_name(lead)}",
         subtitle=_subtitle(entries),
         watermark=LOOKALIKE if lookalike else "",
-        verdicts=tuple(verdict(entry) for entry in entries),
+        verdicts=tuple(verdict(entry, runs[0]) for entry in entries),
+        note=_labels_note(runs),
         sections=tuple(sections),
         footer=(NOT_A_DEVICE, f"Made by dolorimeter {dolorimeter.__version__}."),
     )
     return page, entries
 
 
-def verdict(entry: Entry) -> Verdict:
+def verdict(entry: Entry, lead: Run) -> Verdict:
     """The honest figure, whether it beats chance and the baselines, and what speaks against it."""
     run, n = entry.run, entry.numbers
     main, metric = n.main, words.metric_name(n.main.metric)
     chance = "" if n.chance is None else f"; chance {words.value(n.chance, main.metric)}"
     figure = (
-        f"{metric[0].upper()}{metric[1:]} {words.value(main.mean, main.metric)} "
+        f"{words.capital(metric)} {words.value(main.mean, main.metric)} "
         f"(95 % interval over {words.people(n.subjects)}: "
         f"{words.interval(main.low, main.high, main.metric)}{chance})"
     )
     tone, said = _answer(n)
-    faults = [f for f in entry.findings if f.severity == "fault"]
     sentences = [said, *_against_baselines(n)]
-    if faults:
-        tone = "bad"
-        what = "; ".join(sorted({CHECKS[f.check] for f in faults}))
-        sentences.insert(0, f"Do not use this figure: {what}.")
+    if against := _against(entry):
+        tone, sentences = "bad", [against, *_against_baselines(n)]
     elif not entry.findings:
         sentences.append("No audit was made of this run: leakage has not been looked for.")
         tone = "warn" if tone == "good" else tone
-    if run.question.selection.startswith("oracle") and not faults:
-        tone = "bad"
-        sentences.insert(0, "Do not use this figure: it was chosen on the labels it reports.")
+    warned = sorted({CHECKS[f.check] for f in entry.findings if f.severity == "warning"})
+    if warned:
+        sentences.append(f"The audit warns: {'; '.join(warned)}.")
     if run.lookalike:
         tone = "warn" if tone == "good" else tone
-        sentences.insert(0, "Look-alike data: no statement about people.")
-    if run.label_source:
-        sentences.append(words.LABEL_SOURCES[run.label_source])
-    headline = (
-        f"{entry.label}: {words.task_words(run.question)} in {words.data_name(run.question)}, "
-        f"{words.protocol_words(run.question)}"
-    )
+        sentences.append("Look-alike data: no statement about people.")
+    differ = question_differences(lead, run)
+    headline = entry.label + (f" — another question: {', '.join(differ)}" if differ else "")
     return Verdict(headline, figure, tuple(sentences), tone)
+
+
+def _against(entry: Entry) -> str:
+    """Why the figure may not be used; empty when nothing speaks against it."""
+    faults = {CHECKS[f.check] for f in entry.findings if f.severity == "fault"}
+    if faults:
+        return f"Do not use this figure: {'; '.join(sorted(faults))}."
+    if entry.run.question.selection.startswith("oracle"):
+        return "Do not use this figure: it was chosen on the labels that it reports."
+    return ""
 
 
 def _answer(n: Numbers) -> tuple[Tone, str]:
@@ -167,10 +179,19 @@ def _against_baselines(n: Numbers) -> Iterator[str]:
             f"{words.value(other.mean, other.metric)} "
             f"({words.interval(other.low, other.high, other.metric)})"
         )
-        if n.chance is not None and other.has_interval and other.low > n.chance:
+        if n.chance is None:
+            continue
+        if other.has_interval and other.low > n.chance:
             yield f"Warning: {source} alone give {shown}, which is better than chance."
-        if n.higher_is_better and other.mean >= n.main.mean and n.chance is not None:
+        elif name == "nuisance":
+            yield f"From {source} alone: {shown}, no better than chance."
+        if other.mean >= n.main.mean:
             yield f"The model is no better than {source}: {shown}."
+
+
+def _labels_note(runs: Sequence[Run]) -> str:
+    sources = dict.fromkeys(run.label_source for run in runs if run.label_source)
+    return " ".join(words.LABEL_SOURCES[source] for source in sources)
 
 
 def _subtitle(entries: Sequence[Entry]) -> str:
@@ -220,11 +241,11 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
     ]
     columns = [
         "Run",
-        f"{words.metric_name(metric)}, mean of people",
+        f"{words.capital(words.metric_name(metric))}, mean of people",
         "95 % interval",
-        "sd of people",
-        *(f"{words.metric_name(m)}, pooled" for m in pooled),
-        "Epoch and settings",
+        "Sd of people",
+        *(f"{words.capital(words.metric_name(m))}, pooled" for m in pooled),
+        "How epoch and settings were chosen",
         "Sees of the test person",
     ]
     rows: list[Row] = []
@@ -284,12 +305,12 @@ def question_differences(a: Run, b: Run) -> list[str]:
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
             keys = sorted({*ours, *theirs})
             found += [
-                f"{name}.{key} ({ours.get(key)!r} / {theirs.get(key)!r})"
+                f"{name}.{key} ({ours.get(key)} / {theirs.get(key)})"
                 for key in keys
                 if _plain(ours.get(key)) != _plain(theirs.get(key))
             ]
         elif ours != theirs:
-            found.append(f"{name} ({ours!r} / {theirs!r})")
+            found.append(f"{name} ({ours} / {theirs})")
     return found
 
 
@@ -414,15 +435,14 @@ def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         )
         order = list(SEVERITIES)
         ranked = sorted(entry.findings, key=lambda f: order.index(f.severity))
-        rows = [_finding_row(f, entry.names) for f in ranked]
-        yield table(
-            f"Findings of {entry.label}",
-            ("Result", "Check", "Evidence", "Where", "What was found"),
-            rows,
-            note="Observed: in the record of the rows that each fit and predict touched. "
-            "Recomputed: found again in the data or by a second run. Declared: only said, "
-            "by the user or by nobody; never counted as passed.",
-        )
+        loud = [_finding_row(f, entry.names) for f in ranked if f.severity != "passed"]
+        quiet = [_finding_row(f, entry.names) for f in ranked if f.severity == "passed"]
+        columns = ("Result", "Check", "Evidence", "Where", "What was found")
+        if loud:
+            yield table(f"{entry.label}: found, or not verified", columns, loud)
+        if quiet:
+            yield table(f"{entry.label}: {len(quiet)} passed", columns, quiet, folded=True)
+    yield Paragraph(EVIDENCE, "quiet")
 
 
 def _finding_row(f: Finding, names: Mapping[str, str]) -> Row:
@@ -459,7 +479,7 @@ def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
         ]
         yield table(
             entry.label,
-            ("Metric", "Mean of people", "95 % interval", "sd of people", "Pooled over windows"),
+            ("Metric", "Mean of people", "95 % interval", "Sd of people", "Pooled over windows"),
             rows,
             numeric=(1, 2, 3, 4),
         )

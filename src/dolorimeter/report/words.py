@@ -54,9 +54,9 @@ LABEL_SOURCES: Mapping[str, str] = {
 """A sentence for every source of labels."""
 
 TARGET_ACCESS: Mapping[str, str] = {
-    "none": "nothing of the test person",
-    "unlabelled_target": "unlabelled windows of the test person",
-    "labelled_reference": "labelled windows of the test person",
+    "none": "nothing",
+    "unlabelled_target": "unlabelled windows",
+    "labelled_reference": "labelled windows",
 }
 """What the model may see of the person it is tested on."""
 
@@ -75,6 +75,15 @@ SELECTIONS: Mapping[str, str] = {
 def metric_name(name: str) -> str:
     """A metric's name for readers."""
     return METRIC_NAMES.get(name, name.replace("_", " "))
+
+
+def capital(text: str) -> str:
+    """Text with its first letter capital, the rest as it is.
+
+    >>> capital("mean of AUROC")
+    'Mean of AUROC'
+    """
+    return text[:1].upper() + text[1:]
 
 
 def value(number: float | None, metric: str) -> str:
