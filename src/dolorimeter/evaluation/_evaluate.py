@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -23,7 +24,7 @@ from dolorimeter.evaluation._folds import (
     run_jobs,
     store_fold,
 )
-from dolorimeter.evaluation._recorder import empty_access
+from dolorimeter.evaluation._recorder import empty_access, expand_access, sample_keys
 from dolorimeter.evaluation._run import ROW_COLUMNS, Question, Run
 from dolorimeter.splits import Fold
 from dolorimeter.storage import digest, write_json
@@ -122,6 +123,7 @@ def evaluate(
         threads_per_fold,
         baselines,
         run_dir / "models" if keep_models and run_dir is not None else None,
+        sample_keys(samples.x),
     )
     writer = _Rows(asked, samples, y, target_kind, selection, access, tuple(groups))
     kept = _Kept(run_dir, fingerprint)
@@ -301,10 +303,16 @@ class _Kept:
             return []
         found: list[_Tables] = []
         for stem in sorted(self.stems):
-            parts = [
-                pd.read_parquet(self.folder / f"{stem}.{name}.parquet")
-                for name in ("predictions", "access", "baselines", "warnings")
-            ]
+            try:
+                parts = [
+                    pd.read_parquet(self.folder / f"{stem}.{name}.parquet")
+                    for name in ("predictions", "access", "baselines", "warnings")
+                ]
+            except (OSError, ValueError) as error:
+                raise EvaluationError(
+                    f"{self.folder / stem}: a damaged fold ({error}). Remove the files of that "
+                    "name and start again: the fold is fitted anew."
+                ) from error
             warned = dict(zip(parts[3]["warning"], parts[3]["count"], strict=True))
             found.append((parts[0], parts[1], parts[2], Counter(warned)))
         return found
@@ -326,6 +334,8 @@ def _labels(
     y = np.asarray(y)
     if len(y) != len(samples):
         raise EvaluationError(f"{len(samples)} samples and {len(y)} labels: give one a sample.")
+    if not len(y):
+        raise EvaluationError("no samples: every window was left out, or none was cut.")
     if kind == "regressor":
         lost = int((~np.isfinite(y.astype(float))).sum())
         if lost:
@@ -333,16 +343,17 @@ def _labels(
                 f"{lost} targets are not finite: leave those samples out first, and count them."
             )
         return y.astype(float), 0
-    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
+    if not np.issubdtype(y.dtype, np.integer):
         raise EvaluationError(
-            f"labels are {y.dtype} from {y.min()} to {y.max()}, expected class indices 0 … C−1."
+            f"labels are of type {y.dtype} (the first is {y[0]}), expected class indices 0 … C−1 "
+            "as integers. Numbers to predict need target_kind = 'regressor'."
         )
     n_classes = len(classes) if classes else int(y.max()) + 1
     found = np.unique(y)
-    if len(found) != n_classes:
+    if not np.array_equal(found, np.arange(n_classes)) or n_classes < 2:
         raise EvaluationError(
-            f"{len(found)} of {n_classes} classes occur in the labels ({found.tolist()}): every "
-            "class must occur."
+            f"labels {found.tolist()} occur, expected every class of 0 … {max(n_classes, 2) - 1}, "
+            "and at least two classes."
         )
     return y, n_classes
 
@@ -371,12 +382,12 @@ def _fingerprint(
     seeds: tuple[int, ...],
 ) -> str:
     """Digest of everything that the rows of a run depend on."""
-    import joblib
-
     x = samples.x
     arrays = [x[k] for k in sorted(x)] if isinstance(x, Mapping) else [x]
+    facts = pd.DataFrame() if samples.facts is None else samples.facts
     return digest(
-        joblib.hash(estimator),
+        _told(estimator),
+        facts.to_json(orient="split"),
         question.hash,
         repr(seeds),
         samples.meta.to_json(orient="split"),
@@ -384,6 +395,16 @@ def _fingerprint(
         y,
         *(rows for fold in folds for rows in (fold.fit_rows, fold.test)),
     )
+
+
+def _told(estimator: Any) -> str:
+    """Digest of an estimator; of its class and arguments where its class cannot be pickled."""
+    import joblib
+
+    try:
+        return str(joblib.hash(estimator))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return digest(f"{type(estimator).__qualname__} {estimator.get_params()!r}")
 
 
 def _run(
@@ -417,7 +438,7 @@ def _run(
         question=writer.question,
         model=model,
         predictions=_sorted([t[0] for t in tables], ["seed", "fold", "row"]),
-        access=_sorted([t[1] for t in tables], ["seed", "fold"], empty_access()),
+        access=expand_access(_sorted([t[1] for t in tables], ["seed", "fold"], empty_access())),
         baselines=_sorted([t[2] for t in tables], ["model", "seed", "fold", "row"]),
         failures=pd.DataFrame(
             failures, columns=["fold", "seed", "subjects", "error", "traceback"]

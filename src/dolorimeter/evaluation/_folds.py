@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
+import threading
 import traceback
 import warnings
 from collections import Counter
@@ -20,13 +22,16 @@ from jaxtyping import Float, Int, Shaped
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import fit_with_groups, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
-from dolorimeter.evaluation._recorder import Recorder, empty_access
+from dolorimeter.evaluation._recorder import Recorder, SampleKeys, empty_access
 from dolorimeter.splits import Fold
 from dolorimeter.storage import write_parquet
 from dolorimeter.types import Samples, TargetKind, take_rows
 
 Labels = Shaped[np.ndarray, " sample"]
 Output = Float[np.ndarray, "row output"]
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Seeds, threads and watched methods belong to the process, so threads of a cluster take turns."""
 
 SUM_TOLERANCE = 1e-4
 """Probabilities of a row may miss 1 by so much: float32 networks round."""
@@ -45,6 +50,7 @@ class Job:
     threads: int
     baselines: bool
     keep_models: Path | None
+    keys: SampleKeys | None = None
 
 
 @dataclass
@@ -67,7 +73,11 @@ class FoldResult:
 def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
     """Fit and predict one fold; a failure is kept, not raised, so that other folds count."""
     result = FoldResult(fold, seed)
-    with warnings.catch_warnings(record=True) as caught, same_threads(job.threads):
+    with (
+        _ONE_AT_A_TIME,
+        warnings.catch_warnings(record=True) as caught,
+        same_threads(job.threads),
+    ):
         warnings.simplefilter("always")
         try:
             _fit_and_predict(job, fold, seed, result)
@@ -82,7 +92,7 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
     estimator = seeded(job.estimator, fold_seed(seed, fold.index))
     if job.staged and "keep_epochs" in estimator.get_params(deep=False):
         estimator.set_params(keep_epochs=True)
-    recorder = Recorder(job.samples.x, fold.index, seed)
+    recorder = Recorder(job.samples.x, fold.index, seed, job.keys)
     with recorder.watching(estimator), global_seed(fold_seed(seed, fold.index)):
         recorder.outer(estimator, "fit", fold.fit_rows)
         _fit(estimator, job.samples, job.y, fold)
@@ -121,15 +131,18 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators for estimators that use them, and put NumPy's state back."""
+    """Seed the global generators, which some estimators use, and put NumPy's and Python's back."""
     state = np.random.get_state()  # noqa: NPY002  # the user's estimator may use it
+    plain = random.getstate()
     np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
     try:
         yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
+        random.setstate(plain)
 
 
 @contextmanager
@@ -172,6 +185,7 @@ def _predict(job: Job, estimator: Any, fold: Fold, result: FoldResult) -> None:
         if hasattr(estimator, "predict_interval"):
             lower, upper = estimator.predict_interval(x)
             result.lower, result.upper = np.asarray(lower, float), np.asarray(upper, float)
+            _check_interval(result.lower, result.upper, fold, estimator)
         return
     if job.staged:
         stages = [_classes_in_order(job, estimator, p, fold) for p in _stages(estimator, x)]
@@ -224,6 +238,21 @@ def _check_rows(values: Float[np.ndarray, "row ..."], fold: Fold, estimator: Any
         )
 
 
+def _check_interval(
+    lower: Float[np.ndarray, " ..."],
+    upper: Float[np.ndarray, " ..."],
+    fold: Fold,
+    estimator: Any,
+) -> None:
+    wanted = (len(fold.test),)
+    if lower.shape != wanted or upper.shape != wanted or not (lower <= upper).all():
+        raise EvaluationError(
+            f"{type(estimator).__name__}, fold '{fold.name}': predict_interval gave bounds of "
+            f"shapes {lower.shape} and {upper.shape}, expected {wanted} each, the lower one not "
+            "above the upper one."
+        )
+
+
 def run_jobs(
     job: Job,
     todo: Sequence[tuple[Fold, int]],
@@ -265,7 +294,7 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         own = not ray.is_initialized()
         if own:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-        register_ray()
+        register_ray()  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
@@ -275,7 +304,8 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
     try:
         get_client()
     except ValueError:
-        with Client(n_workers=workers, threads_per_worker=1, dashboard_address=None):
+        local = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+        with local:
             yield
     else:
         yield

@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from dolorimeter.errors import EvaluationError
+from dolorimeter.evaluation._recorder import expand_access, shrink_access
 from dolorimeter.storage import digest, write_json, write_parquet
 from dolorimeter.types import LabelSource, Selection, TargetKind
 
@@ -95,7 +96,8 @@ class Run:
         ``prediction``, ``lower``, ``upper``; then the columns of `groups`.
     access : pandas.DataFrame
         Which rows each call touched: fold, seed, stage (``outer``: the estimator that was given;
-        ``inner``: a part of it), estimator, method, call, row.
+        ``inner``: a part of it), estimator, method, call, row. On disk, ``first`` and ``last``
+        of stretches of rows.
     baselines : pandas.DataFrame
         As predictions, with a column ``model``: ``majority``, ``nuisance``, ``level_before``.
     failures : pandas.DataFrame
@@ -141,7 +143,8 @@ class Run:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name in TABLES:
-            write_parquet(folder / f"{name}.parquet", getattr(self, name))
+            table = shrink_access(self.access) if name == "access" else getattr(self, name)
+            write_parquet(folder / f"{name}.parquet", table)
         write_json(folder / "environment.json", dict(self.environment))
         write_json(
             folder / "run.json",
@@ -190,7 +193,7 @@ class Run:
                 question=Question(**told["question"]),
                 model=told["model"],
                 predictions=tables["predictions"],
-                access=tables["access"],
+                access=expand_access(tables["access"]),
                 baselines=tables["baselines"],
                 failures=tables["failures"],
                 exclusions=tables["exclusions"],
@@ -214,4 +217,5 @@ class Run:
 def probabilities_of(table: pd.DataFrame) -> Float[np.ndarray, "row class"]:
     """Columns ``p_0``, ``p_1`` … of prediction rows, in the order of the classes."""
     names = [c for c in map(str, table.columns) if c.startswith("p_") and c[2:].isdigit()]
-    return table[sorted(names, key=lambda c: int(c[2:]))].to_numpy(dtype=float)
+    names.sort(key=lambda name: int(name[2:]))
+    return table.loc[:, names].to_numpy(dtype=float)
