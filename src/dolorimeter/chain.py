@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, SignalError
-from dolorimeter.preprocessing.quality import window_quality
-from dolorimeter.preprocessing.standardise import within_subject
+from dolorimeter.preprocessing.quality import Quality, window_quality
+from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
 from dolorimeter.representations import Represented, Undefined, concatenate
 from dolorimeter.storage import Cache, digest
@@ -38,17 +38,37 @@ from dolorimeter.windows import WindowSpec, cut
 BATCH = 128
 """Recordings that are represented at once: features are vectorised over their windows."""
 
+LOW_QUALITY = 0.5
+"""Windows whose quality is below this are named in the notes."""
+
 Progress = Callable[[int, int], None]
 """Called with the count done and the count in all."""
 
 
 @dataclass(frozen=True)
 class ChainStream:
-    """One modality on its way: preprocessing steps, then a representation."""
+    """One modality on its way: preprocessing steps, then a representation.
+
+    `margin` is how many seconds before the window its window-wise steps see, for a baseline.
+
+    Raises
+    ------
+    ConfigError
+        If a step inside the window stands before one along the recording.
+    """
 
     name: str
     steps: tuple[Any, ...]
     representation: Any
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        scopes = [step.scope for step in self.steps]
+        if "window" in scopes and any(s != "window" for s in scopes[scopes.index("window") :]):
+            raise ConfigError(
+                f"stream '{self.name}': a step inside the window stands before one along the "
+                "recording. Put the steps with mode = 'window' last."
+            )
 
 
 @dataclass(frozen=True)
@@ -61,18 +81,29 @@ class Chain:
     streams : tuple of ChainStream
     standardise : str
         ``none``, or the reference of the standardisation within subject (see
-        `preprocessing.standardise`); any but ``running`` looks at the subject as a whole, so the
-        samples then carry ``target_access = "unlabelled_target"``.
+        `preprocessing.standardise`), which decides the samples' `target_access`.
+    baseline : tuple of str
+        Conditions whose windows are the reference, for ``declared_baseline``.
     """
 
     windows: WindowSpec
     streams: tuple[ChainStream, ...]
     standardise: str = "none"
+    baseline: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.standardise == "declared_baseline") != bool(self.baseline):
+            raise ConfigError(
+                f"standardise = '{self.standardise}' with baseline = {list(self.baseline)}: a "
+                "declared baseline needs the conditions that are it, and nothing else does."
+            )
 
     @property
     def target_access(self) -> TargetAccess:
         """What making the samples has seen of the subject they belong to."""
-        return "none" if self.standardise in ("none", "running") else "unlabelled_target"
+        return (
+            "none" if self.standardise == "none" else TARGET_ACCESS[reference_of(self.standardise)]
+        )
 
     @property
     def live_obstacles(self) -> tuple[str, ...]:
@@ -88,9 +119,13 @@ class Chain:
         return tuple(found)
 
     @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the signals that the streams read, sorted."""
-        return tuple(sorted({s.representation.modality for s in self.streams}))
+    def sources(self) -> tuple[str, ...]:
+        """Names of the signals that the streams read from a recording, sorted."""
+        found = set()
+        for stream in self.streams:
+            by_steps = {m for step in stream.steps for m in step.modalities}
+            found |= by_steps or {stream.representation.modality}
+        return tuple(sorted(found))
 
     @property
     def margins(self) -> tuple[float, float]:
@@ -98,7 +133,7 @@ class Chain:
         before = after = 0.0
         for stream in self.streams:
             start, duration = _interval(stream, self.windows.duration)
-            before = max(before, -start)
+            before = max(before, stream.margin - start)
             after = max(after, start + duration - self.windows.duration)
         return before, after
 
@@ -107,9 +142,11 @@ class Chain:
         return {
             "windows": asdict(self.windows),
             "standardise": self.standardise,
+            "baseline": list(self.baseline),
             "streams": [
                 {
                     "name": s.name,
+                    "margin": s.margin,
                     "steps": [_to_dict(step) for step in s.steps],
                     "representation": _to_dict(s.representation),
                 }
@@ -120,7 +157,7 @@ class Chain:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Chain:
         """The chain that `to_dict` wrote."""
-        windows = {k: tuple(v) if isinstance(v, list) else v for k, v in values["windows"].items()}
+        windows: dict[str, Any] = dict(values["windows"])
         return cls(
             WindowSpec(**windows),
             tuple(
@@ -128,10 +165,12 @@ class Chain:
                     s["name"],
                     tuple(build(PREPROCESSING, step) for step in s["steps"]),
                     build(REPRESENTATIONS, s["representation"]),
+                    s["margin"],
                 )
                 for s in values["streams"]
             ),
             values["standardise"],
+            tuple(values["baseline"]),
         )
 
     def samples(
@@ -207,7 +246,7 @@ class Chain:
         position[order] = np.arange(len(order))
         return replace(
             samples,
-            x=within_subject(x, samples.subjects, self.standardise, order=position),
+            x=within_subject(x, samples.subjects, reference_of(self.standardise), order=position),
             target_access=self.target_access,
         )
 
@@ -249,6 +288,22 @@ def build(registry: Any, values: Mapping[str, Any]) -> Any:
         return entry(**arguments)
     except TypeError as error:
         raise ConfigError(f"{registry.noun} '{values['name']}': {error}.") from error
+
+
+def reference_of(standardise: str) -> Reference:
+    """The reference of a standardisation within subject, checked.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such reference.
+    """
+    for known in TARGET_ACCESS:
+        if standardise == known:
+            return known
+    raise ConfigError(
+        f"standardise is '{standardise}', expected none, {', '.join(TARGET_ACCESS)}."
+    )
 
 
 def _to_dict(part: Any) -> dict[str, Any]:
@@ -319,7 +374,7 @@ def _part(chain: Chain, batch: Sequence[Recording]) -> _Part:
     notes: dict[str, int] = {}
     for recording in batch:
         try:
-            loaded = _with_modalities(recording.load(), chain.modalities)
+            loaded = _with_modalities(recording.load(), chain.sources)
             found = cut(loaded, chain.windows, margins=chain.margins)
             processed = {s.name: _whole(loaded, s.steps) for s in chain.streams}
         except DolorimeterError as error:
@@ -330,8 +385,8 @@ def _part(chain: Chain, batch: Sequence[Recording]) -> _Part:
         exclusions += found.exclusions
         for window in found.windows:
             rows.append(_meta(window))
-            facts.append(_facts(window, chain.modalities))
-            quality.append(_quality(window, chain.modalities, rows[-1], notes))
+            facts.append(_facts(window, chain.sources))
+            quality.append(_quality(window, chain.sources, rows[-1], notes))
             for stream in chain.streams:
                 windows[stream.name].append(_stream_window(window, stream, processed, notes))
     represented = {s.name: s.representation(windows[s.name]) for s in chain.streams if rows}
@@ -377,7 +432,7 @@ def _stream_window(
         return replace(window, recording=recording)
     offset, duration = _interval(stream, window.duration)
     try:
-        part = signal.crop(window.start + offset, duration)
+        part = signal.crop(window.start + offset - stream.margin, duration + stream.margin)
     except SignalError:
         note = f"{modality} does not cover the window and counts as missing"
         notes[note] = notes.get(note, 0) + 1
@@ -458,10 +513,19 @@ def _quality(
             continue
         row[f"quality_{modality}"] = found.score
         scores.append(found.score)
-        if found.flat:
-            note = f"{modality} is flat in windows of subject {window.recording.subject}"
+        if found.score < LOW_QUALITY:
+            note = f"{modality} of subject {window.recording.subject}: {_fault(found)}"
             notes[note] = notes.get(note, 0) + 1
     return min(scores, default=0.0)
+
+
+def _fault(quality: Quality) -> str:
+    """What lowers the quality most, in words without numbers, so that windows can be counted."""
+    shares = {"flat": quality.flat, "clipped": quality.clipped, "missing": quality.missing}
+    worst = max(shares, key=lambda name: shares[name])
+    if shares[worst] >= LOW_QUALITY:
+        return f"mostly {worst}"
+    return "no contact with the skin" if "contact" in " ".join(quality.reasons) else "low quality"
 
 
 def _join(

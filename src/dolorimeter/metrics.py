@@ -20,7 +20,7 @@ NAN = float("nan")
 
 def accuracy(label: Labels, probability: Probabilities) -> float:
     """Share of samples whose most probable class is the label."""
-    _same_length(label, probability)
+    _checked(label, probability)
     return float((probability.argmax(axis=1) == label).mean())
 
 
@@ -31,7 +31,7 @@ def balanced_accuracy(label: Labels, probability: Probabilities) -> float:
 
 def confusion(label: Labels, probability: Probabilities) -> Int[np.ndarray, "class class"]:
     """Counts, true class by row, most probable class by column."""
-    _same_length(label, probability)
+    _checked(label, probability)
     n = probability.shape[1]
     counts = np.zeros((n, n), dtype=int)
     np.add.at(counts, (label, probability.argmax(axis=1)), 1)
@@ -62,6 +62,7 @@ def macro_f1(label: Labels, probability: Probabilities) -> float:
 
 def mcc(label: Labels, probability: Probabilities) -> float:
     """Matthews correlation of labels and most probable classes; NaN with one class only."""
+    _checked(label, probability)
     if len(np.unique(label)) < 2:
         return NAN
     from sklearn.metrics import matthews_corrcoef
@@ -84,7 +85,7 @@ def auroc(label: Labels, probability: Probabilities) -> float:
 
     Ties count one half. NaN when a class does not occur.
     """
-    _same_length(label, probability)
+    _checked(label, probability)
     n = probability.shape[1]
     if n == 2:
         return auroc_of_score(label, probability[:, 1])
@@ -107,7 +108,7 @@ def auroc_of_score(label: Labels, score: Values) -> float:
 
 def log_loss(label: Labels, probability: Probabilities) -> float:
     """Mean negative natural logarithm of the probability of the label, clipped at 1e-15."""
-    _same_length(label, probability)
+    _checked(label, probability)
     of_label = probability[np.arange(len(label)), label]
     return float(-np.log(np.clip(of_label, 1e-15, 1.0)).mean())
 
@@ -117,7 +118,7 @@ def brier(label: Labels, probability: Probabilities) -> float:
 
     For two classes this is the usual Brier score of class 1.
     """
-    _same_length(label, probability)
+    _checked(label, probability)
     truth = np.eye(probability.shape[1])[label]
     return float(((probability - truth) ** 2).sum(axis=1).mean() / 2)
 
@@ -127,6 +128,7 @@ def expected_calibration_error(label: Labels, probability: Probabilities, bins: 
 
     Confidence is the probability of the most probable class.
     """
+    _checked(label, probability)
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == label
     groups = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(label)))
     gaps = [abs(confidence[g].mean() - right[g].mean()) * len(g) for g in groups]
@@ -140,6 +142,7 @@ def sensitivity_at_specificity(
 
     NaN for more classes, or when one does not occur.
     """
+    _checked(label, probability)
     if probability.shape[1] != 2 or len(np.unique(label)) < 2:
         return NAN
     score = probability[:, 1]
@@ -155,6 +158,11 @@ def net_benefit(
     label: Labels, probability: Probabilities, thresholds: Float[np.ndarray, " threshold"]
 ) -> Float[np.ndarray, " threshold"]:
     """Decision curve of class 1 (Vickers & Elkin 2006): ``TP/n − FP/n · t/(1−t)``."""
+    _checked(label, probability)
+    if probability.shape[1] != 2:
+        raise EvaluationError(
+            f"net benefit of {probability.shape[1]} classes: it is defined for two."
+        )
     if ((thresholds <= 0) | (thresholds >= 1)).any():
         raise EvaluationError("net benefit: thresholds must lie strictly between 0 and 1.")
     alarm = probability[:, 1][None] >= thresholds[:, None]
@@ -168,6 +176,7 @@ def risk_coverage(
     label: Labels, probability: Probabilities
 ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
     """Coverage, and error among the samples kept, as the least confident are abstained from."""
+    _checked(label, probability)
     order = np.argsort(-probability.max(axis=1), kind="stable")
     wrong = (probability.argmax(axis=1) != label)[order]
     kept = np.arange(1, len(label) + 1)
@@ -203,26 +212,28 @@ def pearson(target: Values, prediction: Values) -> float:
 def concordance(target: Values, prediction: Values) -> float:
     """Lin's concordance correlation (Lin 1989, eq. 1), moments divided by n.
 
-    NaN when neither varies and both have one mean.
+    NaN when neither varies and both are one number.
     """
     _same_length(target, prediction)
+    if not _varies(target) and not _varies(prediction):
+        return NAN if target[0] == prediction[0] else 0.0
     shift = (target.mean() - prediction.mean()) ** 2
     scale = target.var() + prediction.var() + shift
     covariance = ((target - target.mean()) * (prediction - prediction.mean())).mean()
-    return float(2 * covariance / scale) if scale > 0 else NAN
+    return float(2 * covariance / scale)
 
 
 def icc_3_1(target: Values, prediction: Values) -> float:
     """ICC(3,1): consistency of two fixed raters (Shrout & Fleiss 1979); NaN without variance."""
     _same_length(target, prediction)
     n = len(target)
-    if n < 2:
+    if n < 2 or not (_varies(target) or _varies(prediction)):
         return NAN
     table = np.stack([target, prediction], axis=1)
     rows = 2 * ((table.mean(axis=1) - table.mean()) ** 2).sum() / (n - 1)
     residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     error = (residual**2).sum() / (n - 1)
-    return float((rows - error) / (rows + error)) if rows + error > 0 else NAN
+    return float((rows - error) / (rows + error))
 
 
 CLASSIFICATION = {
@@ -267,4 +278,13 @@ def _same_length(a: np.ndarray, b: np.ndarray) -> None:
     if len(a) != len(b) or not len(a):
         raise EvaluationError(
             f"{len(a)} labels and {len(b)} predictions: give one each, not none."
+        )
+
+
+def _checked(label: Int[np.ndarray, " label"], probability: Float[np.ndarray, "row class"]) -> None:
+    _same_length(label, probability)
+    if label.min() < 0 or label.max() >= probability.shape[1]:
+        raise EvaluationError(
+            f"labels from {label.min()} to {label.max()} for {probability.shape[1]} columns of "
+            "probabilities: labels are class indices from 0."
         )

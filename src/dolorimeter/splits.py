@@ -19,7 +19,7 @@ from dolorimeter.types import TargetAccess
 if TYPE_CHECKING:
     import pandas as pd
 
-Rows = Int[np.ndarray, " row"]
+Rows = Int[np.ndarray, "..."]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Fold:
 
     index: int
     name: str
-    train: Rows
-    test: Rows
-    validation: Rows
+    train: Int[np.ndarray, " train"]
+    test: Int[np.ndarray, " test"]
+    validation: Int[np.ndarray, " validation"]
 
     @property
     def fit_rows(self) -> Rows:
@@ -277,7 +277,7 @@ def inner_validation(
     share: float,
     seed: int,
     y: Shaped[np.ndarray, " sample"] | None = None,
-) -> tuple[Rows, Rows]:
+) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " held"]]:
     """Cut validation subjects from the training subjects.
 
     Parameters

@@ -20,6 +20,7 @@ from dolorimeter.estimators._deep import NetworkClassifier
 from dolorimeter.estimators._inner import fit_with_groups, groups_parameter
 from dolorimeter.estimators._ordinal import OrdinalLogistic, expected_level
 from dolorimeter.estimators._saving import load_estimator, save_estimator
+from dolorimeter.estimators._score import FeatureScore, feature_score
 from dolorimeter.estimators._search import SubjectSearch
 from dolorimeter.estimators._shallow import (
     gradient_boosting,
@@ -37,6 +38,7 @@ from dolorimeter.estimators._shallow import (
 __all__ = [
     "ConformalClassifier",
     "ConformalRegressor",
+    "FeatureScore",
     "IsotonicCalibrated",
     "NetworkClassifier",
     "OrdinalLogistic",
@@ -46,6 +48,7 @@ __all__ = [
     "count_sets",
     "coverage_by_subject",
     "expected_level",
+    "feature_score",
     "fewest_subjects",
     "fit_with_groups",
     "gradient_boosting",

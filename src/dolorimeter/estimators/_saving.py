@@ -31,6 +31,7 @@ TRUSTED = (
     "dolorimeter.estimators._deep.NetworkClassifier",
     "dolorimeter.estimators._empty.EmptyColumnsToZero",
     "dolorimeter.estimators._ordinal.OrdinalLogistic",
+    "dolorimeter.estimators._score.FeatureScore",
     "dolorimeter.estimators._search.SubjectSearch",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

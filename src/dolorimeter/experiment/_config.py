@@ -1,30 +1,23 @@
-"""An experiment: what is asked, of whom, with what. Read from TOML, checked once, run here.
-
-The only module that knows every stage. Configuration never travels below it.
-"""
+"""The tree of an experiment, read from TOML and checked at one boundary."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import pandas as pd
 import pydantic
+import tomli_w
 
-from dolorimeter import splits
-from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.evaluation import Question, Run, evaluate
-from dolorimeter.chain import Chain, ChainStream, Progress, build
-from dolorimeter.predictor import Predictor
-from dolorimeter.preprocessing.standardise import within_subject
+from dolorimeter.chain import Chain, ChainStream, build, reference_of
+from dolorimeter.errors import ConfigError
+from dolorimeter.evaluation import Question
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
-from dolorimeter.storage import Cache, write_text
+from dolorimeter.storage import write_text
 from dolorimeter.types import Array, Exclusion, Samples, Selection, TargetKind
 from dolorimeter.windows import WindowSpec
 
@@ -137,6 +130,7 @@ class Task:
 class Stream:
     """One modality: which signal, how it is preprocessed, how it is represented.
 
+    `margin` is how many seconds before the window its window-wise steps see, for a baseline.
     Each entry of `preprocessing`, and `representation`, is a table with a ``name`` and the
     arguments of that step.
     """
@@ -144,6 +138,7 @@ class Stream:
     __pydantic_config__: ClassVar = _STRICT
     modality: str
     name: str = ""
+    margin: float = 0.0
     preprocessing: tuple[Mapping[str, Any], ...] = ()
     representation: Mapping[str, Any] = field(default_factory=lambda: {"name": "features"})
 
@@ -161,9 +156,9 @@ class Named:
 class Experiment:
     """One question and one way to answer it: the tree that a TOML file spells out.
 
-    `standardise` is ``none`` or the reference of a standardisation within subject. `groups` names
-    columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
-    fold per seed.
+    `standardise` is ``none`` or the reference of a standardisation within subject; a
+    ``declared_baseline`` names its conditions in `baseline`. `groups` names columns (``sex``,
+    ``treatment``) whose score gaps are reported. `seeds` gives one run of every fold per seed.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -176,6 +171,7 @@ class Experiment:
     windows: Mapping[str, Any] = field(default_factory=dict)
     streams: tuple[Stream, ...] = ()
     standardise: str = "none"
+    baseline: tuple[str, ...] = ()
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
     groups: tuple[str, ...] = ()
@@ -197,15 +193,18 @@ class Experiment:
         streams = tuple(
             ChainStream(
                 stream.name or stream.modality,
-                tuple(build(PREPROCESSING, step) for step in stream.preprocessing),
-                build(REPRESENTATIONS, {"modality": stream.modality} | stream.representation),
+                tuple(_step(step, stream.modality) for step in stream.preprocessing),
+                build(REPRESENTATIONS, {"modality": stream.modality, **stream.representation}),
+                stream.margin,
             )
             for stream in self.streams
         )
         names = [s.name for s in streams]
         if len(set(names)) != len(names):
             raise ConfigError(f"[[streams]] names are {names}: give each stream its own name.")
-        return Chain(self._window_spec(), streams, self.standardise)
+        if self.standardise != "none":
+            reference_of(self.standardise)
+        return Chain(self._window_spec(), streams, self.standardise, self.baseline)
 
     def _window_spec(self) -> WindowSpec:
         known = {f.name for f in fields(WindowSpec)} - {"conditions"}
@@ -214,7 +213,8 @@ class Experiment:
                 raise ConfigError(
                     f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
                 )
-        return WindowSpec(**self.windows, conditions=self.task.wanted)
+        conditions = (*self.task.wanted, *self.baseline) if self.task.wanted else ()
+        return WindowSpec(**self.windows, conditions=tuple(dict.fromkeys(conditions)))
 
     def estimator(self) -> Any:
         """A new estimator, not fitted."""
@@ -247,6 +247,12 @@ class Experiment:
             selection=self.selection,
             aggregation=self.task.aggregation,
         )
+
+
+def _step(values: Mapping[str, Any], modality: str) -> Any:
+    """A preprocessing step that acts on the stream's own modality unless it names others."""
+    step = build(PREPROCESSING, values)
+    return step if step.modalities else step.only(modality)
 
 
 def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
@@ -302,18 +308,16 @@ def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Exp
 
 def write_experiment(path: Path, experiment: Experiment) -> None:
     """Write the experiment as TOML that `read_experiment` reads back."""
-    import tomli_w
-
-    write_text(path, tomli_w.dumps(_plain(experiment)))
+    write_text(path, tomli_w.dumps(plain(experiment)))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+        return plain({f.name: getattr(value, f.name) for f in fields(value)})
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items() if v is not None}
+        return {k: plain(v) for k, v in value.items() if v is not None}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     return value
 
 
@@ -342,214 +346,3 @@ def _keys(parent: Sequence[Any]) -> list[str]:
     }
     table = tables.get(str(parent[0]), Experiment) if parent else Experiment
     return [f.name for f in fields(table)]
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What stands ready for the estimator: samples that take part, and their labels."""
-
-    samples: Samples
-    y: Array
-    split: Any
-    part: str
-    lists: Mapping[str, tuple[str, ...]]
-    subjects_found: int
-    person_namespace: str
-
-
-def prepare(
-    experiment: Experiment,
-    root: Path | None = None,
-    *,
-    test_root: Path | None = None,
-    subjects: int | None = None,
-    cache: Cache | None = None,
-    workers: int = 1,
-    progress: Progress | None = None,
-) -> Prepared:
-    """Read the data set and make its samples and labels.
-
-    Parameters
-    ----------
-    root : Path, optional
-        Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
-    test_root : Path, optional
-        Of the second data set, for a cross-data-set experiment.
-    subjects : int, optional
-        Only the first so many subjects.
-    """
-    options = {"subjects": subjects, "cache": cache, "workers": workers, "progress": progress}
-    samples, reader = _samples(experiment, experiment.dataset, root, **options)
-    if experiment.test_dataset is not None:
-        other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
-        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
-    samples, y = experiment.task.label(samples)
-    samples = _standardised_table(experiment, samples)
-    return Prepared(
-        samples,
-        y,
-        _split(experiment, reader),
-        str(getattr(reader, "part", "")),
-        dict(getattr(reader, "SUBJECT_LISTS", {})),
-        len(set(samples.subjects)),
-        _namespace(reader),
-    )
-
-
-def _samples(
-    experiment: Experiment,
-    config: DatasetConfig,
-    root: Path | None,
-    *,
-    subjects: int | None,
-    cache: Cache | None,
-    workers: int,
-    progress: Progress | None,
-) -> tuple[Samples, Any]:
-    """Samples of one data set, and its reader."""
-    reader = open_dataset(config.name, root, **config.options)
-    chosen = chosen_subjects(reader, config.subjects)[:subjects]
-    chain = experiment.chain()
-    lookalike = bool(getattr(reader, "lookalike", False))
-    if chain is not None:
-        if not hasattr(reader, "recordings"):
-            raise ConfigError(
-                f"data set '{config.name}' is a feature table: an experiment on it has no "
-                "[[streams]] and names its features in dataset.columns."
-            )
-        recordings = reader.recordings(chosen)
-        samples = chain.samples(
-            recordings,
-            label_source=reader.card.label_source,
-            lookalike=lookalike,
-            exclusions=[e for e in reader.exclusions if e.subject in chosen or not e.subject],
-            cache=cache,
-            workers=workers,
-            progress=progress,
-        )
-    else:
-        if not hasattr(reader, "samples"):
-            raise ConfigError(
-                f"data set '{config.name}' holds recordings: the experiment needs [windows] and "
-                "at least one [[streams]]."
-            )
-        samples = _columns(reader.samples(), config.columns)
-        samples = samples.take(samples.meta["subject"].isin(chosen).to_numpy())
-    notes = (*_dataset_notes(reader, chosen), *samples.notes)
-    return replace(samples, notes=notes, lookalike=lookalike), reader
-
-
-def _dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
-    """How many of how many people, what the labels are, and whether units are confirmed."""
-    card = reader.card
-    found, whole = len(reader.subjects()), card.subjects
-    notes = [
-        f"{len(chosen)} of {found} subjects found"
-        + (f" ({whole} in the full data set)" if whole and whole != found else "")
-    ]
-    if card.labels:
-        notes.append(f"Labels: {card.labels}")
-    if not card.units_confirmed:
-        notes.append(f"The units of {card.name} have not been confirmed on its real files.")
-    return tuple(notes)
-
-
-def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Subjects that a `DatasetConfig.subjects` means, in the reader's order.
-
-    Raises
-    ------
-    ConfigError
-        If a list or a subject is unknown.
-    """
-    found: tuple[str, ...] = reader.subjects()
-    lists: Mapping[str, tuple[str, ...]] = getattr(reader, "SUBJECT_LISTS", {})
-    if not isinstance(wanted, str):
-        unknown = sorted(set(wanted) - set(found))
-        if unknown:
-            raise ConfigError(
-                f"subjects {', '.join(unknown[:5])} are not in {reader.card.name} here; it has "
-                f"{len(found)}, from {found[0]} to {found[-1]}."
-            )
-        return tuple(s for s in found if s in set(wanted))
-    if wanted == "all":
-        return found
-    name = wanted.removeprefix("without ")
-    if name not in lists:
-        raise ConfigError(
-            f"dataset.subjects is '{wanted}', expected 'all', a list of subjects, or "
-            f"{' or '.join(repr(n) for n in sorted(lists)) or 'nothing else'} of "
-            f"{reader.card.name}, also after 'without '."
-        )
-    inside = set(lists[name])
-    return tuple(s for s in found if (s in inside) == (name == wanted))
-
-
-def _columns(samples: Samples, columns: Sequence[str]) -> Samples:
-    if not columns:
-        return samples
-    unknown = [c for c in columns if c not in samples.feature_names]
-    if unknown:
-        raise ConfigError(
-            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
-            f"{', '.join(samples.feature_names)}."
-        )
-    assert isinstance(samples.x, np.ndarray)
-    places = [samples.feature_names.index(c) for c in columns]
-    return replace(
-        samples,
-        x=samples.x[:, places],
-        feature_names=tuple(columns),
-        feature_units=tuple(samples.feature_units[i] for i in places),
-    )
-
-
-def _standardised_table(experiment: Experiment, samples: Samples) -> Samples:
-    """Standardise a feature table within subject; recordings went through their chain."""
-    if experiment.standardise == "none" or experiment.streams:
-        return samples
-    assert isinstance(samples.x, np.ndarray)
-    order = samples.meta.groupby("subject").cumcount().to_numpy()
-    running = experiment.standardise == "running"
-    return replace(
-        samples,
-        x=within_subject(samples.x, samples.subjects, experiment.standardise, order=order),
-        target_access="none" if running else "unlabelled_target",
-    )
-
-
-def _namespace(reader: Any) -> str:
-    return str(reader.card.person_namespace or reader.card.name)
-
-
-def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
-    """Samples of two data sets in one.
-
-    Subjects get their data set's name in front, unless the two share people: then a person keeps
-    one name, and a split that trains and tests on that person is refused.
-    """
-    if first.feature_names != second.feature_names:
-        differ = sorted(set(first.feature_names) ^ set(second.feature_names))
-        raise ConfigError(
-            f"the two data sets have different features ({', '.join(differ[:5])} …): name "
-            "streams that both have."
-        )
-    assert isinstance(first.x, np.ndarray)
-    assert isinstance(second.x, np.ndarray)
-    metas = [
-        s.meta
-        if same_people
-        else s.meta.assign(subject=s.meta["dataset"].astype(str) + ":" + s.meta["subject"])
-        for s in (first, second)
-    ]
-    return replace(
-        first,
-        x=np.concatenate([first.x, second.x]),
-        meta=pd.concat(metas, ignore_index=True),
-        present=None,
-        facts=None,
-        quality=None,
-        exclusions=first.exclusions + second.exclusions,
-        notes=first.notes + second.notes,
-        lookalike=first.lookalike or second.lookalike,
-    )

@@ -1,0 +1,39 @@
+"""An experiment: what is asked, of whom, with what. Read from TOML, checked once, run here.
+
+The only place that knows every stage. Configuration never travels below it.
+"""
+
+from dolorimeter.experiment._config import (
+    DatasetConfig,
+    Experiment,
+    Named,
+    Stream,
+    Task,
+    experiment_from,
+    read_experiment,
+    write_experiment,
+)
+from dolorimeter.experiment._models import predict, recordings_of, train
+from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
+from dolorimeter.experiment._run import audit_run, read_findings, run
+
+__all__ = [
+    "DatasetConfig",
+    "Experiment",
+    "Named",
+    "Prepared",
+    "Stream",
+    "Task",
+    "audit_run",
+    "chosen_subjects",
+    "concatenate",
+    "experiment_from",
+    "predict",
+    "prepare",
+    "read_experiment",
+    "read_findings",
+    "recordings_of",
+    "run",
+    "train",
+    "write_experiment",
+]

@@ -1,0 +1,155 @@
+"""Fit on everybody, and estimate recordings with what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter.chain import Progress
+from dolorimeter.datasets import open_dataset
+from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.evaluation import fit_fold
+from dolorimeter.experiment._config import Experiment
+from dolorimeter.experiment._prepare import columns_of, prepare, sample_cache
+from dolorimeter.predictor import Predictor
+from dolorimeter.splits import Fold
+from dolorimeter.storage import write_parquet, write_text
+from dolorimeter.types import Recording
+
+
+def train(
+    experiment: Experiment,
+    root: Path | None = None,
+    out: Path | None = None,
+    *,
+    subjects: int | None = None,
+    workers: int = 1,
+    progress: Callable[[str], Progress] | None = None,
+) -> Predictor:
+    """Fit on every subject and write the model folder that `predict` reads.
+
+    Early stopping, calibration and conformal scores use inner splits by subject inside `fit`.
+    """
+    prepared = prepare(
+        experiment,
+        root,
+        subjects=subjects,
+        cache=sample_cache(),
+        workers=workers,
+        progress=progress and progress("windows"),
+    )
+    everyone = np.arange(len(prepared.samples))
+    none = np.empty(0, dtype=int)
+    estimator = fit_fold(
+        experiment.estimator(),
+        prepared.samples,
+        prepared.y,
+        Fold(0, "all", everyone, none, none),
+        experiment.seeds[0],
+    )
+    names = experiment.task.class_names if experiment.task.kind != "regressor" else ()
+    people = tuple(sorted(set(prepared.samples.subjects.astype(str))))
+    predictor = Predictor(
+        estimator=estimator,
+        chain=experiment.chain(),
+        target_kind=experiment.task.kind,
+        classes=names,
+        dataset={
+            "name": experiment.dataset.name,
+            "options": dict(experiment.dataset.options),
+            "columns": list(experiment.dataset.columns),
+        },
+        trained_on={prepared.person_namespace: people},
+        feature_names=prepared.samples.feature_names,
+        label_source=prepared.samples.label_source,
+        lookalike=prepared.samples.lookalike,
+        title=experiment.title,
+        notes=prepared.samples.notes,
+    )
+    if out is not None:
+        predictor.save(Path(out))
+    return predictor
+
+
+def predict(
+    model: Path,
+    files: Sequence[Path],
+    dataset: str | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    out: Path | None = None,
+    workers: int = 1,
+) -> pd.DataFrame:
+    """Estimate every window of recordings on disk with a model folder.
+
+    Parameters
+    ----------
+    model : Path
+        Written by `train`.
+    files : sequence of Path
+        Recordings, or folders of them, in the layout of `dataset`.
+    dataset : str, optional
+        Format of the files; by default the one that the model was trained on.
+    options : mapping, optional
+        For the reader.
+    out : Path, optional
+        Also write the rows there, as ``.csv`` or ``.parquet``.
+
+    Raises
+    ------
+    DatasetError
+        If a file is not there, or in no folder of that format.
+    """
+    predictor = Predictor.load(Path(model))
+    if out is not None and Path(out).suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"{out}: expected a name that ends in .csv or .parquet.")
+    name = dataset or predictor.dataset["name"]
+    given = dict(predictor.dataset["options"]) if name == predictor.dataset["name"] else {}
+    given |= dict(options or {})
+    parts = []
+    for path in map(Path, files):
+        if not path.exists():
+            raise DatasetError(f"{path}: no such file or folder; expected recordings of {name}.")
+        if predictor.chain is None:
+            reader = open_dataset(name, path if path.is_dir() else path.parent, **given)
+            samples = columns_of(reader.samples(), tuple(predictor.dataset["columns"]))
+            parts.append(predictor.predict_samples(samples))
+        else:
+            parts.append(predictor.predict(recordings_of(name, path, given), workers=workers))
+    rows = pd.concat(parts, ignore_index=True)
+    if out is not None:
+        if Path(out).suffix == ".csv":
+            write_text(Path(out), rows.to_csv(index=False))
+        else:
+            write_parquet(Path(out), rows)
+    return rows
+
+
+def recordings_of(name: str, path: Path, options: Mapping[str, Any]) -> list[Recording]:
+    """Recordings of a folder, or the one that a single file belongs to.
+
+    A file is looked for in the data set that the nearest of its parent folders is.
+    """
+    faults = []
+    for folder in (path, *path.resolve().parents)[:6]:
+        if not folder.is_dir():
+            continue
+        try:
+            found: list[Recording] = open_dataset(name, folder, **options).recordings()
+        except DatasetError as error:
+            faults.append(str(error))
+            continue
+        if folder == path:
+            return found
+        inside = [r for r in found if any(_within(s, path) for s in r.sources)]
+        if inside:
+            return inside
+    raise DatasetError(f"{path}: no recording of {name} here. {faults[0] if faults else ''}")
+
+
+def _within(source: Path, path: Path) -> bool:
+    return source.resolve().is_relative_to(path.resolve())

@@ -1,0 +1,277 @@
+"""From an experiment and a data root to what an estimator is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter import splits
+from dolorimeter.chain import Progress, reference_of
+from dolorimeter.datasets import open_dataset
+from dolorimeter.errors import ConfigError
+from dolorimeter.experiment._config import DatasetConfig, Experiment
+from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
+from dolorimeter.storage import Cache, user_cache
+from dolorimeter.types import Array, Samples
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What stands ready for the estimator: samples that take part, and their labels."""
+
+    samples: Samples
+    y: Array
+    split: Any
+    part: str
+    lists: Mapping[str, tuple[str, ...]]
+    subjects_found: int
+    person_namespace: str
+
+
+def prepare(
+    experiment: Experiment,
+    root: Path | None = None,
+    *,
+    test_root: Path | None = None,
+    subjects: int | None = None,
+    cache: Cache | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Read the data set and make its samples and labels.
+
+    Parameters
+    ----------
+    root : Path, optional
+        Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
+    test_root : Path, optional
+        Of the second data set, for a cross-data-set experiment.
+    subjects : int, optional
+        Only the first so many subjects.
+    """
+    options: dict[str, Any] = {
+        "subjects": subjects,
+        "cache": cache,
+        "workers": workers,
+        "progress": progress,
+    }
+    samples, reader = _samples(experiment, experiment.dataset, root, **options)
+    if experiment.test_dataset is not None:
+        other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
+        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
+    samples = _standardised_table(experiment, samples)
+    samples, y = experiment.task.label(samples)
+    return Prepared(
+        samples,
+        y,
+        _split(experiment, reader),
+        str(getattr(reader, "part", "")),
+        dict(getattr(reader, "SUBJECT_LISTS", {})),
+        len(set(samples.subjects)),
+        _namespace(reader),
+    )
+
+
+def _samples(
+    experiment: Experiment,
+    config: DatasetConfig,
+    root: Path | None,
+    *,
+    subjects: int | None,
+    cache: Cache | None,
+    workers: int,
+    progress: Progress | None,
+) -> tuple[Samples, Any]:
+    """Samples of one data set, and its reader."""
+    reader = open_dataset(config.name, root, **config.options)
+    chosen = chosen_subjects(reader, config.subjects)[:subjects]
+    chain = experiment.chain()
+    lookalike = bool(getattr(reader, "lookalike", False))
+    if chain is not None:
+        if not hasattr(reader, "recordings"):
+            raise ConfigError(
+                f"data set '{config.name}' is a feature table: an experiment on it has no "
+                "[[streams]] and names its features in dataset.columns."
+            )
+        recordings = reader.recordings(chosen)
+        samples = chain.samples(
+            recordings,
+            label_source=reader.card.label_source,
+            lookalike=lookalike,
+            exclusions=[e for e in reader.exclusions if e.subject in chosen or not e.subject],
+            cache=cache,
+            workers=workers,
+            progress=progress,
+        )
+    else:
+        if not hasattr(reader, "samples"):
+            raise ConfigError(
+                f"data set '{config.name}' holds recordings: the experiment needs [windows] and "
+                "at least one [[streams]]."
+            )
+        samples = columns_of(reader.samples(), config.columns)
+        samples = samples.take(samples.meta["subject"].isin(chosen).to_numpy())
+    notes = (*_dataset_notes(reader, chosen), *samples.notes)
+    return replace(samples, notes=notes, lookalike=lookalike), reader
+
+
+def _dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
+    """How many of how many people, what the labels are, and whether units are confirmed."""
+    card = reader.card
+    found, whole = len(reader.subjects()), card.subjects
+    notes = [
+        f"{len(chosen)} of {found} subjects found"
+        + (f" ({whole} in the full data set)" if whole and whole != found else "")
+    ]
+    if card.labels:
+        notes.append(f"Labels: {card.labels}")
+    if not card.units_confirmed:
+        notes.append(f"The units of {card.name} have not been confirmed on its real files.")
+    return tuple(notes)
+
+
+def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Subjects that a `DatasetConfig.subjects` means, in the reader's order.
+
+    Raises
+    ------
+    ConfigError
+        If a list or a subject is unknown.
+    """
+    found: tuple[str, ...] = reader.subjects()
+    lists: Mapping[str, tuple[str, ...]] = getattr(reader, "SUBJECT_LISTS", {})
+    if not isinstance(wanted, str):
+        unknown = sorted(set(wanted) - set(found))
+        if unknown:
+            raise ConfigError(
+                f"subjects {', '.join(unknown[:5])} are not in {reader.card.name} here; it has "
+                f"{len(found)}, from {found[0]} to {found[-1]}."
+            )
+        return tuple(s for s in found if s in set(wanted))
+    if wanted == "all":
+        return found
+    name = wanted.removeprefix("without ")
+    if name not in lists:
+        raise ConfigError(
+            f"dataset.subjects is '{wanted}', expected 'all', a list of subjects, or "
+            f"{' or '.join(repr(n) for n in sorted(lists)) or 'nothing else'} of "
+            f"{reader.card.name}, also after 'without '."
+        )
+    inside = set(lists[name])
+    return tuple(s for s in found if (s in inside) == (name == wanted))
+
+
+def columns_of(samples: Samples, columns: Sequence[str]) -> Samples:
+    if not columns:
+        return samples
+    unknown = [c for c in columns if c not in samples.feature_names]
+    if unknown:
+        raise ConfigError(
+            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
+            f"{', '.join(samples.feature_names)}."
+        )
+    assert isinstance(samples.x, np.ndarray)
+    places = [samples.feature_names.index(c) for c in columns]
+    return replace(
+        samples,
+        x=samples.x[:, places],
+        feature_names=tuple(columns),
+        feature_units=tuple(samples.feature_units[i] for i in places),
+    )
+
+
+def _standardised_table(experiment: Experiment, samples: Samples) -> Samples:
+    """Standardise a feature table within subject; recordings went through their chain."""
+    if experiment.standardise == "none" or experiment.streams:
+        return samples
+    assert isinstance(samples.x, np.ndarray)
+    order = samples.meta.groupby("subject").cumcount().to_numpy()
+    reference = reference_of(experiment.standardise)
+    is_baseline = samples.meta["condition"].isin(experiment.baseline).to_numpy()
+    rows = is_baseline if experiment.baseline else None
+    return replace(
+        samples,
+        x=within_subject(samples.x, samples.subjects, reference, rows=rows, order=order),
+        target_access=TARGET_ACCESS[reference],
+    )
+
+
+def _namespace(reader: Any) -> str:
+    return str(reader.card.person_namespace or reader.card.name)
+
+
+def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
+    """Samples of two data sets in one.
+
+    Subjects get their data set's name in front, unless the two share people: then a person keeps
+    one name, and a split that trains and tests on that person is refused.
+    """
+    if first.feature_names != second.feature_names:
+        differ = sorted(set(first.feature_names) ^ set(second.feature_names))
+        raise ConfigError(
+            f"the two data sets have different features ({', '.join(differ[:5])} …): name "
+            "streams that both have."
+        )
+    assert isinstance(first.x, np.ndarray)
+    assert isinstance(second.x, np.ndarray)
+    metas = [
+        s.meta
+        if same_people
+        else s.meta.assign(subject=s.meta["dataset"].astype(str) + ":" + s.meta["subject"])
+        for s in (first, second)
+    ]
+    return replace(
+        first,
+        x=np.concatenate([first.x, second.x]),
+        meta=pd.concat(metas, ignore_index=True),
+        present=None,
+        facts=None,
+        quality=None,
+        exclusions=first.exclusions + second.exclusions,
+        notes=first.notes + second.notes,
+        lookalike=first.lookalike or second.lookalike,
+    )
+
+
+def _split(experiment: Experiment, reader: Any) -> Any:
+    """The split that is named; ``official`` is one of the reader's own.
+
+    Raises
+    ------
+    ConfigError
+        If the name or an argument is unknown.
+    """
+    name, arguments = experiment.split.name, dict(experiment.split.arguments)
+    if name == "official":
+        official = reader.official_splits()
+        which = arguments.get("which", "")
+        if which not in official:
+            raise ConfigError(
+                f"[split] official: which = '{which}', expected one of "
+                f"{', '.join(map(repr, official)) or 'none: this data set has no official split'}."
+            )
+        chosen = official[which]
+        if chosen.test:
+            return splits.hold_out(chosen.test, chosen.validation, chosen.train)
+        return splits.hold_out(chosen.validation, (), chosen.train)
+    if name not in splits.SPLITS:
+        raise ConfigError(
+            f"[split] name is '{name}', expected one of {', '.join(splits.SPLITS)} or official."
+        )
+    make: Any = splits.SPLITS[name]
+    try:
+        return make(**arguments)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(make).parameters) or "none"
+        raise ConfigError(f"[split] {name} takes the arguments: {known}. ({error})") from error
+
+
+def sample_cache() -> Cache:
+    """The cache of represented windows, in the user's cache folder."""
+    return Cache(user_cache() / "samples")

@@ -1,0 +1,203 @@
+"""Run an experiment and audit what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from dolorimeter.audit import Finding, audit
+from dolorimeter.audit import leak_o_meter as measure_leak
+from dolorimeter.chain import Progress
+from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.evaluation import Question, Run, evaluate
+from dolorimeter.experiment._config import Experiment, experiment_from, plain
+from dolorimeter.experiment._prepare import Prepared, prepare, sample_cache
+from dolorimeter.storage import write_json, write_text
+
+
+def run(
+    experiment: Experiment,
+    root: Path | None = None,
+    out: Path | None = None,
+    *,
+    test_root: Path | None = None,
+    subjects: int | None = None,
+    workers: int = 1,
+    backend: str | None = None,
+    threads_per_fold: int = 1,
+    keep_models: bool = False,
+    cache: bool = True,
+    progress: Callable[[str], Progress] | None = None,
+) -> Run:
+    """Run an experiment: samples, folds, baselines, audit; written to `out` if it is given.
+
+    A run that was interrupted goes on when the same call is made again.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    root, test_root, subjects
+        As in `prepare`.
+    out : Path, optional
+        Run folder: ``experiment.toml``, the tables of the `Run`, ``audit.json``.
+    workers, backend, threads_per_fold, keep_models
+        As in `evaluate`.
+    cache : bool
+        Keep represented windows in the user cache.
+    progress : callable, optional
+        Given a title, returns what is called with counts done and in all.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds another experiment.
+    """
+    if out is not None:
+        _same_experiment(out, experiment, subjects)
+    prepared = prepare(
+        experiment,
+        root,
+        test_root=test_root,
+        subjects=subjects,
+        cache=sample_cache() if cache else None,
+        workers=workers,
+        progress=progress and progress("windows"),
+    )
+    estimator = experiment.estimator()
+    found = evaluate(
+        estimator,
+        prepared.samples,
+        prepared.y,
+        prepared.split,
+        target_kind=experiment.task.kind,
+        classes=experiment.task.class_names if experiment.task.kind != "regressor" else None,
+        selection=experiment.selection,
+        question=_question(experiment, prepared, subjects),
+        model=experiment.title,
+        seed=experiment.seeds,
+        groups=[g for g in experiment.groups if g in prepared.samples.meta.columns],
+        modalities=sorted({s.modality for s in experiment.streams}),
+        workers=workers,
+        backend=backend,
+        threads_per_fold=threads_per_fold,
+        run_dir=out,
+        keep_models=keep_models,
+        progress=progress and progress("folds"),
+    )
+    if out is not None:
+        findings = audit(
+            found,
+            samples=prepared.samples,
+            y=prepared.y,
+            estimator=estimator,
+            split=prepared.split,
+        )
+        found.save(out)
+        _write_findings(out, findings)
+        _finish(out, keep_models)
+    return found
+
+
+def _question(experiment: Experiment, prepared: Prepared, subjects: int | None) -> Question:
+    asked = experiment.question(prepared.part)
+    if subjects is None:
+        return asked
+    return replace(asked, subset=f"{asked.subset}, first {subjects}")
+
+
+def _same_experiment(out: Path, experiment: Experiment, subjects: int | None) -> None:
+    """Refuse a folder that holds another experiment; note this one in a new folder."""
+    path = out / "experiment.toml"
+    limit = {} if subjects is None else {"subjects": subjects}
+    told = tomli_w.dumps(plain(experiment) | {"run": limit})
+    if path.is_file() and path.read_text(encoding="utf-8") != told:
+        raise ConfigError(
+            f"{out}: holds another experiment (its experiment.toml differs from the one asked "
+            "for). Give another --out, or remove that folder."
+        )
+    write_text(path, told)
+
+
+def _finish(out: Path, keep_models: bool) -> None:
+    """Remove the folds that only an interrupted run needs; they stand in the tables now."""
+    folds = out / "folds"
+    for path in sorted(folds.glob("fold_*.parquet")) if not keep_models else ():
+        path.unlink()
+
+
+def audit_run(
+    folder: Path,
+    root: Path | None = None,
+    *,
+    rerun: int = 0,
+    leak_o_meter: bool = False,
+) -> tuple[list[Finding], dict[str, Any] | None]:
+    """Audit a run folder, with its data where they are at hand.
+
+    Parameters
+    ----------
+    folder : Path
+        Written by `run`.
+    root : Path, optional
+        Of the data set; without the data only what was observed can be checked.
+    rerun : int
+        Refits on labels shuffled within subject.
+    leak_o_meter : bool
+        Also measure what choosing the epoch on the test fold would add.
+
+    Returns
+    -------
+    tuple
+        Findings, and the leak-o-meter's figures or None.
+    """
+    found = Run.load(folder)
+    experiment, subjects = _experiment_of(Path(folder))
+    try:
+        prepared = prepare(experiment, root, subjects=subjects, cache=sample_cache())
+    except DatasetError:
+        if root is not None or rerun or leak_o_meter:
+            raise
+        findings = audit(found)
+        _write_findings(Path(folder), findings)
+        return findings, None
+    given = {
+        "samples": prepared.samples,
+        "y": prepared.y,
+        "estimator": experiment.estimator(),
+        "split": prepared.split,
+    }
+    findings = audit(found, **given, rerun=rerun)
+    _write_findings(Path(folder), findings)
+    meter = measure_leak(**given, seed=experiment.seeds[0]).to_dict() if leak_o_meter else None
+    return findings, meter
+
+
+def _experiment_of(folder: Path) -> tuple[Experiment, int | None]:
+    """The experiment of a run folder, and how many subjects it was limited to."""
+    path = folder / "experiment.toml"
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder}: no experiment.toml here, expected a run folder written by "
+            "`dolorimeter evaluate … --out RUN`."
+        )
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    limit = values.pop("run", {}).get("subjects")
+    return experiment_from(values, str(path)), limit
+
+
+def _write_findings(out: Path, findings: Sequence[Finding]) -> None:
+    write_json(out / "audit.json", [f.to_dict() for f in findings])
+
+
+def read_findings(folder: Path) -> list[Finding]:
+    """What the audit of a run folder found; empty when nobody has looked."""
+    path = Path(folder) / "audit.json"
+    if not path.is_file():
+        return []
+    return [Finding.from_dict(v) for v in json.loads(path.read_text(encoding="utf-8"))]

@@ -1,0 +1,197 @@
+"""The chain: rows follow windows, nothing is lost, the cache changes nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dolorimeter.chain import Chain, ChainStream, build
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.preprocessing import Lowpass
+from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.representations import Features, Raw
+from dolorimeter.storage import Cache
+from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
+from dolorimeter.windows import WindowSpec
+
+RATE = 100.0
+SPEC = WindowSpec(duration=5.0)
+EDA = ChainStream("eda", (), Features("eda"))
+ECG = ChainStream("ecg", (), Features("ecg"))
+
+
+def _read(path: Path, seed: int, names: tuple[str, ...]) -> dict[str, Signal]:
+    if path.read_bytes() == b"broken":
+        raise RecordingError(f"{path}: broken, expected numbers. Fetch it again.")
+    rng = np.random.default_rng(seed)
+    units = {"eda": ("S", "conductance", 1e-6), "ecg": ("V", "voltage", 1e-3)}
+    return {
+        n: Signal(
+            units[n][2] * (5 + rng.normal(size=(1, 500)).cumsum(axis=1)),
+            RATE,
+            units[n][0],
+            True,
+            units[n][1],
+        )
+        for n in names
+    }
+
+
+def cohort(
+    folder: Path, subjects: int = 3, clips: int = 4, names: tuple[str, ...] = ("eda", "ecg")
+) -> list[Recording]:
+    """Clips of 5 s, one stimulus each, alternately BL1 and PA4, with a file behind each."""
+    folder.mkdir(exist_ok=True)
+    found = []
+    for s in range(subjects):
+        for c in range(clips):
+            path = folder / f"s{s}-{c}.csv"
+            path.write_text(f"{s} {c}")
+            condition, level = (("BL1", 0), ("PA4", 4))[c % 2]
+            found.append(
+                Recording(
+                    "made",
+                    f"s{s}",
+                    path.stem,
+                    signals=LazySignals(names, partial(_read, path, 10 * s + c, names)),
+                    stimuli=(Stimulus(None, None, condition, level),),
+                    subject_info={"sex": "wm"[s % 2]},
+                    sources=(path,),
+                    facts={"clip_index": float(c)},
+                )
+            )
+    return found
+
+
+def test_rows_follow_the_recordings(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path)
+    samples = Chain(SPEC, (EDA, ECG)).samples(recordings, label_source="stimulus")
+    assert samples.meta["recording"].tolist() == [r.name for r in recordings]
+    assert samples.meta["condition"].tolist() == ["BL1", "PA4"] * 6
+    assert samples.meta["sex"].tolist() == ["w"] * 4 + ["m"] * 4 + ["w"] * 4
+    assert samples.label_source == "stimulus"
+    assert isinstance(samples.x, np.ndarray)
+    one = Chain(SPEC, (ECG,)).samples(recordings[5:6])
+    assert samples.feature_names[-len(one.feature_names) :] == tuple(
+        f"ecg.{n}" for n in one.feature_names
+    )
+    assert isinstance(one.x, np.ndarray)
+    own = samples.x[5, -one.x.shape[1] :]
+    assert np.array_equal(own, one.x[0], equal_nan=True)
+    assert samples.facts is not None
+    assert samples.facts["clip_index"].tolist() == [0, 1, 2, 3] * 3
+
+
+def test_the_cache_changes_nothing_and_sees_a_changed_file(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path / "data")
+    chain, cache = Chain(SPEC, (EDA,)), Cache(tmp_path / "samples")
+    fresh = chain.samples(recordings)
+    first, second = (chain.samples(recordings, cache=cache) for _ in range(2))
+    for other in (first, second):
+        assert isinstance(other.x, np.ndarray)
+        assert isinstance(fresh.x, np.ndarray)
+        assert np.array_equal(other.x, fresh.x, equal_nan=True)
+        pd.testing.assert_frame_equal(other.meta, fresh.meta)
+        assert other.facts is not None
+        assert fresh.facts is not None
+        pd.testing.assert_frame_equal(other.facts, fresh.facts)
+        assert other.notes == fresh.notes
+    recordings[0].sources[0].write_bytes(b"broken")
+    changed = chain.samples(recordings, cache=cache)
+    assert len(changed) == len(fresh) - 1
+
+
+def test_two_processes_give_the_same(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path)
+    chain = Chain(SPEC, (EDA, ECG))
+    one, two = chain.samples(recordings), chain.samples(recordings, workers=2)
+    assert isinstance(one.x, np.ndarray)
+    assert isinstance(two.x, np.ndarray)
+    assert np.array_equal(one.x, two.x, equal_nan=True)
+    assert one.notes == two.notes
+
+
+def test_a_broken_file_is_kept_out_and_counted(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path)
+    recordings[2].sources[0].write_bytes(b"broken")
+    samples = Chain(SPEC, (EDA,)).samples(
+        recordings, exclusions=[Exclusion("s9", "s9-0", "file", "missing")]
+    )
+    assert len(samples) == len(recordings) - 1
+    assert [(e.subject, e.recording) for e in samples.exclusions] == [
+        ("s9", "s9-0"),
+        ("s0", "s0-2"),
+    ]
+    assert "broken, expected numbers" in samples.exclusions[1].reason
+
+
+def test_a_missing_modality_is_marked_not_dropped(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path / "both", 1) + cohort(tmp_path / "one", 1, names=("eda",))
+    samples = Chain(SPEC, (EDA, ECG)).samples(recordings)
+    assert samples.present is not None
+    assert samples.present["ecg"].tolist() == [True] * 4 + [False] * 4
+    assert samples.present["eda"].all()
+
+
+def test_nothing_left_says_why(tmp_path: Path) -> None:
+    chain = Chain(WindowSpec(duration=9.0), (EDA,))
+    with pytest.raises(
+        DatasetError, match=r"none of 12 recordings gave a window \(12 exclusions\)"
+    ):
+        chain.samples(cohort(tmp_path))
+
+
+def test_raw_streams_keep_their_shape_and_several_their_names(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path)
+    raw = ChainStream("raw", (), Raw("eda", unit="uS"))
+    one = Chain(SPEC, (raw,)).samples(recordings)
+    assert isinstance(one.x, np.ndarray)
+    assert one.x.shape == (12, 1, 500)
+    assert 0.1 < abs(one.x.mean()) < 100
+    two = Chain(SPEC, (raw, ECG)).samples(recordings)
+    assert isinstance(two.x, dict)
+    assert set(two.x) == {"raw", "ecg"}
+
+
+def test_standardising_within_subject_is_declared(tmp_path: Path) -> None:
+    samples = Chain(SPEC, (EDA,), standardise="task_windows").samples(cohort(tmp_path))
+    assert samples.target_access == "unlabelled_target"
+    running = Chain(SPEC, (EDA,), standardise="running").samples(cohort(tmp_path))
+    assert running.target_access == "unlabelled_target"
+    with pytest.raises(ConfigError, match="standardise is 'z', expected none, all_recording"):
+        Chain(SPEC, (EDA,), standardise="z").samples(cohort(tmp_path))
+
+
+def test_a_chain_survives_its_dictionary(tmp_path: Path) -> None:
+    stream = ChainStream(
+        "eda", (Lowpass(modalities=("eda",), cut=5.0, mode="causal"),), Features("eda")
+    )
+    chain = Chain(WindowSpec(duration=4.0, conditions=("BL1",)), (stream,), "running")
+    again = Chain.from_dict(chain.to_dict())
+    assert again == chain
+    recordings = cohort(tmp_path, 1)
+    a, b = chain.samples(recordings), again.samples(recordings)
+    assert isinstance(a.x, np.ndarray)
+    assert isinstance(b.x, np.ndarray)
+    assert np.array_equal(a.x, b.x, equal_nan=True)
+
+
+def test_whole_recording_steps_are_obstacles_live() -> None:
+    step = Lowpass(modalities=("eda",), cut=5.0, mode="zero_phase")
+    chain = Chain(SPEC, (ChainStream("eda", (step,), Features("eda")),), "task_windows")
+    assert len(chain.live_obstacles) == 2
+    assert "lowpass" in chain.live_obstacles[0]
+    assert Chain(SPEC, (EDA,)).live_obstacles == ()
+
+
+def test_build_names_what_it_does_not_know() -> None:
+    with pytest.raises(ConfigError, match="has no argument 'cutt'; it takes:"):
+        build(PREPROCESSING, {"name": "lowpass", "cutt": 3.0})
+    with pytest.raises(ConfigError, match="did you mean features"):
+        build(REPRESENTATIONS, {"name": "feature"})
+    with pytest.raises(ConfigError, match="needs a name"):
+        build(REPRESENTATIONS, {"modality": "eda"})

@@ -1,0 +1,185 @@
+"""Experiments: every fault of a TOML file is named, and a run on disk is a run on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dolorimeter.errors import ConfigError, DatasetError, UnknownNameError
+from dolorimeter.evaluation import Run
+from dolorimeter.experiment import (
+    audit_run,
+    experiment_from,
+    predict,
+    prepare,
+    read_experiment,
+    read_findings,
+    run,
+    train,
+    write_experiment,
+)
+from dolorimeter.predictor import Predictor
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+TABLE = {
+    "title": "table",
+    "dataset": {"name": "feature_table"},
+    "task": {"classes": [["low"], ["high"]]},
+    "classifier": {"name": "logistic_regression"},
+    "split": {"name": "leave_one_subject_out"},
+}
+
+
+def table_file(folder: Path, subjects: int = 5, each: int = 8, seed: int = 0) -> Path:
+    """A CSV of two features that tell low from high, and a rating."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for s in range(subjects):
+        for i in range(each):
+            high = i % 2
+            a, b = rng.normal(high, 0.7), rng.normal()
+            label = ("low", "high")[high]
+            rows.append({"subject": f"s{s}", "label": label, "a": a, "b": b})
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "table.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.toml")), ids=lambda p: p.stem)
+def test_every_experiment_of_the_project_is_sound(path: Path, tmp_path: Path) -> None:
+    experiment = read_experiment(path)
+    experiment.estimator()
+    write_experiment(tmp_path / "again.toml", experiment)
+    assert read_experiment(tmp_path / "again.toml") == experiment
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"titel": "x"}, "unknown key 'titel'; did you mean 'title'"),
+        ({"dataset": {"name": "biovid", "rot": 1}}, "unknown key 'dataset.rot'"),
+        ({"task": {"classes": [["a"], ["b"]], "class": 1}}, "unknown key 'task.class'; did you"),
+        ({"split": {"name": "x", "argument": {}}}, "unknown key 'split.argument'; did you mean"),
+        ({"task": {"classes": [["a"]]}}, "has 1 classes, expected at least 2"),
+        ({"task": {"classes": [["a"], ["a"]]}}, "a condition stands in two classes"),
+        ({"task": {"classes": [["a"], ["b"]], "names": ["x"]}}, "1 names for 2 classes"),
+        ({"task": {"kind": "regressor"}}, "needs target"),
+        ({"task": {"kind": "regresor"}}, "'task.kind' is 'regresor'"),
+        ({"seeds": "none"}, "'seeds' is 'none'"),
+        ({"selection": "best"}, "'selection' is 'best'"),
+        ({"streams": [{"modality": "eda"}]}, r"\[windows\] needs duration"),
+        (
+            {"streams": [{"modality": "eda"}], "windows": {"duration": 1, "lenght": 2}},
+            r"\[windows\] has no key 'lenght'",
+        ),
+        (
+            {"streams": [{"modality": "eda"}, {"modality": "eda"}], "windows": {"duration": 1}},
+            "give each stream its own name",
+        ),
+        (
+            {
+                "windows": {"duration": 1},
+                "streams": [{"modality": "eda", "preprocessing": [{"name": "lowpass", "cot": 1}]}],
+            },
+            "'lowpass' has no argument 'cot'",
+        ),
+    ],
+)
+def test_faults_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        experiment_from(TABLE | change)
+
+
+@pytest.mark.parametrize("table", ["dataset", "classifier"])
+def test_unknown_names_suggest_the_nearest(table: str) -> None:
+    wrong = {"dataset": {"name": "biovit"}, "classifier": {"name": "logistic_regresion"}}
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        experiment_from(TABLE | {table: wrong[table]})
+
+
+def test_a_missing_key_and_a_missing_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'split' is missing"):
+        experiment_from({k: v for k, v in TABLE.items() if k != "split"})
+    with pytest.raises(ConfigError, match="no such file"):
+        read_experiment(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("title = ")
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        read_experiment(tmp_path / "bad.toml")
+
+
+def test_overrides_replace_what_stands_in_the_file(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "e.toml", experiment_from(TABLE))
+    changed = read_experiment(tmp_path / "e.toml", {"classifier.arguments.C": 0.5, "title": "new"})
+    assert changed.classifier.arguments == {"C": 0.5}
+    assert changed.title == "new"
+
+
+def test_a_run_is_written_read_and_audited(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    experiment = experiment_from(TABLE)
+    found = run(experiment, root, tmp_path / "run")
+    again = Run.load(tmp_path / "run")
+    pd.testing.assert_frame_equal(found.predictions, again.predictions)
+    assert read_experiment(tmp_path / "run" / "experiment.toml").title == "table"
+    assert not [f for f in read_findings(tmp_path / "run") if f.severity == "fault"]
+    findings, meter = audit_run(tmp_path / "run", root)
+    assert meter is None
+    assert not [f for f in findings if f.severity == "fault"]
+
+
+def test_another_question_does_not_overwrite_a_run(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    run(experiment_from(TABLE), root, tmp_path / "run")
+    other = TABLE | {"split": {"name": "group_k_fold", "arguments": {"n_splits": 2}}}
+    with pytest.raises(ConfigError, match="another experiment"):
+        run(experiment_from(other), root, tmp_path / "run")
+
+
+def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    experiment = experiment_from(TABLE)
+    predictor = train(experiment, root, tmp_path / "model")
+    assert sum(map(len, predictor.trained_on.values())) == 5
+    found = predict(tmp_path / "model", [root])
+    samples = prepare(experiment, root).samples
+    expected = predictor.estimator.predict_proba(samples.x)
+    assert np.array_equal(found[["p_low", "p_high"]].to_numpy(), expected)
+    other = pd.read_csv(root / "table.csv").rename(columns={"b": "c"})
+    (tmp_path / "other").mkdir()
+    other.to_csv(tmp_path / "other" / "table.csv", index=False)
+    with pytest.raises(ConfigError, match=r"missing \['b'\], unknown \['c'\]"):
+        predict(tmp_path / "model", [tmp_path / "other"])
+    with pytest.raises(ConfigError, match=r"no predictor\.json here"):
+        Predictor.load(root)
+    with pytest.raises(DatasetError, match="no such file or folder"):
+        predict(tmp_path / "model", [tmp_path / "nothing"])
+
+
+def test_subjects_can_be_chosen_and_unknown_ones_are_refused(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    chosen = experiment_from(
+        TABLE | {"dataset": {"name": "feature_table", "subjects": ["s1", "s3"]}}
+    )
+    assert sorted(set(prepare(chosen, root).samples.subjects)) == ["s1", "s3"]
+    assert sorted(set(prepare(experiment_from(TABLE), root, subjects=3).samples.subjects)) == [
+        "s0",
+        "s1",
+        "s2",
+    ]
+    wrong = experiment_from(TABLE | {"dataset": {"name": "feature_table", "subjects": ["s9"]}})
+    with pytest.raises(ConfigError, match="subjects s9 are not in feature_table"):
+        prepare(wrong, root)
+
+
+def test_conditions_that_do_not_occur_are_named(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    wrong = experiment_from(TABLE | {"task": {"classes": [["low"], ["hihg"]]}})
+    with pytest.raises(
+        ConfigError, match=r"condition\(s\) hihg do not occur; the samples have: high"
+    ):
+        prepare(wrong, root)
