@@ -281,7 +281,9 @@ def _same_length(a: np.ndarray, b: np.ndarray) -> None:
         )
 
 
-def _checked(label: Int[np.ndarray, " label"], probability: Float[np.ndarray, "row class"]) -> None:
+def _checked(
+    label: Int[np.ndarray, " label"], probability: Float[np.ndarray, "row class"]
+) -> None:
     _same_length(label, probability)
     if label.min() < 0 or label.max() >= probability.shape[1]:
         raise EvaluationError(
