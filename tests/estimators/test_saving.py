@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dolorimeter.estimators import (
     load_estimator,
     save_estimator,
 )
+from dolorimeter.estimators._saving import TRUSTED
 from dolorimeter.registry import ESTIMATORS
 
 
@@ -102,6 +104,20 @@ def test_wrappers_and_networks(name: str, tmp_path: Path) -> None:
             model.staged_predict_proba(x[:9]), again.staged_predict_proba(x[:9]), strict=True
         ):
             np.testing.assert_array_equal(a, b)
+
+
+def test_every_estimator_of_the_package_may_be_saved() -> None:
+    ours = {
+        f"{thing.__module__}.{thing.__qualname__}"
+        for module in list(sys.modules.values())
+        if module.__name__.startswith("dolorimeter.estimators")
+        for thing in vars(module).values()
+        if isinstance(thing, type)
+        and issubclass(thing, BaseEstimator)
+        and thing.__module__.startswith("dolorimeter.")
+        and not thing.__name__.startswith("_")
+    }
+    assert ours == {name for name in TRUSTED if name.startswith("dolorimeter.")}
 
 
 def test_a_function_or_a_type_of_ones_own_is_refused_by_name(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ TRUSTED = (
     "dolorimeter.estimators._empty.EmptyColumnsToZero",
     "dolorimeter.estimators._ordinal.OrdinalLogistic",
     "dolorimeter.estimators._score.FeatureScore",
+    "dolorimeter.estimators._score.FeatureScore",
     "dolorimeter.estimators._search.SubjectSearch",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
