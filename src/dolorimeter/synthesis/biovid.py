@@ -45,11 +45,11 @@ YEAR = "99"
 DAYS = 28
 MONTHS = 6
 
-SKIN_LEVEL, SKIN_SCALE = 4.0, 0.05
+SKIN_LEVEL, SKIN_SCALE = 4.0, 0.04
 """Microsiemens at the middle person, and logarithm for one unit of the trait."""
 SCR_AMPLITUDE, SCR_SCALE = 0.03, 0.6
 """Microsiemens at response 0, and logarithm for one unit: amplitudes are lognormal."""
-HEART_RATE, HEART_SCALE = 72.0, 1.1
+HEART_RATE, HEART_SCALE = 72.0, 1.0
 HEART_RISE = 2.0
 """Per minute, for one unit of the response."""
 MUSCLES = {"trapezius": (6.0, 0.25), "corrugator": (3.0, 0.5), "zygomaticus": (3.0, 0.3)}
@@ -76,9 +76,9 @@ def design(request: Request) -> Design:
             Response("burst_zygomaticus", ("emg_zygomaticus",), 0.6),
         ]
     traits = (
-        Trait("skin_level", ("eda",), 12.0, 6.0),
-        Trait("heart_rate", ("ecg", "emg_trapezius"), 9.0, 6.0),
-        Trait("tone_trapezius", ("emg_trapezius",), 9.0, 6.0),
+        Trait("skin_level", ("eda",), 20.0, 9.0),
+        Trait("heart_rate", ("ecg", "emg_trapezius"), 12.0, 7.0),
+        Trait("tone_trapezius", ("emg_trapezius",), 16.0, 9.0),
     )
     return Design(
         CONDITIONS,
