@@ -220,7 +220,7 @@ def test_the_checklist_leaves_blank_what_a_machine_cannot_know(plain_page: Texts
 def test_a_regression_has_its_own_page(tmp_path: Path) -> None:
     html, _, plain = written(tmp_path, made_run(kind="regressor"))
     assert "Concordance (Lin)" in html
-    assert "no chance level" in html
+    assert "constant guess, which agrees with 0" in html
     assert plain["runs"][0]["numbers"]["main"]["metric"] == "concordance"
 
 

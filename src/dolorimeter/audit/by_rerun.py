@@ -228,8 +228,11 @@ def shuffled_labels(case: Case) -> Iterator[Finding]:
     if case.rerun < 1:
         yield unverified(check, "labels were not shuffled (audit --rerun 20 does).")
         return
-    if not _can_rerun(case) or not case.is_classifier:
-        yield unverified(check, "needs the estimator, the samples and classes.")
+    if not case.is_classifier:
+        yield unverified(check, "looked for in classes only; chance is not defined here.")
+        return
+    if not _can_rerun(case):
+        yield unverified(check, "the estimator, the samples or the split were not handed over.")
         return
     scores = permutation_scores(case)
     assert case.y is not None

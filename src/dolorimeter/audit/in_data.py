@@ -128,8 +128,11 @@ def label_informed_reference(case: Case) -> Iterator[Finding]:
     """
     check = "label_informed_reference"
     x, y = case.columns, case.y
-    if x is None or y is None or not case.is_classifier or case.samples is None:
-        yield unverified(check, "neither features nor labels were handed over.")
+    if not case.is_classifier:
+        yield unverified(check, "looked for in classes only.")
+        return
+    if x is None or y is None or case.samples is None:
+        yield unverified(check, "features and labels were not handed over.")
         return
     subjects = case.samples.subjects
     names = np.unique(subjects)
@@ -211,7 +214,8 @@ def near_duplicates(case: Case) -> Iterator[Finding]:
         yield unverified(check, "too few features with continuous values to tell windows apart.")
         return
     pairs = _close_pairs(x[rows])
-    crossing = [(rows[a], rows[b]) for a, b in pairs if _crosses(case, rows[a], rows[b])]
+    close = [(int(rows[a]), int(rows[b])) for a, b in pairs]
+    crossing = [(a, b) for a, b in close if _crosses(case, a, b)]
     if not crossing:
         yield passed(
             check,

@@ -127,7 +127,7 @@ def _of_groups(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
             chance=None if n.chance is None else unit * n.chance,
             watermark=watermark,
         ),
-        "Mean and 95 % interval of each group of people; a gap is only as sure as these intervals.",
+        "Mean and 95 % interval of each group; a gap is only as sure as these intervals.",
     )
 
 

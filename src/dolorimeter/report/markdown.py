@@ -20,9 +20,9 @@ def escaped(text: str) -> str:
     r"""Text that Markdown prints as it is, on one line.
 
     >>> escaped("a|b <b>")
-    'a\|b &lt;b&gt;'
+    'a\\|b &lt;b&gt;'
     """
-    plain = _SPECIAL.sub(r"\\1", " ".join(text.split()))
+    plain = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
     return "".join(_MARKUP.get(letter, letter) for letter in plain)
 
 

@@ -101,7 +101,7 @@ def build(
     lead = runs[0].question
     sections = [section for section in _sections(entries, command) if section.blocks]
     page = Page(
-        title=f"{words.task_words(lead)} in {words.data_name(lead)}",
+        title=words.capital(f"{words.task_words(lead)} in {words.data_name(lead)}"),
         subtitle=_subtitle(entries),
         watermark=LOOKALIKE if lookalike else "",
         verdicts=tuple(verdict(entry, runs[0]) for entry in entries),
@@ -153,10 +153,12 @@ def _against(entry: Entry) -> str:
 def _answer(n: Numbers) -> tuple[Tone, str]:
     """Whether the main figure beats chance, in words."""
     main = n.main
-    if n.chance is None:
-        return "plain", "A score of this kind has no chance level; see the baseline below."
     if not main.has_interval:
         return "warn", "Too few people for an interval: nothing can be said about new people."
+    if n.chance is None:
+        if main.low > 0:
+            return "good", "Better than a constant guess, which agrees with 0."
+        return "warn", "Not distinguishable from a constant guess, which agrees with 0."
     if main.low > n.chance:
         permuted = "" if n.p_value is None else f" (permutation p {words.p_value(n.p_value)})"
         return "good", f"Better than chance: the whole interval lies above it{permuted}."
