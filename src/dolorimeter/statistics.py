@@ -155,7 +155,7 @@ def paired(first: Scores, second: Scores, seed: int = 0) -> Paired:
         high=high,
         wilcoxon_p=1.0 if same else float(wilcoxon(gap).pvalue),
         permutation_p=sign_flip_p(gap, seed=seed),
-        effect_size=float(gap.mean() / sd) if sd > 0 else (0.0 if same else math.inf),
+        effect_size=_ratio(float(gap.mean()), sd),
         smallest_detectable=smallest_detectable_difference(sd, len(gap)),
     )
 
@@ -218,9 +218,7 @@ def corrected_t(
         raise EvaluationError("corrected t needs at least 2 folds and a training set.")
     variance = differences.var(ddof=1) * (1 / n + test_size / train_size)
     if variance == 0:
-        return 0.0 if not np.any(differences) else math.inf, 1.0 if not np.any(
-            differences
-        ) else 0.0
+        return _ratio(float(differences.mean()), 0.0), 0.0 if np.any(differences) else 1.0
     statistic = float(differences.mean() / np.sqrt(variance))
     return statistic, float(2 * t.sf(abs(statistic), n - 1))
 
@@ -253,7 +251,7 @@ def by_group(scores: Scores, groups: Sequence[str], seed: int = 0) -> list[Group
 
 
 def group_gap(
-    first: Scores, second: Scores, confidence: float = 0.95
+    first: Scores, second: Float[np.ndarray, " other"], confidence: float = 0.95
 ) -> tuple[float, float, float]:
     """Difference of two groups' means with Welch's interval; NaN with fewer than two each."""
     from scipy.stats import ttest_ind
@@ -263,3 +261,10 @@ def group_gap(
         return math.nan, math.nan, math.nan
     found = ttest_ind(a, b, equal_var=False).confidence_interval(confidence)
     return float(a.mean() - b.mean()), float(found.low), float(found.high)
+
+
+def _ratio(mean: float, sd: float) -> float:
+    """`mean` over `sd`; without spread 0 for no difference, else infinite, with its sign."""
+    if sd > 0:
+        return mean / sd
+    return math.copysign(math.inf, mean) if mean else 0.0
