@@ -79,7 +79,7 @@ def test_nothing_can_be_told_at_effect_0() -> None:
 
 def test_accuracy_rises_with_effect_and_with_level() -> None:
     found = []
-    for effect in (0.0, 0.5, 1.0, 2.0):
+    for effect in (0.0, 0.5, 1.0, 2.0, 10.0):
         one = Truth(
             biovid.design(replace(REQUEST, effect=effect)), {}, pd.DataFrame(), pd.DataFrame()
         )
@@ -87,6 +87,7 @@ def test_accuracy_rises_with_effect_and_with_level() -> None:
     table = np.array(found)
     assert (np.diff(table, axis=0) > 0).all()
     assert (np.diff(table[1:], axis=1) > 0).all()
+    assert (table < 1).all()
     assert table[2, 0] < 0.6  # PA1 near chance
     assert 0.84 < table[2, 3] < 0.9
     assert table[2, 3] - table[2, 1] > 0.15  # steep at PA3 and PA4

@@ -96,8 +96,10 @@ class Kind:
     Parameters
     ----------
     conditions : tuple of str
-    subjects, per_condition : int
-        Published numbers.
+    subjects : callable
+        ``(part) -> int``: the published number of people.
+    per_condition : int
+        The published number of windows of a person.
     design : callable
         ``(request) -> Design``.
     write_subject : callable
@@ -108,6 +110,8 @@ class Kind:
         Parts the layout has; empty where it has none.
     about : str
         Layout and source, for ``LOOKALIKE.json``.
+    whole : bool
+        Whether all conditions must be written, since files are continuous.
     """
 
     conditions: tuple[str, ...]
@@ -119,7 +123,6 @@ class Kind:
     about: str
     parts: tuple[str, ...] = ()
     whole: bool = False
-    """Whether all conditions must be written, since files are continuous."""
 
 
 def draw_subject(

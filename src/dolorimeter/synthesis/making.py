@@ -118,7 +118,7 @@ def synthesise(
     _check_modalities(kind, modalities)
     if workers < 1:
         raise ConfigError(f"synthesise: workers is {workers}, expected ≥ 1.")
-    out = Path(out)
+    out = Path(out).resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(
             f"{out}: is {'not empty' if out.is_dir() else 'a file'}, expected a folder that is "
@@ -132,9 +132,7 @@ def synthesise(
 def request_of(parameters: Mapping[str, object]) -> Request:
     """The request that `parameters` of a truth were made from."""
     fields = {k: v for k, v in parameters.items() if k in Request.__dataclass_fields__}
-    conditions = fields.pop("conditions")
-    assert isinstance(conditions, list)
-    return Request(**fields, conditions=tuple(conditions))  # type: ignore[arg-type]  # JSON
+    return Request(**{**fields, "conditions": tuple(fields["conditions"])})  # type: ignore[arg-type]  # from JSON
 
 
 def _request(

@@ -46,7 +46,7 @@ DRIFT_CORRELATION = 0.5
 """Of a trait's variation between neighbouring windows: the level drifts, it does not jump."""
 
 DRIVE_NODES = 64
-GAIN_NODES = 24
+GAIN_NODES = 401
 SCHEDULES = 400
 Y_GRID = 3001
 
@@ -231,8 +231,12 @@ def _drive_nodes(design: Design) -> Float[np.ndarray, "condition node"]:
 
 
 def _gain_nodes() -> tuple[Float[np.ndarray, " node"], Float[np.ndarray, " node"]]:
-    """Gauss–Hermite nodes of the gain, for both kinds of people, and their weights."""
-    x, w = np.polynomial.hermite_e.hermegauss(GAIN_NODES)
+    """Nodes of the gain, for both kinds of people, and their weights.
+
+    Close enough that responses of neighbouring nodes overlap at any effect that can be asked for.
+    """
+    x = np.linspace(-5.0, 5.0, GAIN_NODES)
+    w = np.exp(-0.5 * x**2)
     gain, w = np.exp(GAIN_SPREAD * x), w / w.sum()
     return (
         np.concatenate([gain, gain * LOW_REACTIVE_GAIN]),
@@ -304,12 +308,12 @@ class Observer:
         gains, shares = _gain_nodes()
         means = (self.design.effect * self.length * np.outer(gains, of.nodes)).ravel()
         share = np.repeat(shares / len(of.nodes), len(of.nodes))
-        width = 0.02
+        width = max(0.02, float(means.max()) / 4000)
         bins = np.bincount(np.rint(means / width).astype(int), weights=share)
-        centres = np.flatnonzero(bins) * width  # means within a hundredth are one
+        centres = np.flatnonzero(bins) * width  # means closer than that are one
         grid = np.linspace(-8.0, 8.0 + float(means.max()), Y_GRID)
         density = np.exp(-0.5 * (grid[:, None] - centres) ** 2) @ bins[bins > 0]
-        return np.interp(y, grid, np.log(density))
+        return np.interp(y, grid, np.log(np.maximum(density, np.finfo(float).tiny)))
 
     def _known_responses(
         self, of: Odds, y: Float[np.ndarray, " window"], gain: Float[np.ndarray, " window"]
