@@ -198,7 +198,8 @@ class Personalised(_Named):
         folds = []
         for fold in LeaveOneSubjectOut().folds(meta, y):
             rng = np.random.default_rng([self.seed, fold.index])
-            given = [rng.permutation(fold.test[y[fold.test] == c])[: self.k] for c in np.unique(y)]
+            own = _in_time(meta, fold.test)
+            given = [rng.permutation(own[y[own] == c])[: self.k] for c in np.unique(y)]
             for label, rows in zip(np.unique(y), given, strict=True):
                 count = int((y[fold.test] == label).sum())
                 if 0 < count <= self.k:
@@ -347,9 +348,18 @@ def _subjects(
     return subjects
 
 
+def _in_time(meta: pd.DataFrame, rows: Rows) -> Rows:
+    """`rows` in the order of recording and start, so that the order of files draws nothing."""
+    keys = [c for c in ("recording", "start") if c in meta.columns]
+    if not keys:
+        return rows
+    mine = meta[keys].iloc[rows].reset_index(drop=True)
+    return rows[mine.sort_values(keys, kind="stable").index.to_numpy()]
+
+
 def _deal(
     names: Shaped[np.ndarray, " subject"], n: int, seed: int
-) -> list[Shaped[np.ndarray, " subject"]]:
+) -> list[Shaped[np.ndarray, "..."]]:
     """Names in `n` groups, at random by `seed`, each group sorted."""
     if not 2 <= n <= len(names):
         raise SplitError(
