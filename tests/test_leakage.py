@@ -377,6 +377,15 @@ def test_a_search_without_groups_is_seen(cv: Any) -> None:
     assert "StratifiedKFold" in only(run_and_audit(search), "search_without_groups").where
 
 
+def test_a_search_without_groups_is_seen_in_the_record_alone() -> None:
+    samples, y = cohort()
+    search = GridSearchCV(clean_estimator(), {"logisticregression__C": [0.1, 1.0]}, cv=3)
+    run = evaluate(search, samples, y, leave_one_subject_out(), question=question())
+    found = said(audit(run), "search_without_groups")
+    assert [f.evidence for f in found] == ["observed"]
+    assert "fold 0" in found[0].where
+
+
 class Remembering(LogisticRegression):
     """Keeps every row it has ever seen on the class, which all clones share."""
 

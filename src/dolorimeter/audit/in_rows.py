@@ -134,7 +134,7 @@ def inner_splits(case: Case) -> Iterator[Finding]:
     """Inner splits seen in the record: rows fitted and rows predicted that make up the fold.
 
     A pair counts when a part was fitted on some of the fold's training rows, another call
-    predicted all the others, and people stand on both sides.
+    predicted or transformed all the others, and people stand on both sides.
     """
     check = "search_without_groups"
     where, seen = [], 0
@@ -142,7 +142,7 @@ def inner_splits(case: Case) -> Iterator[Finding]:
     for sets in case.sets:
         inner = _calls(case.run.access, sets.fold)
         fits = {rows for method, rows in inner if method in FITS and rows < sets.train_rows}
-        held = {rows for method, rows in inner if method.startswith("predict")}
+        held = {rows for method, rows in inner if method not in FITS}
         for rows in sorted(held & {sets.train_rows - f for f in fits}, key=sorted):
             seen += 1
             both = set(subject.loc[sorted(rows)]) & set(
