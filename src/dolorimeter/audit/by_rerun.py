@@ -10,7 +10,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ def prediction_depends_on_batch(case: Case) -> Iterator[Finding]:
         return
     assert case.samples is not None
     fold = _folds(case)[0]
-    model = _fit_plain(case, fold)
+    model = _fitted(case)[0]
     rows = np.asarray(fold.test, dtype=int)[:SINGLE_ROWS]
     together = _predict(model, take_rows(case.samples.x, np.asarray(fold.test, dtype=int)))
     apart = np.concatenate(
@@ -114,81 +114,77 @@ def prediction_depends_on_batch(case: Case) -> Iterator[Finding]:
 
 
 def second_run(case: Case) -> Iterator[Finding]:
-    """Two runs of one fold: equal, or the randomness is not seeded."""
+    """A fold fitted again: equal to the run, or at least to a further one, or not seeded."""
     check = "unseeded_randomness"
     if not _can_rerun(case):
         yield unverified(check, "the estimator was not handed over: no second run.")
         return
     index = _folds(case)[-1].index
-    first, second = (_run_fold(case, index) for _ in range(2))
-    difference = _difference(first, second)
+    if _difference(_again(case), case.run.predictions) <= SAME:
+        yield passed(check, "recomputed", "a second run gives the same.", f"fold {index}")
+        return
+    difference = _difference(_again(case), _further(case))
     if difference > SAME:
         yield Finding(
             check,
             "fault",
             "recomputed",
             f"fold {index}",
-            f"two runs of this fold differ by up to {difference:.3g}: some randomness "
-            "is not seeded (np.random without a random_state), or a fit changes what "
-            "the next one finds.",
+            f"two runs of this fold differ by up to {difference:.3g}: some randomness is not "
+            "seeded (a generator without a random_state), or a fit changes what the next one "
+            "finds.",
         )
     else:
-        yield passed(check, "recomputed", "two runs give the same predictions.", f"fold {index}")
+        yield passed(check, "recomputed", "two further runs give the same.", f"fold {index}")
 
 
 def state_between_folds(case: Case) -> Iterator[Finding]:
     """What a fold finds of the folds fitted before it.
 
     (a) A fit must not change class attributes, globals or closures of the estimator, which every
-    clone shares. (b) A fold fitted alone in a fresh process must give what the run gave.
+    clone shares. (b) A fold fitted again, and where clones share anything also in a fresh process,
+    must give what the run gave (unless its randomness is not seeded, which is another finding).
     """
     check = "state_between_folds"
     if not _can_rerun(case):
         yield unverified(check, "the estimator was not handed over: no fold was fitted alone.")
         return
     fold = _folds(case)[-1]
-    changed = _changed_by_fit(case, fold)
-    if changed:
+    if changed := _fitted(case)[1]:
         yield Finding(
             check,
             "fault",
             "recomputed",
             some(changed),
-            "fitting changes what all clones of the estimator share, so that a fold "
-            "meets the subjects of earlier folds. Keep what is learnt on the "
-            "instance.",
+            "fitting changes what all clones of the estimator share, so that a fold meets the "
+            "subjects of earlier folds. Keep what is learnt on the instance.",
         )
         return
-    if not shared_state(case.estimator, plain=False):
-        yield passed(
-            check,
-            "recomputed",
-            "clones of the estimator share nothing that could carry over.",
-            "estimator",
-        )
-        return
-    try:
-        alone = _in_fresh_process(case, fold.index)
-    except (ImportError, AttributeError, pickle.PicklingError, RuntimeError) as error:
-        yield unverified(check, f"the estimator could not be sent to a fresh process ({error}).")
-        return
+    how, alone = "fitted again", _again(case)
+    if shared_state(case.estimator, plain=False):
+        how = "fitted alone in a fresh process"
+        try:
+            alone = _in_fresh_process(case, fold.index)
+        except (ImportError, AttributeError, pickle.PicklingError, RuntimeError) as error:
+            yield unverified(check, f"the estimator could not be sent to a fresh process: {error}")
+            return
     difference = _difference(alone, case.run.predictions)
-    if difference > SAME and _repeats(case, fold.index):
+    if difference > SAME and _difference(_again(case), _further(case)) <= SAME:
         yield Finding(
             check,
             "fault",
             "recomputed",
             f"fold {fold.index}",
-            "the fold fitted alone in a fresh process differs by up to "
-            f"{difference:.3g} from the run: it depends on the folds fitted before it, "
-            "or the run was made with other data or versions.",
+            f"the fold {how} differs by up to {difference:.3g} from the run: it depends on the "
+            "folds fitted before it, or the run was made with other data or versions.",
         )
+    elif difference > SAME:
+        yield unverified(check, "two runs differ anyway; see unseeded_randomness.")
     else:
         yield passed(
             check,
             "recomputed",
-            "a fold fitted alone in a fresh process gives what the "
-            "run gave; fit changes nothing that clones share.",
+            f"a fold {how} gives what the run gave; a fit changes nothing that clones share.",
             f"fold {fold.index}",
         )
 
@@ -327,31 +323,38 @@ def _in_fresh_process(case: Case, index: int) -> pd.DataFrame:
 
     pool = ProcessPoolExecutor(max_workers=1)
     try:
-        return pool.submit(_run_fold, case, index).result()
+        return pool.submit(_run_fold, replace(case, memo={}), index).result()
     finally:
         pool.shutdown(wait=True, kill_workers=True)
 
 
-def _repeats(case: Case, index: int) -> bool:
-    """Whether two runs of the fold agree (else a difference says nothing about state)."""
-    return _difference(_run_fold(case, index), _run_fold(case, index)) <= SAME
+def _again(case: Case) -> pd.DataFrame:
+    """The last fold fitted a second time, once an audit."""
+    if "again" not in case.memo:
+        case.memo["again"] = _run_fold(case, _folds(case)[-1].index)
+    return case.memo["again"]
 
 
-def _changed_by_fit(case: Case, fold: Any) -> list[str]:
-    """What clones share and a fit changes."""
-    before = shared_state(case.estimator)
-    _fit_plain(case, fold)
-    after = shared_state(case.estimator)
-    return sorted(path for path, value in after.items() if before.get(path) != value)
+def _further(case: Case) -> pd.DataFrame:
+    """The last fold fitted a third time, once an audit and only where it is needed."""
+    if "further" not in case.memo:
+        case.memo["further"] = _run_fold(case, _folds(case)[-1].index)
+    return case.memo["further"]
 
 
-def _fit_plain(case: Case, fold: Any) -> Any:
-    """A clone fitted on the fold's training rows, as `evaluate` fits it."""
-    assert case.samples is not None
-    assert case.y is not None
-    with warnings.catch_warnings():  # evaluate has already noted them in the run
-        warnings.simplefilter("ignore")
-        return fit_fold(case.estimator, case.samples, case.y, fold, _seed(case))
+def _fitted(case: Case) -> tuple[Any, list[str]]:
+    """The cheapest fold fitted as `evaluate` does, and what that fit changed that clones share."""
+    if "fitted" not in case.memo:
+        assert case.samples is not None
+        assert case.y is not None
+        before = shared_state(case.estimator)
+        with warnings.catch_warnings():  # evaluate has already noted them in the run
+            warnings.simplefilter("ignore")
+            model = fit_fold(case.estimator, case.samples, case.y, _folds(case)[0], _seed(case))
+        after = shared_state(case.estimator)
+        changed = sorted(path for path, value in after.items() if before.get(path) != value)
+        case.memo["fitted"] = (model, changed)
+    return case.memo["fitted"]
 
 
 def _predict(model: Any, x: Any) -> Float[np.ndarray, "row output"]:

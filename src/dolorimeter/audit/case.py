@@ -49,6 +49,8 @@ class Case:
         unknown), ``compared_with`` (fields of the question of a published figure), ``notes``.
     seed : int
         Of the audit's own subsampling.
+    memo : dict
+        What one check has fitted, for the next one: fits are dear.
     """
 
     run: Run
@@ -59,6 +61,7 @@ class Case:
     rerun: int = 0
     declared: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    memo: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_classifier(self) -> bool:
