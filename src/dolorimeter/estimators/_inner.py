@@ -47,11 +47,14 @@ def groups_parameter(estimator: Any) -> str | None:
 
 def fit_with_groups(
     estimator: Any,
-    x: Shaped[np.ndarray, "window ..."],
+    x: Any,
     y: Shaped[np.ndarray, " window"],
     groups: Shaped[np.ndarray, " window"] | None,
 ) -> Any:
-    """Fit `estimator`, handing it the groups if it takes them; returns it."""
+    """Fit `estimator`, handing it the groups if it takes them; returns it.
+
+    `x` is an array whose first axis is the window, or a mapping of streams to such arrays.
+    """
     name = groups_parameter(estimator)
     if name is None or groups is None:
         return estimator.fit(x, y)

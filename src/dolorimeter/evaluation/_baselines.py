@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BASELINES = ("majority", "nuisance", "level_before")
 
-Rows = Int[np.ndarray, " row"]
+Rows = Int[np.ndarray, "..."]
 Labels = Shaped[np.ndarray, " sample"]
 
 

@@ -82,8 +82,8 @@ def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
         try:
             _fit_and_predict(job, fold, seed, result)
         except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
-            result.error = f"{type(error).__name__}: {error}"
-            result.trace = traceback.format_exc()
+            told = f"{type(error).__name__}: {error}"
+            result = FoldResult(fold, seed, error=told, trace=traceback.format_exc())
     result.warned = Counter(f"{w.category.__name__}: {w.message}"[:200] for w in caught)
     return result
 
