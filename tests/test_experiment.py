@@ -166,11 +166,9 @@ def test_subjects_can_be_chosen_and_unknown_ones_are_refused(tmp_path: Path) -> 
         TABLE | {"dataset": {"name": "feature_table", "subjects": ["s1", "s3"]}}
     )
     assert sorted(set(prepare(chosen, root).samples.subjects)) == ["s1", "s3"]
-    assert sorted(set(prepare(experiment_from(TABLE), root, subjects=3).samples.subjects)) == [
-        "s0",
-        "s1",
-        "s2",
-    ]
+    first = experiment_from(TABLE | {"dataset": {"name": "feature_table", "first": 3}})
+    assert sorted(set(prepare(first, root).samples.subjects)) == ["s0", "s1", "s2"]
+    assert first.question().hash != experiment_from(TABLE).question().hash
     wrong = experiment_from(TABLE | {"dataset": {"name": "feature_table", "subjects": ["s9"]}})
     with pytest.raises(ConfigError, match="subjects s9 are not in feature_table"):
         prepare(wrong, root)

@@ -147,7 +147,7 @@ class _Progress:
         sys.stderr.flush()
 
 
-def _version(value: bool) -> None:
+def _version(value: bool | None) -> None:
     if value:
         typer.echo(f"dolorimeter {__version__}")
         raise typer.Exit
@@ -155,10 +155,10 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool,
+    version: Annotated[  # noqa: ARG001  # its callback prints
+        bool | None,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
-    ] = False,
+    ] = None,
 ) -> None:
     """Automatic pain assessment with honest evidence. Research software, not a medical device."""
 
@@ -307,6 +307,8 @@ def evaluate(
     from dolorimeter.experiment import read_experiment, run
 
     overrides = _options_of(override)
+    if subjects is not None:
+        overrides["dataset.first"] = subjects
     if epochs is not None:
         overrides["classifier.arguments.epochs"] = epochs
     found = run(
@@ -314,7 +316,6 @@ def evaluate(
         root,
         out,
         test_root=test_root,
-        subjects=subjects,
         workers=workers,
         backend=cluster,
         threads_per_fold=threads_per_fold,
@@ -326,20 +327,21 @@ def evaluate(
 
 
 def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> None:
+    """One row a run; what every one of them says in its notes once."""
     from dolorimeter.report import table_rows
 
     rows = table_rows(runs)
     if as_json:
-        _print([row | {"run": str(f)} for row, f in zip(rows, folders, strict=True)], True)
+        told = [{"run": str(f), "notes": r.notes} for f, r in zip(folders, runs, strict=True)]
+        _print([row | more for row, more in zip(rows, told, strict=True)], True)
         return
     _print(rows, False)
-    for run in runs:
-        for note in run.notes:
+    if len(runs) == 1:
+        for note in runs[0].notes:
             typer.echo(f"note: {note}")
-    typer.echo(
-        "Look-alike data: no statement about people." if runs[0].lookalike else "", nl=False
-    )
-    typer.echo("\nResearch software, not a medical device.")
+    if any(run.lookalike for run in runs):
+        typer.echo("Look-alike data: no statement about people.")
+    typer.echo("Research software, not a medical device.")
 
 
 @app.command()
@@ -361,11 +363,11 @@ def train(
     from dolorimeter.experiment import read_experiment
     from dolorimeter.experiment import train as fit
 
+    overrides = _options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
     predictor = fit(
-        read_experiment(experiment, _options_of(override)),
+        read_experiment(experiment, overrides),
         root,
         out,
-        subjects=subjects,
         workers=workers,
         progress=_Progress,
     )

@@ -124,7 +124,8 @@ def label_informed_reference(case: Case) -> Iterator[Finding]:
     after subtraction, 1 after division), to rounding, and another class does not. (b) Every
     subject has one row that is all zero, that row always has the same class, and it is not just
     the subject's first window (a baseline that needs no label). At least three subjects are asked
-    for, and 90 % of them must show it.
+    for, and 90 % of them must show it. Columns of counts are left out: their medians are equal by
+    nature.
     """
     check = "label_informed_reference"
     x, y = case.columns, case.y
@@ -139,7 +140,7 @@ def label_informed_reference(case: Case) -> Iterator[Finding]:
     if len(names) < 3:
         yield unverified(check, f"{len(names)} subjects are too few to tell.")
         return
-    varying = _varying(x)
+    varying = _varying(x) & ~_counts(x)
     for label in np.unique(y):
         columns = np.flatnonzero(_pinned(x, subjects, y == label) & varying)
         columns = columns[~_pinned(x[:, columns], subjects, y != label)]
@@ -331,6 +332,13 @@ def _pinned(
     if len(pinned) < 3:
         return np.zeros(x.shape[1], dtype=bool)
     return (np.mean(pinned, axis=0) >= 0.9).any(axis=0)
+
+
+def _counts(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
+    """Columns most of whose values occur more than once."""
+    distinct = np.array([len(np.unique(column)) for column in x.T])
+    few: Bool[np.ndarray, " column"] = distinct < 0.5 * len(x)
+    return few
 
 
 def _mean(x: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:

@@ -29,12 +29,14 @@ class DatasetConfig:
     """Which data set, which of its people, and the options of its reader.
 
     `subjects` is ``"all"``, the name of one of the reader's lists (``"low_reactive"``), that name
-    after ``"without "``, or a list of subjects. `columns` names the features of a table.
+    after ``"without "``, or a list of subjects; `first` keeps only so many of them (0: all).
+    `columns` names the features of a table.
     """
 
     __pydantic_config__: ClassVar = _STRICT
     name: str
     subjects: str | tuple[str, ...] = "all"
+    first: int = 0
     columns: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -230,11 +232,14 @@ class Experiment:
             if {"offset", "duration"} & set(s.representation)
         }
         source = self.dataset.options.get("source", "")
-        subset = self.dataset.subjects
+        wanted = self.dataset.subjects
+        subset = wanted if isinstance(wanted, str) else " ".join(sorted(wanted))
+        if self.dataset.first:
+            subset += f", first {self.dataset.first}"
         return Question(
             dataset=self.dataset.name,
             part=part,
-            subset=subset if isinstance(subset, str) else " ".join(sorted(subset)),
+            subset=subset,
             windows=dict(self.windows) | {"shifted": shifted, "source": source},
             task={
                 "kind": self.task.kind,

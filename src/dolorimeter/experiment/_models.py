@@ -26,7 +26,6 @@ def train(
     root: Path | None = None,
     out: Path | None = None,
     *,
-    subjects: int | None = None,
     workers: int = 1,
     progress: Callable[[str], Progress] | None = None,
 ) -> Predictor:
@@ -37,7 +36,6 @@ def train(
     prepared = prepare(
         experiment,
         root,
-        subjects=subjects,
         cache=sample_cache(),
         workers=workers,
         progress=progress and progress("windows"),

@@ -39,7 +39,6 @@ def prepare(
     root: Path | None = None,
     *,
     test_root: Path | None = None,
-    subjects: int | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -52,11 +51,8 @@ def prepare(
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
     test_root : Path, optional
         Of the second data set, for a cross-data-set experiment.
-    subjects : int, optional
-        Only the first so many subjects.
     """
     options: dict[str, Any] = {
-        "subjects": subjects,
         "cache": cache,
         "workers": workers,
         "progress": progress,
@@ -67,6 +63,7 @@ def prepare(
         samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
     samples = _standardised_table(experiment, samples)
     samples, y = experiment.task.label(samples)
+    samples = _count_people(samples, reader, experiment)
     return Prepared(
         samples,
         y,
@@ -78,19 +75,29 @@ def prepare(
     )
 
 
+def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samples:
+    """Say how many of the people asked for have a sample that takes part."""
+    asked = len(chosen_subjects(reader, experiment.dataset.subjects))
+    asked = min(asked, experiment.dataset.first or asked)
+    found = len(set(samples.subjects.astype(str)))
+    if experiment.test_dataset is not None or found == asked:
+        return samples
+    note = f"{found} of the {asked} subjects asked for have a sample that takes part"
+    return replace(samples, notes=(note, *samples.notes))
+
+
 def _samples(
     experiment: Experiment,
     config: DatasetConfig,
     root: Path | None,
     *,
-    subjects: int | None,
     cache: Cache | None,
     workers: int,
     progress: Progress | None,
 ) -> tuple[Samples, Any]:
     """Samples of one data set, and its reader."""
     reader = open_dataset(config.name, root, **config.options)
-    chosen = chosen_subjects(reader, config.subjects)[:subjects]
+    chosen = chosen_subjects(reader, config.subjects)[: config.first or None]
     chain = experiment.chain()
     lookalike = bool(getattr(reader, "lookalike", False))
     if chain is not None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import tomli_w
 
 from dolorimeter.audit import Finding, audit
 from dolorimeter.audit import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.evaluation import Question, Run, evaluate
-from dolorimeter.experiment._config import Experiment, experiment_from, plain
-from dolorimeter.experiment._prepare import Prepared, prepare, sample_cache
-from dolorimeter.storage import write_json, write_text
+from dolorimeter.evaluation import Run, evaluate
+from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
+from dolorimeter.experiment._prepare import prepare, sample_cache
+from dolorimeter.storage import write_json
 
 
 def run(
@@ -27,7 +23,6 @@ def run(
     out: Path | None = None,
     *,
     test_root: Path | None = None,
-    subjects: int | None = None,
     workers: int = 1,
     backend: str | None = None,
     threads_per_fold: int = 1,
@@ -42,7 +37,7 @@ def run(
     Parameters
     ----------
     experiment : Experiment
-    root, test_root, subjects
+    root, test_root
         As in `prepare`.
     out : Path, optional
         Run folder: ``experiment.toml``, the tables of the `Run`, ``audit.json``.
@@ -59,12 +54,11 @@ def run(
         If `out` holds another experiment.
     """
     if out is not None:
-        _same_experiment(out, experiment, subjects)
+        _same_experiment(out, experiment)
     prepared = prepare(
         experiment,
         root,
         test_root=test_root,
-        subjects=subjects,
         cache=sample_cache() if cache else None,
         workers=workers,
         progress=progress and progress("windows"),
@@ -78,7 +72,7 @@ def run(
         target_kind=experiment.task.kind,
         classes=experiment.task.class_names if experiment.task.kind != "regressor" else None,
         selection=experiment.selection,
-        question=_question(experiment, prepared, subjects),
+        question=experiment.question(prepared.part),
         model=experiment.title,
         seed=experiment.seeds,
         groups=[g for g in experiment.groups if g in prepared.samples.meta.columns],
@@ -104,24 +98,15 @@ def run(
     return found
 
 
-def _question(experiment: Experiment, prepared: Prepared, subjects: int | None) -> Question:
-    asked = experiment.question(prepared.part)
-    if subjects is None:
-        return asked
-    return replace(asked, subset=f"{asked.subset}, first {subjects}")
-
-
-def _same_experiment(out: Path, experiment: Experiment, subjects: int | None) -> None:
+def _same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
-    limit = {} if subjects is None else {"subjects": subjects}
-    told = tomli_w.dumps(plain(experiment) | {"run": limit})
-    if path.is_file() and path.read_text(encoding="utf-8") != told:
+    if path.is_file() and read_experiment(path) != experiment:
         raise ConfigError(
             f"{out}: holds another experiment (its experiment.toml differs from the one asked "
             "for). Give another --out, or remove that folder."
         )
-    write_text(path, told)
+    write_experiment(path, experiment)
 
 
 def _finish(out: Path, keep_models: bool) -> None:
@@ -157,9 +142,9 @@ def audit_run(
         Findings, and the leak-o-meter's figures or None.
     """
     found = Run.load(folder)
-    experiment, subjects = _experiment_of(Path(folder))
+    experiment = _experiment_of(Path(folder))
     try:
-        prepared = prepare(experiment, root, subjects=subjects, cache=sample_cache())
+        prepared = prepare(experiment, root, cache=sample_cache())
     except DatasetError:
         if root is not None or rerun or leak_o_meter:
             raise
@@ -178,17 +163,14 @@ def audit_run(
     return findings, meter
 
 
-def _experiment_of(folder: Path) -> tuple[Experiment, int | None]:
-    """The experiment of a run folder, and how many subjects it was limited to."""
+def _experiment_of(folder: Path) -> Experiment:
     path = folder / "experiment.toml"
     if not path.is_file():
         raise ConfigError(
             f"{folder}: no experiment.toml here, expected a run folder written by "
             "`dolorimeter evaluate … --out RUN`."
         )
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    limit = values.pop("run", {}).get("subjects")
-    return experiment_from(values, str(path)), limit
+    return read_experiment(path)
 
 
 def _write_findings(out: Path, findings: Sequence[Finding]) -> None:
