@@ -154,6 +154,7 @@ class OxazepamEP:
             meta=self._meta(present),
             feature_names=("scr_amplitude",),
             feature_units=("S",),
+            facts=present[["trial"]].astype(float),
             exclusions=_missing(trials),
             label_source=self.card.label_source,
             notes=(

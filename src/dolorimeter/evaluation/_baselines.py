@@ -45,14 +45,26 @@ def baseline_outputs(
 def level_before(samples: Samples, y: Labels) -> Int[np.ndarray, " sample"]:
     """Class of the stimulus before, in the same subject; −1 for the first one.
 
-    Order is that of the clip index where the data set has one, else of recording and start.
+    Order is that of the clip index where the data set has one, else of the start within one
+    recording. Where neither tells the order, every row is −1.
     """
-    order = stimulus_order(samples)
     before = np.full(len(y), -1)
+    if not _order_is_known(samples):
+        return before
+    order = stimulus_order(samples)
     subjects = samples.subjects.astype(str)
     same = subjects[order[1:]] == subjects[order[:-1]]
     before[order[1:][same]] = y[order[:-1][same]].astype(int)
     return before
+
+
+def _order_is_known(samples: Samples) -> bool:
+    """Whether rows say when they were recorded: a table's order is not an order in time."""
+    if samples.facts is not None and "clip_index" in samples.facts:
+        return True
+    timed = samples.meta["start"].notna().to_numpy()
+    several = samples.meta.duplicated(["subject", "recording"], keep=False).to_numpy()
+    return bool((timed & several).all())
 
 
 def stimulus_order(samples: Samples) -> Rows:
