@@ -552,7 +552,7 @@ def _join(
         exclusions=exclusions,
         label_source=label_source,
         notes=(
-            *(f"{note} ({count} windows)" for note, count in sorted(notes.items())),
+            *(f"{note} (windows: {count})" for note, count in sorted(notes.items())),
             *(note for stream in streams.values() for note in stream.notes),
         ),
         lookalike=lookalike,

@@ -94,8 +94,8 @@ def _print(rows: Any, as_json: bool, title: str = "") -> None:
     if isinstance(rows, Mapping):
         rows = [{"": key, " ": value} for key, value in rows.items()]
     table = Table(title=title or None, title_justify="left", show_lines=False)
-    for column in rows[0] if rows else ():
-        table.add_column(str(column), overflow="fold")
+    for place, column in enumerate(rows[0] if rows else ()):
+        table.add_column(str(column), overflow="fold", min_width=None if place else 24)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)

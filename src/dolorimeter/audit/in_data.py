@@ -318,7 +318,9 @@ def _pinned(
     """Columns whose mean or median over `chosen` is 0, or is 1, in 90 % of subjects."""
     if x.shape[1] == 0:
         return np.zeros(0, dtype=bool)
-    scale = np.nanstd(np.where(np.isfinite(x), x, np.nan), axis=0)
+    finite = np.isfinite(x)
+    away = np.where(finite, x - _mean(x), 0.0)
+    scale = np.sqrt((away**2).sum(axis=0) / np.maximum(finite.sum(axis=0), 1))
     scale = np.where(scale > 0, scale, 1.0)
     pinned = []
     for subject in np.unique(subjects):
