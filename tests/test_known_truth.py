@@ -1,0 +1,110 @@
+"""The whole line on cohorts of known truth: chance at no effect, never above the possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.datasets import open_dataset
+from dolorimeter.errors import TrainingError
+from dolorimeter.estimators import logistic_regression, painattnnet, random_forest
+from dolorimeter.evaluation import evaluate, summarise
+from dolorimeter.models import create_model
+from dolorimeter.representations import Features, Raw
+from dolorimeter.splits import Fold, group_k_fold
+from dolorimeter.synthesis import Truth, synthesise
+from dolorimeter.types import Samples
+from dolorimeter.windows import WindowSpec
+
+SPEC = WindowSpec(duration=5.5)
+EDA = ChainStream("eda", (), Features("eda"))
+
+
+def cohort(
+    folder: Path, *streams: ChainStream, **options: object
+) -> tuple[Samples, np.ndarray, Truth]:
+    """A look-alike of BL1 and PA4 in skin conductance, read back through the reader."""
+    given = {"subjects": 8, "per_condition": 10} | options
+    truth = synthesise("biovid", folder, conditions=("BL1", "PA4"), **given)  # type: ignore[arg-type]
+    reader = open_dataset("biovid", folder)
+    assert reader.lookalike
+    samples = Chain(SPEC, streams or (EDA,)).samples(reader.recordings(), lookalike=True)
+    return samples, (samples.meta["condition"] == "PA4").to_numpy(dtype=int), truth
+
+
+def test_without_an_effect_twenty_cohorts_score_at_chance(tmp_path: Path) -> None:
+    scores = []
+    for seed in range(20):
+        samples, y, truth = cohort(tmp_path / str(seed), effect=0.0, seed=seed)
+        run = evaluate(logistic_regression(), samples, y, group_k_fold(4, seed), baselines=False)
+        scores.append(summarise(run).by_subject["accuracy"].mean)
+        assert truth.bayes_accuracy("BL1", "PA4") == pytest.approx(0.5, abs=1e-6)
+    error = np.std(scores, ddof=1) / np.sqrt(len(scores))
+    assert abs(np.mean(scores) - 0.5) < 3 * error, (np.mean(scores), error)
+
+
+def test_accuracy_rises_with_the_effect_towards_what_is_possible(tmp_path: Path) -> None:
+    found = []
+    for effect in (0.0, 0.5, 1.0, 2.0):
+        folder = tmp_path / str(effect)
+        samples, y, truth = cohort(folder, effect=effect, seed=3, subjects=24)
+        run = evaluate(
+            random_forest(n_estimators=60), samples, y, group_k_fold(4), baselines=False
+        )
+        score = summarise(run).by_subject["accuracy"]
+        possible = truth.bayes_accuracy("BL1", "PA4", modalities=("eda",))
+        assert score.low <= possible, f"effect {effect}: {score} above {possible}: a leak"
+        found.append((score.mean, possible))
+    means = [mean for mean, _ in found]
+    assert means == sorted(means), means
+    assert means[-1] - means[0] > 0.2
+    gaps = [possible - mean for mean, possible in found[2:]]
+    assert max(gaps) < 0.15, found
+
+
+def test_a_split_of_windows_is_inflated_by_ten_points_or_more(tmp_path: Path) -> None:
+    streams = [ChainStream(m, (), Features(m)) for m in ("eda", "ecg", "emg_trapezius")]
+    samples, y, truth = cohort(tmp_path / "a", *streams, subjects=12, per_condition=20, seed=1)
+    forest = random_forest(n_estimators=60)
+    honest = evaluate(forest, samples, y, group_k_fold(4), baselines=False)
+    windows = evaluate(forest, samples, y, _WindowSplit(4), baselines=False)
+    a, b = (summarise(run).by_subject["accuracy"] for run in (honest, windows))
+    assert b.mean - a.mean >= 0.1, (a, b)
+    assert a.low <= truth.bayes_accuracy("BL1", "PA4") < b.high
+
+
+class _WindowSplit:
+    """The pitfall: windows are dealt at random, so that a person is on both sides."""
+
+    name = "windows at random"
+    target_access = "none"
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def folds(self, meta: object, y: np.ndarray) -> list[Fold]:
+        deal = np.random.default_rng(0).permutation(len(y)) % self.n
+        none = np.empty(0, dtype=int)
+        return [
+            Fold(k, str(k), np.flatnonzero(deal != k), np.flatnonzero(deal == k), none)
+            for k in range(self.n)
+        ]
+
+
+def test_painattnnet_sees_microsiemens_and_refuses_siemens(tmp_path: Path) -> None:
+    micro, y, _ = cohort(
+        tmp_path / "a", ChainStream("eda", (), Raw("eda", unit="uS")), subjects=4, seed=1
+    )
+    assert isinstance(micro.x, np.ndarray)
+    network = create_model("painattnnet", num_classes=2).train()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        branch = network.mscn.short_scale
+        sd = branch[1](branch[0](torch.as_tensor(micro.x, dtype=torch.float32))).std()
+    assert 0.5 < float(sd) < 2, "the first BatchNorm must see a signal, not zeros"
+    with pytest.raises(TrainingError, match="uS"):
+        painattnnet(epochs=1, early_stopping=False).fit(micro.x * 1e-6, y)
