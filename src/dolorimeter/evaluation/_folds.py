@@ -88,6 +88,18 @@ def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
     return result
 
 
+def run_fold_there(job: Job, fold: Fold, seed: int) -> FoldResult:
+    """`run_fold` on a cluster, where what a fit does in parallel stays in its own process.
+
+    Else the trees of a forest would be sent round the cluster and wait for folds that wait for
+    them.
+    """
+    from joblib import parallel_config
+
+    with parallel_config("threading", n_jobs=1):
+        return run_fold(job, fold, seed)
+
+
 def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> None:
     estimator = seeded(job.estimator, fold_seed(seed, fold.index))
     if job.staged and "keep_epochs" in estimator.get_params(deep=False):
@@ -265,7 +277,8 @@ def run_jobs(
         return
     from joblib import Parallel, delayed, parallel_config
 
-    calls = (delayed(run_fold)(job, fold, seed) for fold, seed in todo)
+    run = run_fold if backend is None else run_fold_there
+    calls = (delayed(run)(job, fold, seed) for fold, seed in todo)
     if backend is None:
         yield from Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
         return
