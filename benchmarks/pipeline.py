@@ -44,7 +44,6 @@ def samples(root: Path) -> None:
 def folds(root: Path) -> None:
     """Leave one of 87 subjects out with logistic regression, BL1 against PA4."""
     from dolorimeter.evaluation import evaluate
-
     from dolorimeter.experiment import prepare, read_experiment
     from dolorimeter.storage import Cache, user_cache
 
