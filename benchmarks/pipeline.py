@@ -59,6 +59,9 @@ def folds(root: Path) -> None:
 
 def _peak() -> float:
     """Gigabytes: this process's peak, and the largest child's for each worker."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)  # the children's peak is known when they are gone
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return (own + WORKERS * child) / 1e6
