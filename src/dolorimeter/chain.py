@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -222,12 +222,27 @@ class Chain:
 
     def _parts(
         self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int
-    ) -> Iterable[_Part]:
+    ) -> Iterator[_Part]:
+        """Parts in the order of the batches: kept ones are read here, the others made."""
+        keys = [None if cache is None else _key(self, batch) for batch in batches]
+        kept = [None if k is None or cache is None else cache.get(k) for k in keys]
+        missing = [batch for batch, found in zip(batches, kept, strict=True) if found is None]
+        made = iter(self._made(missing, workers if len(missing) > 1 else 1))
+        for key, found in zip(keys, kept, strict=True):
+            if found is not None:
+                yield _unpack(found)
+                continue
+            part = next(made)
+            if cache is not None and key is not None:
+                cache.put(key, _pack(part))
+            yield part
+
+    def _made(self, batches: Sequence[Sequence[Recording]], workers: int) -> Iterable[_Part]:
         if workers == 1:
-            return (_cached_part(self, batch, cache) for batch in batches)
+            return (_part(self, batch) for batch in batches)
         from joblib import Parallel, delayed
 
-        jobs = (delayed(_cached_part)(self, batch, cache) for batch in batches)
+        jobs = (delayed(_part)(self, batch) for batch in batches)
         parts: Iterable[_Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
         return parts
 
@@ -328,34 +343,25 @@ def _batches(recordings: Sequence[Recording]) -> list[list[Recording]]:
     return batches
 
 
-def _cached_part(chain: Chain, batch: Sequence[Recording], cache: Cache | None) -> _Part:
-    if cache is None:
-        return _part(chain, batch)
-    try:
-        key = _key(chain, batch)
-    except OSError:
-        return _part(chain, batch)
-    stored = cache.get(key)
-    if stored is not None:
-        return _unpack(stored)
-    part = _part(chain, batch)
-    cache.put(key, _pack(part))
-    return part
+def _key(chain: Chain, batch: Sequence[Recording]) -> str | None:
+    """Digest of the code, the chain, what the reader said, and the bytes of the files.
 
-
-def _key(chain: Chain, batch: Sequence[Recording]) -> str:
-    """Digest of the code, the chain, what the reader said, and the bytes of the files."""
+    None when a file cannot be read: then the part is made, and says why.
+    """
     told = [
         json.dumps(asdict(replace(r, signals={}, videos={}, sources=())), default=str)
         + json.dumps(sorted(r.signals))
         for r in batch
     ]
-    return digest(
-        _code(),
-        json.dumps(chain.to_dict(), sort_keys=True),
-        *told,
-        *(path for r in batch for path in r.sources),
-    )
+    try:
+        return digest(
+            _code(),
+            json.dumps(chain.to_dict(), sort_keys=True),
+            *told,
+            *(path for r in batch for path in r.sources),
+        )
+    except OSError:
+        return None
 
 
 @lru_cache(maxsize=1)
