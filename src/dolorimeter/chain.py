@@ -218,7 +218,7 @@ class Chain:
         parts = [part for part in parts if len(part.meta)]
         if not parts:
             raise DatasetError(_nothing_left(recordings, kept_out))
-        return self._standardised(_join(parts, label_source, lookalike, kept_out))
+        return self.standardised(_join(parts, label_source, lookalike, kept_out))
 
     def _parts(
         self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int
@@ -246,7 +246,8 @@ class Chain:
         parts: Iterable[_Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
         return parts
 
-    def _standardised(self, samples: Samples) -> Samples:
+    def standardised(self, samples: Samples) -> Samples:
+        """Samples of a chain without standardisation, standardised as this one does."""
         if self.standardise == "none":
             return samples
         x = samples.x
@@ -356,7 +357,7 @@ def _key(chain: Chain, batch: Sequence[Recording]) -> str | None:
     try:
         return digest(
             _code(),
-            json.dumps(chain.to_dict(), sort_keys=True),
+            json.dumps(replace(chain, standardise="none", baseline=()).to_dict(), sort_keys=True),
             *told,
             *(path for r in batch for path in r.sources),
         )

@@ -300,6 +300,10 @@ def evaluate(
     cluster: Annotated[str | None, typer.Option(help="ray or dask: folds on a cluster.")] = None,
     threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
     keep_models: Annotated[bool, typer.Option(help="Keep the fitted model of each fold.")] = False,
+    permutations: Annotated[
+        int,
+        typer.Option(min=0, help="Refit on shuffled labels so many times, for a p-value (999)."),
+    ] = 0,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -321,6 +325,7 @@ def evaluate(
         threads_per_fold=threads_per_fold,
         keep_models=keep_models,
         cache=cache,
+        permutations=permutations,
         progress=_Progress,
     )
     _show_runs([found], as_json, [out])

@@ -175,12 +175,17 @@ def net_benefit(
 def risk_coverage(
     label: Labels, probability: Probabilities
 ) -> tuple[Float[np.ndarray, " step"], Float[np.ndarray, " step"]]:
-    """Coverage, and error among the samples kept, as the least confident are abstained from."""
+    """Coverage, and error among the samples kept, as the least confident are abstained from.
+
+    Samples of equal confidence, that of the most probable class, enter together.
+    """
     _checked(label, probability)
-    order = np.argsort(-probability.max(axis=1), kind="stable")
+    confidence = probability.max(axis=1)
+    order = np.argsort(-confidence, kind="stable")
     wrong = (probability.argmax(axis=1) != label)[order]
+    last = np.append(np.diff(confidence[order]) != 0, True)
     kept = np.arange(1, len(label) + 1)
-    return kept / len(label), np.cumsum(wrong) / kept
+    return (kept / len(label))[last], (np.cumsum(wrong) / kept)[last]
 
 
 def expected_level_of(probability: Probabilities) -> Values:
@@ -260,6 +265,27 @@ REGRESSION = {
     "rmse": rmse,
 }
 """Metrics of numbers by name; the first is the main one."""
+
+RANGES = {
+    "balanced_accuracy": (0.0, 1.0),
+    "accuracy": (0.0, 1.0),
+    "auroc": (0.0, 1.0),
+    "macro_f1": (0.0, 1.0),
+    "macro_precision": (0.0, 1.0),
+    "macro_recall": (0.0, 1.0),
+    "mcc": (-1.0, 1.0),
+    "quadratic_kappa": (-1.0, 1.0),
+    "log_loss": (0.0, float("inf")),
+    "brier": (0.0, 1.0),
+    "expected_calibration_error": (0.0, 1.0),
+    "sensitivity_at_90_specificity": (0.0, 1.0),
+    "concordance": (-1.0, 1.0),
+    "pearson": (-1.0, 1.0),
+    "icc_3_1": (-1.0, 1.0),
+    "mae": (0.0, float("inf")),
+    "rmse": (0.0, float("inf")),
+}
+"""Lowest and highest value that each metric can take."""
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
 

@@ -4,21 +4,31 @@ from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimu
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
-from dolorimeter.evaluation._run import ROW_COLUMNS, Question, Run, probabilities_of
-from dolorimeter.evaluation._summary import (
+from dolorimeter.evaluation._run import (
+    ROW_COLUMNS,
     Permutations,
+    Question,
+    Run,
+    probabilities_of,
+)
+from dolorimeter.evaluation._summary import (
+    Coverage,
     Score,
     Summary,
     aggregate,
+    coverage_of,
     permutation_test,
     permuted_within,
     scores_by_subject,
     summarise,
 )
+from dolorimeter.evaluation._thinning import THINNED, thin_classes
 
 __all__ = [
     "BASELINES",
     "ROW_COLUMNS",
+    "THINNED",
+    "Coverage",
     "Permutations",
     "Question",
     "Run",
@@ -26,6 +36,7 @@ __all__ = [
     "Summary",
     "aggregate",
     "baseline_outputs",
+    "coverage_of",
     "environment",
     "evaluate",
     "fit_fold",
@@ -37,4 +48,5 @@ __all__ = [
     "select_oracle",
     "stimulus_order",
     "summarise",
+    "thin_classes",
 ]

@@ -19,27 +19,58 @@ Labels = Shaped[np.ndarray, " sample"]
 
 
 def baseline_outputs(
-    samples: Samples, y: Labels, train: Rows, test: Rows, kind: TargetKind, n_classes: int
+    samples: Samples,
+    y: Labels,
+    train: Rows,
+    test: Rows,
+    kind: TargetKind,
+    n_classes: int,
+    failures: dict[str, str] | None = None,
 ) -> dict[str, Float[np.ndarray, "row output"]]:
     """Outputs of each baseline on the test rows of one fold, learnt on its training rows.
 
     ``majority`` is the most frequent class (for a regressor the mean), ``nuisance`` a
     gradient-boosted model of ``Samples.facts``, ``level_before`` the frequency of each class after
     the class of the stimulus before. Outputs are probabilities, or one column of predictions.
+
+    A baseline that fails is named in `failures`, with its error, where that is given: it must not
+    cost the model its fold.
     """
-    if kind == "regressor":
-        outputs = {"majority": np.full((len(test), 1), y[train].mean())}
-        nuisance = _nuisance(samples, y, train, test, kind, n_classes)
-        return outputs | ({} if nuisance is None else {"nuisance": nuisance})
-    counts = np.bincount(y[train].astype(int), minlength=n_classes)
-    outputs = {"majority": np.tile(np.eye(n_classes)[counts.argmax()], (len(test), 1))}
-    nuisance = _nuisance(samples, y, train, test, kind, n_classes)
-    if nuisance is not None:
-        outputs["nuisance"] = nuisance
-    before = level_before(samples, y)
-    if (before[train] >= 0).any() and (before[test] >= 0).any():
-        outputs["level_before"] = _after(before, y, train, test, n_classes)
+    outputs = {}
+    for name in BASELINES:
+        try:
+            found = _baseline(name, samples, y, train, test, kind, n_classes)
+        except Exception as error:  # a fault of a side show, whatever it is
+            if failures is None:
+                raise
+            failures[name] = f"{type(error).__name__}: {error}"
+            continue
+        if found is not None:
+            outputs[name] = found
     return outputs
+
+
+def _baseline(
+    name: str,
+    samples: Samples,
+    y: Labels,
+    train: Rows,
+    test: Rows,
+    kind: TargetKind,
+    n_classes: int,
+) -> Float[np.ndarray, "row output"] | None:
+    """One baseline's outputs; None where the data do not have what it needs."""
+    if name == "nuisance":
+        return _nuisance(samples, y, train, test, kind, n_classes)
+    if kind == "regressor":
+        return np.full((len(test), 1), y[train].mean()) if name == "majority" else None
+    if name == "majority":
+        counts = np.bincount(y[train].astype(int), minlength=n_classes)
+        return np.tile(np.eye(n_classes)[counts.argmax()], (len(test), 1))
+    before = level_before(samples, y)
+    if not (before[train] >= 0).any() or not (before[test] >= 0).any():
+        return None
+    return _after(before, y, train, test, n_classes)
 
 
 def level_before(samples: Samples, y: Labels) -> Int[np.ndarray, " sample"]:

@@ -15,6 +15,7 @@ from jaxtyping import Shaped
 
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
+from dolorimeter.evaluation._degradation import Columns, missing_columns
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._folds import (
     FoldResult,
@@ -56,6 +57,7 @@ def evaluate(
     run_dir: Path | None = None,
     keep_models: bool = False,
     baselines: bool = True,
+    degradation: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Fit and test an estimator fold by fold.
@@ -94,6 +96,10 @@ def evaluate(
         Keep each fold's fitted estimator in ``run_dir/models``.
     baselines : bool
         Also evaluate the majority class, the nuisance facts and the level before.
+    degradation : bool
+        Predict the test rows again with streams missing (every subset of up to three streams, else
+        each by itself), where the samples are one table of several streams and the estimator
+        takes NaN. The rows stand in ``Run.degradation``.
 
     Raises
     ------
@@ -110,7 +116,8 @@ def evaluate(
     asked = question or _question(samples, split, selection, target_kind, names)
     folds = split.folds(samples.meta, y)
     access = max(samples.target_access, split.target_access, key=_ACCESS_ORDER.index)
-    fingerprint = _fingerprint(estimator, samples, y, folds, asked, seeds)
+    missing, remark = _missing(samples, selection, degradation)
+    fingerprint = _fingerprint(estimator, samples, y, folds, asked, seeds, missing)
     if keep_models and run_dir is None:
         raise EvaluationError("keep_models needs run_dir: the folder to keep them in.")
     job = Job(
@@ -124,6 +131,7 @@ def evaluate(
         baselines,
         run_dir / "models" if keep_models and run_dir is not None else None,
         sample_keys(samples.x),
+        missing,
     )
     writer = _Rows(asked, samples, y, target_kind, selection, access, tuple(groups))
     kept = _Kept(run_dir, fingerprint)
@@ -140,7 +148,7 @@ def evaluate(
     if not any(len(t[0]) for t in tables):
         raise EvaluationError(f"all {len(folds)} folds failed. The first one: {failed[0].error}")
     return _run(tables, failed, writer, names, model or type(estimator).__name__, seeds,
-                tuple(modalities), threads_per_fold, fingerprint)  # fmt: skip
+                tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
 
 
 def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
@@ -214,7 +222,7 @@ class _Rows:
                 "window_start": meta["start"].astype(float),
                 "duration": meta["duration"].astype(float),
                 "modalities_present": self._present(fold),
-                "quality": np.nan if quality is None else quality[fold.test],
+                "quality": np.full(len(meta), np.nan) if quality is None else quality[fold.test],
                 "fold": fold.index,
                 "seed": seed,
                 "target_access": self.access,
@@ -243,11 +251,11 @@ class _Rows:
         return ["+".join(n for n, mask in masks if mask[i]) for i in range(len(fold.test))]
 
 
-_Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str]]
+_Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str], pd.DataFrame]
 
 
 def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
-    """Predictions, access, baselines and warnings of one fold."""
+    """Predictions, access, baselines, warnings and degradation of one fold."""
     output = result.output
     if result.staged is not None:
         chosen = epoch
@@ -255,8 +263,12 @@ def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
             chosen = epoch_of_best(result.staged, writer.y[result.fold.test].astype(int))
         output = result.staged[chosen]
     if output is None:
-        return pd.DataFrame(), result.access, pd.DataFrame(), result.warned
+        return pd.DataFrame(), result.access, pd.DataFrame(), result.warned, pd.DataFrame()
     rows = writer.rows(result.fold, result.seed, output, result.lower, result.upper)
+    if result.sets is not None:
+        rows = rows.assign(**{f"in_set_{k}": held for k, held in enumerate(result.sets.T)})
+    if result.sets is not None or result.lower is not None:
+        rows["coverage"] = result.coverage
     base = [
         writer.rows(result.fold, result.seed, result.baselines[name]).assign(
             model=name, selection="fixed"
@@ -264,8 +276,25 @@ def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
         for name in BASELINES
         if name in result.baselines
     ]
-    joined = pd.concat(base, ignore_index=True) if base else pd.DataFrame()
-    return rows, result.access, joined, result.warned
+    worse = [
+        _without(writer.rows(result.fold, result.seed, output), name)
+        for name, output in result.degraded.items()
+    ]
+    return rows, result.access, _joined(base), result.warned, _joined(worse)
+
+
+def _without(rows: pd.DataFrame, missing: str) -> pd.DataFrame:
+    """Rows that say which streams were missing, and no longer count them as present."""
+    gone = set(missing.split("+"))
+    present = [
+        "+".join(n for n in names.split("+") if n not in gone)
+        for names in rows["modalities_present"]
+    ]
+    return rows.assign(modalities_present=present, missing=missing)
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 class _Kept:
@@ -295,8 +324,8 @@ class _Kept:
         """Keep a finished fold; failed ones are tried again, oracles over folds need them all."""
         if self.folder is None or result.error or writer.selection == "oracle_global_epoch":
             return
-        rows, _, base, _ = _tables(result, writer, None)
-        store_fold(self.folder, result, rows, base)
+        rows, _, base, _, degraded = _tables(result, writer, None)
+        store_fold(self.folder, result, rows, base, degraded)
 
     def load(self) -> list[_Tables]:
         if self.folder is None:
@@ -306,7 +335,7 @@ class _Kept:
             try:
                 parts = [
                     pd.read_parquet(self.folder / f"{stem}.{name}.parquet")
-                    for name in ("predictions", "access", "baselines", "warnings")
+                    for name in ("predictions", "access", "baselines", "warnings", "degradation")
                 ]
             except (OSError, ValueError) as error:
                 raise EvaluationError(
@@ -314,7 +343,7 @@ class _Kept:
                     "name and start again: the fold is fitted anew."
                 ) from error
             warned = dict(zip(parts[3]["warning"], parts[3]["count"], strict=True))
-            found.append((parts[0], parts[1], parts[2], Counter(warned)))
+            found.append((parts[0], parts[1], parts[2], Counter(warned), parts[4]))
         return found
 
 
@@ -373,6 +402,17 @@ def _question(
     )
 
 
+def _missing(
+    samples: Samples, selection: Selection, degradation: bool
+) -> tuple[dict[str, Columns], str]:
+    """Columns to blank at test for each set of streams, and why there are none."""
+    if not degradation:
+        return {}, ""
+    if selection in _STAGED:
+        return {}, "missing modalities were not tried: the epoch was chosen on the test fold"
+    return missing_columns(samples)
+
+
 def _fingerprint(
     estimator: Any,
     samples: Samples,
@@ -380,6 +420,7 @@ def _fingerprint(
     folds: Sequence[Fold],
     question: Question,
     seeds: tuple[int, ...],
+    missing: Mapping[str, Columns],
 ) -> str:
     """Digest of everything that the rows of a run depend on."""
     x = samples.x
@@ -389,7 +430,7 @@ def _fingerprint(
         _told(estimator),
         facts.to_json(orient="split"),
         question.hash,
-        repr(seeds),
+        repr((seeds, sorted(missing))),
         samples.meta.to_json(orient="split"),
         *(np.ascontiguousarray(a) for a in arrays),
         y,
@@ -417,11 +458,14 @@ def _run(
     modalities: tuple[str, ...],
     threads: int,
     fingerprint: str,
+    remark: str,
 ) -> Run:
     """One run of the tables of its folds, in the order of seed, fold and row."""
     samples = writer.samples
     warned: Counter[str] = sum((t[3] for t in tables), Counter())
     notes = [*samples.notes, *(f"{n} × {text}" for text, n in sorted(warned.items()))]
+    if remark:
+        notes.append(remark)
     if failed:
         notes.append(f"{len(failed)} of {len(tables)} folds failed: {failed[0].error}")
     failures = [
@@ -440,6 +484,7 @@ def _run(
         predictions=_sorted([t[0] for t in tables], ["seed", "fold", "row"]),
         access=expand_access(_sorted([t[1] for t in tables], ["seed", "fold"], empty_access())),
         baselines=_sorted([t[2] for t in tables], ["model", "seed", "fold", "row"]),
+        degradation=_sorted([t[4] for t in tables], ["missing", "seed", "fold", "row"]),
         failures=pd.DataFrame(
             failures, columns=["fold", "seed", "subjects", "error", "traceback"]
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import sys
@@ -9,7 +10,7 @@ import threading
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from dolorimeter.errors import EvaluationError
-from dolorimeter.estimators import fit_with_groups, save_estimator
+from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
+from dolorimeter.evaluation._degradation import Columns, blanked
 from dolorimeter.evaluation._recorder import Recorder, SampleKeys, empty_access
 from dolorimeter.splits import Fold
 from dolorimeter.storage import write_parquet
@@ -51,20 +53,29 @@ class Job:
     baselines: bool
     keep_models: Path | None
     keys: SampleKeys | None = None
+    missing: Mapping[str, Columns] = field(default_factory=dict)
 
 
 @dataclass
 class FoldResult:
-    """What one fold gave. `staged` holds the output of every epoch where that was asked for."""
+    """What one fold gave. `staged` holds the output of every epoch where that was asked for.
+
+    `sets` holds which classes are in the set of each row, `coverage` the share of rows whose set
+    or interval was meant to hold the truth. `warned` counts warnings, and notes of estimators.
+    """
 
     fold: Fold
     seed: int
     output: Output | None = None
     lower: Float[np.ndarray, " row"] | None = None
     upper: Float[np.ndarray, " row"] | None = None
+    sets: Bool[np.ndarray, "row class"] | None = None
+    coverage: float = math.nan
     staged: Float[np.ndarray, "epoch row output"] | None = None
     access: pd.DataFrame = field(default_factory=empty_access)
     baselines: dict[str, Output] = field(default_factory=dict)
+    degraded: dict[str, Output] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
     warned: Counter[str] = field(default_factory=Counter)
     error: str = ""
     trace: str = ""
@@ -84,7 +95,8 @@ def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
         except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
             told = f"{type(error).__name__}: {error}"
             result = FoldResult(fold, seed, error=told, trace=traceback.format_exc())
-    result.warned = Counter(f"{w.category.__name__}: {w.message}"[:200] for w in caught)
+    result.warned.update(f"{w.category.__name__}: {w.message}"[:200] for w in caught)
+    result.warned += Counter(text[:300] for text in result.remarks)
     return result
 
 
@@ -111,10 +123,15 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
         recorder.outer(estimator, "predict", fold.test)
         _predict(job, estimator, fold, result)
     result.access = recorder.table()
+    result.warned.update(note[:200] for note in notes_of(estimator))
     if job.baselines:
+        failures: dict[str, str] = {}
         result.baselines = baseline_outputs(
-            job.samples, job.y, fold.fit_rows, fold.test, job.target_kind, job.n_classes
+            job.samples, job.y, fold.fit_rows, fold.test, job.target_kind, job.n_classes, failures
         )
+        result.remarks += [f"baseline {name} failed: {why}" for name, why in failures.items()]
+    if job.missing:
+        _degrade(job, estimator, fold, fold_seed(seed, fold.index), result)
     if job.keep_models is not None:
         save_estimator(estimator, job.keep_models / f"fold_{fold.index:03d}_seed_{seed}")
 
@@ -191,24 +208,50 @@ def _fit(estimator: Any, samples: Samples, y: Labels, fold: Fold) -> None:
 def _predict(job: Job, estimator: Any, fold: Fold, result: FoldResult) -> None:
     x = take_rows(job.samples.x, fold.test)
     if job.target_kind == "regressor":
-        prediction = np.asarray(estimator.predict(x), dtype=float).reshape(-1)
-        _check_rows(prediction, fold, estimator)
-        result.output = prediction[:, None]
+        result.output = _output(job, estimator, x, fold)
         if hasattr(estimator, "predict_interval"):
             lower, upper = estimator.predict_interval(x)
             result.lower, result.upper = np.asarray(lower, float), np.asarray(upper, float)
             _check_interval(result.lower, result.upper, fold, estimator)
+            result.coverage = float(getattr(estimator, "coverage", math.nan))
         return
     if job.staged:
         stages = [_classes_in_order(job, estimator, p, fold) for p in _stages(estimator, x)]
         result.staged = np.stack(stages)
         return
+    result.output = _output(job, estimator, x, fold)
+    if hasattr(estimator, "predict_set"):
+        result.sets = _sets_in_order(job, estimator, estimator.predict_set(x), fold)
+        result.coverage = float(getattr(estimator, "coverage", math.nan))
+
+
+def _output(job: Job, estimator: Any, x: Any, fold: Fold) -> Output:
+    """Probabilities, or one column of predictions, checked."""
+    if job.target_kind == "regressor":
+        prediction = np.asarray(estimator.predict(x), dtype=float).reshape(-1)
+        _check_rows(prediction, fold, estimator)
+        return prediction[:, None]
     if not hasattr(estimator, "predict_proba"):
         raise EvaluationError(
             f"{type(estimator).__name__} has no predict_proba: evaluate needs probabilities. Wrap "
             "it, for example in sklearn.calibration.CalibratedClassifierCV with groups by subject."
         )
-    result.output = _classes_in_order(job, estimator, estimator.predict_proba(x), fold)
+    return _classes_in_order(job, estimator, estimator.predict_proba(x), fold)
+
+
+def _degrade(job: Job, estimator: Any, fold: Fold, seed: int, result: FoldResult) -> None:
+    """Predict the test rows again with streams missing; an estimator that cannot is noted once."""
+    x: Any = take_rows(job.samples.x, fold.test)
+    with warnings.catch_warnings(), global_seed(seed):
+        warnings.simplefilter("ignore")  # that a column has no values is what is asked for
+        for missing, columns in job.missing.items():
+            try:
+                result.degraded[missing] = _output(job, estimator, blanked(x, columns), fold)
+            except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
+                why = f"{type(error).__name__}: {error}".replace(f", fold '{fold.name}'", "")
+                result.degraded = {}
+                result.remarks.append(f"the model cannot do without {missing} at test: {why}")
+                return
 
 
 def _stages(estimator: Any, x: Any) -> Iterator[Any]:
@@ -240,6 +283,23 @@ def _classes_in_order(job: Job, estimator: Any, values: Any, fold: Fold) -> Outp
     output = np.zeros((len(given), job.n_classes))
     output[:, classes] = given
     return output
+
+
+def _sets_in_order(
+    job: Job, estimator: Any, values: Any, fold: Fold
+) -> Bool[np.ndarray, "row class"]:
+    """Sets with one column a class, checked; a class that was not trained on is in none."""
+    given = np.asarray(values)
+    classes = np.asarray(getattr(estimator, "classes_", np.arange(job.n_classes))).astype(int)
+    if given.shape != (len(fold.test), len(classes)) or given.dtype != bool:
+        raise EvaluationError(
+            f"{type(estimator).__name__}, fold '{fold.name}': predict_set gave {given.dtype} of "
+            f"shape {given.shape}, expected bool of {(len(fold.test), len(classes))}: one row a "
+            "window, one column a class."
+        )
+    sets = np.zeros((len(given), job.n_classes), dtype=bool)
+    sets[:, classes] = given
+    return sets
 
 
 def _check_rows(values: Float[np.ndarray, "row ..."], fold: Fold, estimator: Any) -> None:
@@ -324,11 +384,18 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         yield
 
 
-def store_fold(folder: Path, result: FoldResult, table: pd.DataFrame, base: pd.DataFrame) -> None:
+def store_fold(
+    folder: Path,
+    result: FoldResult,
+    table: pd.DataFrame,
+    base: pd.DataFrame,
+    degraded: pd.DataFrame,
+) -> None:
     """Keep one finished fold, so that an interrupted run goes on after it."""
     stem = f"fold_{result.fold.index:04d}_seed_{result.seed}"
     write_parquet(folder / f"{stem}.access.parquet", result.access)
     write_parquet(folder / f"{stem}.baselines.parquet", base)
+    write_parquet(folder / f"{stem}.degradation.parquet", degraded)
     warned = pd.DataFrame(sorted(result.warned.items()), columns=["warning", "count"])
     write_parquet(folder / f"{stem}.warnings.parquet", warned)
     write_parquet(folder / f"{stem}.predictions.parquet", table)

@@ -39,7 +39,7 @@ ROW_COLUMNS = (
 """Columns of every prediction, besides ``label`` and ``p_0`` … (or ``target``, ``prediction``,
 ``lower``, ``upper``). `row` is the row of the samples that were given to `evaluate`."""
 
-TABLES = ("predictions", "access", "baselines", "failures", "exclusions")
+TABLES = ("predictions", "access", "baselines", "degradation", "failures", "exclusions")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,19 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Permutations:
+    """Scores of a pipeline refitted on labels that were shuffled within each subject.
+
+    `coarse` when there are so few that p cannot be small.
+    """
+
+    observed: float
+    permuted: tuple[float, ...]
+    p: float
+    coarse: bool
+
+
+@dataclass(frozen=True)
 class Run:
     """The rows of one evaluation, and what a reader must know of them.
 
@@ -93,7 +106,9 @@ class Run:
         Name or title of the estimator.
     predictions : pandas.DataFrame
         One row a sample, fold and seed; `ROW_COLUMNS`, then ``label``, ``p_0`` … or ``target``,
-        ``prediction``, ``lower``, ``upper``; then the columns of `groups`.
+        ``prediction``, ``lower``, ``upper``; then the columns of `groups`. Of an estimator with
+        sets or intervals also ``in_set_0`` …, whether each class is in the set, and ``coverage``,
+        the share of sets or intervals that were meant to hold the truth.
     access : pandas.DataFrame
         Which rows each call touched: fold, seed, stage (``outer``: the estimator that was given;
         ``inner``: a part of it), estimator, method, call, row. On disk, ``first`` and ``last``
@@ -106,6 +121,11 @@ class Run:
         subject, recording, what, reason.
     classes : tuple of str
         Names of classes 0, 1 …; empty for a regressor.
+    degradation : pandas.DataFrame
+        As predictions, with a column ``missing``: streams that were taken away at test, joined by
+        ``+``. Empty where that was not asked for, or the model cannot do without.
+    permutation : Permutations or None
+        Scores on labels shuffled within each subject, where they were asked for.
     fingerprint : str
         Of the data, labels, estimator, split and seeds; the same call has the same one.
     """
@@ -127,6 +147,8 @@ class Run:
     notes: tuple[str, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
+    degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
+    permutation: Permutations | None = None
 
     @property
     def probabilities(self) -> Float[np.ndarray, "row class"]:
@@ -162,6 +184,7 @@ class Run:
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
                 "fingerprint": self.fingerprint,
+                "permutation": None if self.permutation is None else asdict(self.permutation),
             },
         )
 
@@ -197,6 +220,8 @@ class Run:
                 baselines=tables["baselines"],
                 failures=tables["failures"],
                 exclusions=tables["exclusions"],
+                degradation=tables["degradation"],
+                permutation=_permutations(told["permutation"]),
                 classes=tuple(told["classes"]),
                 target_kind=told["target_kind"],
                 seeds=tuple(told["seeds"]),
@@ -212,6 +237,12 @@ class Run:
             raise EvaluationError(
                 f"{folder}: a damaged run, or one of another version ({error}). Evaluate again."
             ) from error
+
+
+def _permutations(told: Mapping[str, Any] | None) -> Permutations | None:
+    if told is None:
+        return None
+    return Permutations(told["observed"], tuple(told["permuted"]), told["p"], told["coarse"])
 
 
 def probabilities_of(table: pd.DataFrame) -> Float[np.ndarray, "row class"]:

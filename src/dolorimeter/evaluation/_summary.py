@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from dolorimeter import metrics, statistics
 from dolorimeter.errors import EvaluationError
+from dolorimeter.estimators import coverage_by_subject
 from dolorimeter.evaluation._evaluate import evaluate
-from dolorimeter.evaluation._run import Run, probabilities_of
+from dolorimeter.evaluation._run import Permutations, Run, probabilities_of
+from dolorimeter.evaluation._thinning import THINNED
 from dolorimeter.types import Samples
 
 Aggregation = Literal["window", "stimulus", "recording"]
@@ -43,6 +45,43 @@ class Score:
     sd: float
     subjects: int
     undefined: int
+
+    def within(self, low: float, high: float) -> Score:
+        """The same with its interval cut to what the metric can be.
+
+        A t-interval of few people knows nothing of that.
+        """
+        ends = np.clip([self.low, self.high], low, high)
+        return replace(self, low=float(ends[0]), high=float(ends[1]))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often sets or intervals held the truth, each person weighted 1.
+
+    Parameters
+    ----------
+    target : float
+        Share that was aimed at; NaN where the estimator does not say.
+    mean : float
+        Mean over subjects of the share of their windows that were covered.
+    share_below : float
+        Share of subjects whose own coverage is below the target; NaN without a target.
+    worst : float
+        Coverage of the subject who was covered least.
+    worst_subject : str
+    size : float
+        Mean width of the intervals in the target's unit, or mean number of classes in a set.
+    by_subject : mapping of subject to float
+    """
+
+    target: float
+    mean: float
+    share_below: float
+    worst: float
+    worst_subject: str
+    size: float
+    by_subject: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -74,6 +113,18 @@ class Summary:
         Mean over subjects of the main metric.
     seed_sd : float
         NaN with one seed.
+    degradation : mapping of missing streams to Score
+        Main metric with those streams taken away at test; streams are joined by ``+``.
+    degradation_loss : mapping of missing streams to Score
+        What that costs, person by person: the main metric with everything, minus without.
+    degradation_curve : mapping of number of missing streams to Score
+        Each person's mean over the sets of so many streams.
+    thinned : Score or None
+        Main metric with the test person's classes thinned 90/10 before standardisation.
+    permutation : Permutations or None
+        Scores on labels shuffled within subject, where they were asked for.
+    coverage : Coverage or None
+        Of the windows' sets or intervals, where the estimator gave any.
     """
 
     target_kind: str
@@ -94,6 +145,12 @@ class Summary:
     gaps: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     seeds: Mapping[int, float] = field(default_factory=dict)
     seed_sd: float = math.nan
+    coverage: Coverage | None = None
+    degradation: Mapping[str, Score] = field(default_factory=dict)
+    degradation_loss: Mapping[str, Score] = field(default_factory=dict)
+    degradation_curve: Mapping[int, Score] = field(default_factory=dict)
+    thinned: Score | None = None
+    permutation: Permutations | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON (NaN stays NaN)."""
@@ -118,7 +175,9 @@ def summarise(run: Run) -> Summary:
         for s, part in rows.groupby("seed")
     }
     counts = () if regression else tuple(np.bincount(truth, minlength=said.shape[1]).tolist())
-    groups = {g: _groups(rows, of_main, g) for g in run.groups}
+    groups = {g: _groups(rows, of_main, g, metrics.RANGES[main]) for g in run.groups}
+    limits = metrics.RANGES[main]
+    beside = _beside(run, table[main], limits)
     return Summary(
         target_kind=run.target_kind,
         classes=run.classes,
@@ -126,7 +185,9 @@ def summarise(run: Run) -> Summary:
         subjects=int(rows["subject"].nunique()),
         windows=int(len(rows) / max(len(seeds), 1)),
         class_counts=tuple(int(c / max(len(seeds), 1)) for c in counts),
-        by_subject={name: score(values) for name, values in scores.items()},
+        by_subject={
+            name: score(values).within(*metrics.RANGES[name]) for name, values in scores.items()
+        },
         pooled={name: _mean_over_seeds(rows, metric) for name, metric in table.items()},
         scores={
             name: {str(s): float(v) for s, v in values.items()} for name, values in scores.items()
@@ -134,12 +195,47 @@ def summarise(run: Run) -> Summary:
         spread=None if regression else _spread(rows, scores["accuracy"]),
         confusion=[] if regression else metrics.confusion(truth, said).tolist(),
         chance={} if regression else _chance(truth, said.shape[1], len(seeds)),
-        baselines=_baselines(run, table[main]),
+        baselines={name: found for name, found in beside.items() if name != THINNED},
+        thinned=beside.get(THINNED),
+        permutation=run.permutation,
+        **_degradation(run, table[main], of_main, limits),
         lowest=(str(worst), float(of_main.min())),
         groups=groups,
         gaps={g: _gap(rows, of_main, g) for g in run.groups},
         seeds=seeds,
         seed_sd=float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else math.nan,
+        coverage=coverage_of(run.predictions),
+    )
+
+
+def coverage_of(predictions: pd.DataFrame) -> Coverage | None:
+    """Coverage of the sets or intervals in prediction rows; None where there are none.
+
+    Each window counts as it was predicted: sets of windows are not joined.
+    """
+    if "coverage" not in predictions:
+        return None
+    if "label" in predictions:
+        sets = predictions.filter(regex=r"^in_set_\d+$").to_numpy(dtype=bool)
+        covered = sets[np.arange(len(sets)), predictions["label"].to_numpy(dtype=int)]
+        size = float(sets.sum(axis=1).mean())
+    else:
+        lower, upper, target = (
+            predictions[name].to_numpy(dtype=float) for name in ("lower", "upper", "target")
+        )
+        covered = (lower <= target) & (target <= upper)
+        size = float((upper - lower).mean())
+    aim = float(predictions["coverage"].iloc[0])
+    subjects = predictions["subject"].to_numpy(dtype=str)
+    found = coverage_by_subject(covered, subjects, aim)
+    return Coverage(
+        target=aim,
+        mean=found.mean,
+        share_below=found.share_below if math.isfinite(aim) else math.nan,
+        worst=found.worst,
+        worst_subject=found.worst_subject,
+        size=size,
+        by_subject=found.by_subject,
     )
 
 
@@ -200,19 +296,6 @@ def score(values: pd.Series) -> Score:
     )
 
 
-@dataclass(frozen=True)
-class Permutations:
-    """Scores of a pipeline refitted on labels that were shuffled within each subject.
-
-    `coarse` when there are so few that p cannot be small.
-    """
-
-    observed: float
-    permuted: tuple[float, ...]
-    p: float
-    coarse: bool
-
-
 def permutation_test(
     estimator: Any,
     samples: Samples,
@@ -222,14 +305,20 @@ def permutation_test(
     permutations: int,
     seed: int = 0,
     workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Permutations:
     """Refit the whole pipeline on labels permuted within subject.
+
+    Windows of one stimulus that share a label keep sharing one: stimuli are shuffled, not windows.
+    Scores are those of the question's aggregation.
 
     Parameters
     ----------
     permutations : int
         At least 999 for shallow models; fewer are called coarse.
+    progress : callable, optional
+        Called with permutations done and permutations in all.
     options
         Handed to `evaluate`.
     """
@@ -242,11 +331,14 @@ def permutation_test(
     observed = _mean_score(evaluate(estimator, samples, y, split, **options), main)
     rng = np.random.default_rng(seed)
     permuted = []
-    for _ in range(permutations):
-        shuffled = permuted_within(y, samples.subjects, rng)
+    units = _units(samples, y)
+    for done in range(1, permutations + 1):
+        shuffled = permuted_within(y, samples.subjects, rng, units)
         permuted.append(
             _mean_score(evaluate(estimator, samples, shuffled, split, **options), main)
         )
+        if progress:
+            progress(done, permutations)
     p = statistics.permutation_p(observed, np.array(permuted))
     return Permutations(observed, tuple(permuted), p, permutations < 999)
 
@@ -255,17 +347,35 @@ def permuted_within(
     y: Shaped[np.ndarray, " sample"],
     subjects: Shaped[np.ndarray, " sample"],
     rng: np.random.Generator,
+    units: Int[np.ndarray, " sample"] | None = None,
 ) -> Shaped[np.ndarray, " sample"]:
-    """Labels shuffled among the samples of each subject."""
-    shuffled = y.copy()
-    for subject in np.unique(subjects.astype(str)):
-        rows = np.flatnonzero(subjects.astype(str) == subject)
-        shuffled[rows] = y[rng.permutation(rows)]
-    return shuffled
+    """Labels shuffled among the samples of each subject, or among its units where given.
+
+    All samples of a unit must have one label, and lie in one subject.
+    """
+    units = np.arange(len(y)) if units is None else units
+    _, first, place = np.unique(units, return_index=True, return_inverse=True)
+    of_unit, owner = y[first], subjects.astype(str)[first]
+    shuffled = of_unit.copy()
+    for subject in np.unique(owner):
+        rows = np.flatnonzero(owner == subject)
+        shuffled[rows] = of_unit[rng.permutation(rows)]
+    return shuffled[place]
+
+
+def _units(samples: Samples, y: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
+    """Stimulus of each sample; each sample by itself where a stimulus has several labels."""
+    rows = samples.meta[["subject", "recording", "stimulus"]].astype(str)
+    named = (rows["stimulus"] != "").to_numpy()
+    units = rows.groupby(list(rows.columns), sort=False).ngroup().to_numpy()
+    labels = pd.Series(y).groupby(units).transform("nunique").to_numpy()
+    alone = np.arange(len(y)) + units.max() + 1
+    return np.where(named & (labels == 1), units, alone)
 
 
 def _mean_score(run: Run, metric: Metric) -> float:
-    return float(np.nanmean(scores_by_subject(run.predictions, metric)))
+    rows = aggregate(run.predictions, run.question.aggregation)
+    return float(np.nanmean(scores_by_subject(rows, metric)))
 
 
 def _truth_and_said(rows: pd.DataFrame) -> tuple[Any, Float[np.ndarray, "..."]]:
@@ -292,12 +402,41 @@ def _chance(truth: Any, n_classes: int, seeds: int) -> dict[str, float]:
     return {"uniform": 1 / n_classes, "majority": majority, "binomial_bound": bound}
 
 
-def _baselines(run: Run, metric: Metric) -> dict[str, Score]:
+def _beside(run: Run, metric: Metric, limits: tuple[float, float]) -> dict[str, Score]:
+    """Scores of what stands beside the model."""
     if "model" not in run.baselines:
         return {}
     return {
-        str(name): score(scores_by_subject(aggregate(rows, run.question.aggregation), metric))
+        str(name): score(
+            scores_by_subject(aggregate(rows, run.question.aggregation), metric)
+        ).within(*limits)
         for name, rows in run.baselines.groupby("model", sort=False)
+    }
+
+
+def _degradation(
+    run: Run, metric: Metric, whole: pd.Series, limits: tuple[float, float]
+) -> dict[str, Any]:
+    """Scores with streams missing at test: the set of them, what it costs, and by their number."""
+    if "missing" not in run.degradation:
+        return {}
+    by_set = {
+        str(name): scores_by_subject(aggregate(rows, run.question.aggregation), metric)
+        for name, rows in run.degradation.groupby("missing")
+    }
+    by_set = dict(sorted(by_set.items(), key=lambda item: (item[0].count("+"), item[0])))
+    counts = sorted({name.count("+") + 1 for name in by_set})
+    by_count = {
+        k: pd.concat([v for name, v in by_set.items() if name.count("+") + 1 == k], axis=1)
+        for k in counts
+    }
+    width = limits[1] - limits[0]
+    return {
+        "degradation": {n: score(v).within(*limits) for n, v in by_set.items()},
+        "degradation_loss": {n: score(whole - v).within(-width, width) for n, v in by_set.items()},
+        "degradation_curve": {
+            k: score(table.mean(axis=1)).within(*limits) for k, table in by_count.items()
+        },
     }
 
 
@@ -305,9 +444,15 @@ def _group_of(rows: pd.DataFrame, column: str) -> pd.Series:
     return rows.groupby("subject")[column].first()
 
 
-def _groups(rows: pd.DataFrame, scores: pd.Series, column: str) -> list[statistics.Group]:
+def _groups(
+    rows: pd.DataFrame, scores: pd.Series, column: str, limits: tuple[float, float]
+) -> list[statistics.Group]:
     names = _group_of(rows, column).reindex(scores.index).astype(str).tolist()
-    return statistics.by_group(scores.to_numpy(dtype=float), names)
+    found = statistics.by_group(scores.to_numpy(dtype=float), names)
+    return [
+        replace(g, low=float(np.clip(g.low, *limits)), high=float(np.clip(g.high, *limits)))
+        for g in found
+    ]
 
 
 def _gap(rows: pd.DataFrame, scores: pd.Series, column: str) -> tuple[float, float, float]:

@@ -20,6 +20,9 @@ from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.storage import Cache, user_cache
 from dolorimeter.types import Array, Samples
 
+EVEN = frozenset({"all_recording", "task_windows"})
+"""References whose mean and deviation take in how many windows of each class there are."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -52,16 +55,16 @@ def prepare(
     test_root : Path, optional
         Of the second data set, for a cross-data-set experiment.
     """
-    options: dict[str, Any] = {
-        "cache": cache,
-        "workers": workers,
-        "progress": progress,
-    }
-    samples, reader = _samples(experiment, experiment.dataset, root, **options)
-    if experiment.test_dataset is not None:
-        other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
-        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
-    samples = _standardised_table(experiment, samples)
+    samples, reader = gathered(
+        experiment, root, test_root=test_root, cache=cache, workers=workers, progress=progress
+    )
+    samples = standardised_table(experiment, samples)
+    if leans_on_balance(experiment):
+        note = (
+            f"Features are standardised within each person ({experiment.standardise}): this uses "
+            "the class balance of the test design."
+        )
+        samples = replace(samples, notes=(*samples.notes, note))
     samples, y = experiment.task.label(samples)
     samples = _count_people(samples, reader, experiment)
     return Prepared(
@@ -73,6 +76,33 @@ def prepare(
         len(set(samples.subjects)),
         _namespace(reader),
     )
+
+
+def leans_on_balance(experiment: Experiment) -> bool:
+    """Whether the samples are standardised over windows whose classes the design balances."""
+    return experiment.standardise in EVEN and experiment.task.kind != "regressor"
+
+
+def gathered(
+    experiment: Experiment,
+    root: Path | None,
+    *,
+    test_root: Path | None = None,
+    cache: Cache | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Samples, Any]:
+    """All samples of the data set or the two, and the first one's reader."""
+    options: dict[str, Any] = {
+        "cache": cache,
+        "workers": workers,
+        "progress": progress,
+    }
+    samples, reader = _samples(experiment, experiment.dataset, root, **options)
+    if experiment.test_dataset is not None:
+        other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
+        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
+    return samples, reader
 
 
 def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samples:
@@ -193,7 +223,7 @@ def columns_of(samples: Samples, columns: Sequence[str]) -> Samples:
     )
 
 
-def _standardised_table(experiment: Experiment, samples: Samples) -> Samples:
+def standardised_table(experiment: Experiment, samples: Samples) -> Samples:
     """Standardise a feature table within subject; recordings went through their chain."""
     if experiment.standardise == "none" or experiment.streams:
         return samples

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from dolorimeter.audit import Finding, audit
 from dolorimeter.audit import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.evaluation import Run, evaluate
+from dolorimeter.evaluation import Run, evaluate, permutation_test
 from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
-from dolorimeter.experiment._prepare import prepare, sample_cache
+from dolorimeter.experiment._prepare import leans_on_balance, prepare, sample_cache
+from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.storage import write_json
 
 
@@ -28,9 +32,14 @@ def run(
     threads_per_fold: int = 1,
     keep_models: bool = False,
     cache: bool = True,
+    permutations: int = 0,
     progress: Callable[[str], Progress] | None = None,
 ) -> Run:
     """Run an experiment: samples, folds, baselines, audit; written to `out` if it is given.
+
+    Where features come from several streams, the test rows are also predicted with streams
+    missing. Where they are standardised over a person's task windows or whole recording, the model
+    is also tested on people whose classes were thinned to 90/10 before that.
 
     A run that was interrupted goes on when the same call is made again.
 
@@ -45,6 +54,8 @@ def run(
         As in `evaluate`.
     cache : bool
         Keep represented windows in the user cache.
+    permutations : int
+        Refit on labels shuffled within subject so many times; 0 leaves it.
     progress : callable, optional
         Given a title, returns what is called with counts done and in all.
 
@@ -55,24 +66,27 @@ def run(
     """
     if out is not None:
         _same_experiment(out, experiment)
-    prepared = prepare(
-        experiment,
-        root,
-        test_root=test_root,
-        cache=sample_cache() if cache else None,
-        workers=workers,
-        progress=progress and progress("windows"),
-    )
+    if permutations < 0:
+        raise ConfigError(f"permutations is {permutations}, expected 0 or more.")
+    data: dict[str, Any] = {
+        "test_root": test_root,
+        "cache": sample_cache() if cache else None,
+        "workers": workers,
+    }
+    prepared = prepare(experiment, root, **data, progress=progress and progress("windows"))
     estimator = experiment.estimator()
+    asked: dict[str, Any] = {
+        "target_kind": experiment.task.kind,
+        "classes": experiment.task.class_names if experiment.task.kind != "regressor" else None,
+        "selection": experiment.selection,
+        "question": experiment.question(prepared.part),
+    }
     found = evaluate(
         estimator,
         prepared.samples,
         prepared.y,
         prepared.split,
-        target_kind=experiment.task.kind,
-        classes=experiment.task.class_names if experiment.task.kind != "regressor" else None,
-        selection=experiment.selection,
-        question=experiment.question(prepared.part),
+        **asked,
         model=experiment.title,
         seed=experiment.seeds,
         groups=[g for g in experiment.groups if g in prepared.samples.meta.columns],
@@ -82,8 +96,26 @@ def run(
         threads_per_fold=threads_per_fold,
         run_dir=out,
         keep_models=keep_models,
+        degradation=len(experiment.streams) > 1,
         progress=progress and progress("folds"),
     )
+    if leans_on_balance(experiment) and prepared.split.target_access == "none":
+        thinned = thinned_rows(experiment, prepared, asked["question"], root, **data)
+        baselines = pd.concat([found.baselines, thinned], ignore_index=True)
+        found = replace(found, baselines=baselines)
+    if permutations:
+        permuted = permutation_test(
+            estimator,
+            prepared.samples,
+            prepared.y,
+            prepared.split,
+            permutations=permutations,
+            seed=experiment.seeds[0],
+            workers=workers,
+            progress=progress and progress("permutations"),
+            **asked,
+        )
+        found = replace(found, permutation=permuted)
     if out is not None:
         findings = audit(
             found,

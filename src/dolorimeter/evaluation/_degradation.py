@@ -1,0 +1,77 @@
+"""What is taken away at test: which columns of a table belong to which stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dolorimeter.types import Samples
+
+EVERY_SUBSET_UP_TO = 3
+"""Streams up to which every subset is taken away; from there each stream by itself."""
+
+Columns = Int[np.ndarray, " column"]
+
+
+def missing_columns(samples: Samples) -> tuple[dict[str, Columns], str]:
+    """Columns to blank for each set of missing streams, or why there is none.
+
+    Returns
+    -------
+    tuple
+        Sets of streams joined by ``+`` (fewest first) to columns of ``samples.x``; and a note
+        that is empty unless the streams cannot be told apart.
+    """
+    if isinstance(samples.x, Mapping):
+        return {}, "missing modalities were not tried: the streams are raw signals, not a table"
+    streams = stream_columns(samples)
+    if len(streams) < 2:
+        return {}, ""
+    return {
+        "+".join(names): np.sort(np.concatenate([streams[n] for n in names]))
+        for names in missing_sets(tuple(streams))
+    }, ""
+
+
+def stream_columns(samples: Samples) -> dict[str, Columns]:
+    """Columns of each stream, by the part of a feature's name before its dot.
+
+    Empty when a name has no dot: then the table does not come from several streams.
+    """
+    names = samples.feature_names
+    if not names or not all("." in name for name in names):
+        return {}
+    known = tuple(samples.present or ())
+    owners = [_owner(name, known) for name in names]
+    return {
+        stream: np.array([i for i, owner in enumerate(owners) if owner == stream])
+        for stream in dict.fromkeys(owners)
+    }
+
+
+def _owner(feature: str, streams: Sequence[str]) -> str:
+    """The stream of a feature: the longest that is its prefix, since names may hold dots."""
+    fitting = [s for s in streams if feature.startswith(f"{s}.")]
+    return max(fitting, key=len) if fitting else feature.partition(".")[0]
+
+
+def missing_sets(streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Every proper subset of few streams, or each of many by itself; fewest missing first.
+
+    >>> missing_sets(("ecg", "eda"))
+    (('ecg',), ('eda',))
+    """
+    most = len(streams) - 1 if len(streams) <= EVERY_SUBSET_UP_TO else 1
+    return tuple(names for k in range(1, most + 1) for names in combinations(streams, k))
+
+
+def blanked(
+    x: Float[np.ndarray, "sample feature"], columns: Columns
+) -> Float[np.ndarray, "sample feature"]:
+    """A copy of a table with the given columns unknown."""
+    out = x.copy()
+    out[:, columns] = np.nan
+    return out

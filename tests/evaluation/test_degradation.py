@@ -1,0 +1,160 @@
+"""Missing modalities at test: which columns go, what it costs, and who cannot do without."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from dolorimeter.estimators import logistic_regression
+from dolorimeter.evaluation import Run, _baselines, baseline_outputs, evaluate, summarise
+from dolorimeter.evaluation._degradation import blanked, missing_sets, stream_columns
+from dolorimeter.splits import group_k_fold, leave_one_subject_out
+from dolorimeter.types import Samples
+
+
+def in_streams(samples: Samples, *names: str) -> Samples:
+    return replace(samples, feature_names=tuple(names))
+
+
+NAMES = ("eda.mean", "eda.slope", "ecg.rate", "ecg.rmssd")
+
+
+def test_columns_of_a_stream_are_found_by_name(cohort: Any) -> None:
+    samples, _ = cohort()
+    found = stream_columns(in_streams(samples, *NAMES))
+    assert {k: v.tolist() for k, v in found.items()} == {"eda": [0, 1], "ecg": [2, 3]}
+    assert stream_columns(in_streams(samples, "eda.mean", "age", "a.b", "c.d")) == {}
+    assert stream_columns(replace(samples, feature_names=())) == {}
+    here = np.ones(len(samples), dtype=bool)
+    dotted = replace(
+        in_streams(samples, "emg.left.rms", "emg.left.max", "emg.x", "emg.y"),
+        present={"emg": here, "emg.left": here},
+    )
+    assert {k: len(v) for k, v in stream_columns(dotted).items()} == {"emg.left": 2, "emg": 2}
+
+
+def test_few_streams_lose_every_subset_and_many_each_one() -> None:
+    assert missing_sets(("a", "b", "c")) == (
+        ("a",), ("b",), ("c",), ("a", "b"), ("a", "c"), ("b", "c"),
+    )  # fmt: skip
+    assert missing_sets(("a", "b", "c", "d")) == (("a",), ("b",), ("c",), ("d",))
+
+
+def test_blanking_leaves_the_table_itself() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+    assert np.isnan(blanked(x, np.array([1]))).tolist() == [[False, True, False]] * 2
+    assert np.isfinite(x).all()
+
+
+def test_losing_the_stream_that_knows_costs_what_it_knew(cohort: Any, tmp_path: Path) -> None:
+    samples, y = cohort(subjects=8, windows=20, effect=3.0)
+    here = np.ones(len(samples), dtype=bool)
+    samples = replace(in_streams(samples, *NAMES), present={"eda": here, "ecg": here})
+    run = evaluate(logistic_regression(), samples, y, leave_one_subject_out(), degradation=True)
+    assert set(run.degradation["missing"]) == {"ecg", "eda"}
+    assert len(run.degradation) == 2 * len(run.predictions)
+    assert set(run.degradation["modalities_present"]) == {"ecg", "eda"}
+    without_eda = run.degradation[run.degradation["missing"] == "eda"]
+    assert without_eda["row"].tolist() == run.predictions["row"].tolist()
+    s = summarise(run)
+    assert list(s.degradation) == ["ecg", "eda"]
+    assert s.degradation["eda"].mean < 0.6 < 0.85 < s.degradation["ecg"].mean
+    loss = s.degradation_loss["eda"]
+    assert loss.mean == pytest.approx(s.by_subject[s.main].mean - s.degradation["eda"].mean)
+    assert loss.low > 0
+    assert s.degradation_loss["ecg"].low < 0.05
+    assert s.degradation_curve[1].mean == pytest.approx(
+        (s.degradation["ecg"].mean + s.degradation["eda"].mean) / 2
+    )
+    run.save(tmp_path)
+    assert Run.load(tmp_path).degradation.equals(run.degradation)
+
+
+def test_the_models_own_rows_stay_what_they_were(cohort: Any) -> None:
+    samples, y = cohort()
+    samples = in_streams(samples, *NAMES)
+    plain = evaluate(logistic_regression(), samples, y, group_k_fold(2))
+    more = evaluate(logistic_regression(), samples, y, group_k_fold(2), degradation=True)
+    assert plain.degradation.empty
+    assert more.predictions.equals(plain.predictions)
+    assert more.access.equals(plain.access)
+
+
+def test_an_estimator_that_refuses_nan_is_noted_once(cohort: Any) -> None:
+    samples, y = cohort()
+    samples = in_streams(samples, *NAMES)
+    run = evaluate(LogisticRegression(), samples, y, group_k_fold(2), degradation=True)
+    assert run.degradation.empty
+    assert run.failures.empty
+    said = [n for n in run.notes if "cannot do without" in n]
+    assert len(said) == 1
+    assert said[0].startswith("2 × the model cannot do without eda at test: ValueError: Input")
+    assert summarise(run).degradation == {}
+
+
+def test_raw_streams_and_oracles_are_skipped_with_a_note(cohort: Any) -> None:
+    samples, y = cohort()
+    raw = replace(samples, x={"eda": samples.x}, feature_names=())
+
+    class OfStreams(LogisticRegression):
+        def fit(self, x: Any, y: Any) -> Any:
+            return super().fit(x["eda"], y)
+
+        def predict_proba(self, x: Any) -> Any:
+            return super().predict_proba(x["eda"])
+
+    run = evaluate(OfStreams(), raw, y, group_k_fold(2), degradation=True)
+    assert any("the streams are raw signals" in n for n in run.notes)
+    alone = evaluate(logistic_regression(), samples, y, group_k_fold(2), degradation=True)
+    assert alone.degradation.empty
+    assert not any("missing modalities" in n for n in alone.notes)
+
+
+def test_a_regressor_degrades_too(cohort: Any) -> None:
+    samples, y = cohort(subjects=6, effect=3.0)
+    samples = in_streams(samples, *NAMES)
+
+    class Tolerant(LinearRegression):
+        def predict(self, x: Any) -> Any:
+            return super().predict(np.nan_to_num(x))
+
+    run = evaluate(
+        Tolerant(), samples, y * 10.0, group_k_fold(3), target_kind="regressor", degradation=True
+    )
+    s = summarise(run)
+    assert s.degradation["eda"].mean < s.degradation["ecg"].mean
+
+
+def test_a_resumed_run_keeps_its_degradation(cohort: Any, tmp_path: Path) -> None:
+    samples, y = cohort()
+    samples = in_streams(samples, *NAMES)
+    split = group_k_fold(2)
+    first = evaluate(logistic_regression(), samples, y, split, degradation=True, run_dir=tmp_path)
+    again = evaluate(logistic_regression(), samples, y, split, degradation=True, run_dir=tmp_path)
+    assert again.degradation.equals(first.degradation)
+
+
+def test_a_baseline_that_fails_does_not_cost_the_fold(
+    cohort: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples, y = cohort()
+
+    def fail(*_: Any) -> Any:
+        raise ValueError("facts of no use")
+
+    monkeypatch.setattr(_baselines, "_nuisance", fail)
+    run = evaluate(logistic_regression(), samples, y, group_k_fold(2))
+    assert run.failures.empty
+    assert len(run.predictions) == len(samples)
+    assert set(run.baselines["model"]) == {"majority", "level_before"}
+    said = [n for n in run.notes if "baseline" in n]
+    assert len(said) == 1
+    assert said[0] == "2 × baseline nuisance failed: ValueError: facts of no use"
+    rows = np.arange(len(y))
+    with pytest.raises(ValueError, match="facts of no use"):
+        baseline_outputs(samples, y, rows, rows, "classifier", 2)
