@@ -98,7 +98,7 @@ def _print(rows: Any, as_json: bool, title: str = "") -> None:
         table.add_column(str(column), overflow="fold", min_width=None if place else 24)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
     console.print(table)
 
 
@@ -340,13 +340,18 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
         told = [{"run": str(f), "notes": r.notes} for f, r in zip(folders, runs, strict=True)]
         _print([row | more for row, more in zip(rows, told, strict=True)], True)
         return
-    _print(rows, False)
+    told = rows if len({row["question"] for row in rows}) > 1 else _without(rows, "question")
+    _print(told, False)
     if len(runs) == 1:
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
         typer.echo("Look-alike data: no statement about people.")
     typer.echo("Research software, not a medical device.")
+
+
+def _without(rows: Sequence[Mapping[str, Any]], column: str) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k != column} for row in rows]
 
 
 @app.command()
