@@ -34,6 +34,14 @@ from dolorimeter.estimators._shallow import (
     ridge,
     svm,
 )
+from dolorimeter.estimators._wrappers import (
+    RegisteredSearch,
+    calibrated,
+    conformal_classifier,
+    conformal_regressor,
+    notes_of,
+    search,
+)
 
 __all__ = [
     "ConformalClassifier",
@@ -42,9 +50,13 @@ __all__ = [
     "IsotonicCalibrated",
     "NetworkClassifier",
     "OrdinalLogistic",
+    "RegisteredSearch",
     "SubjectCoverage",
     "SubjectSearch",
     "TemperatureCalibrated",
+    "calibrated",
+    "conformal_classifier",
+    "conformal_regressor",
     "count_sets",
     "coverage_by_subject",
     "expected_level",
@@ -57,11 +69,13 @@ __all__ = [
     "logistic_regression",
     "majority",
     "mean",
+    "notes_of",
     "ordinal_logistic",
     "painattnnet",
     "random_forest",
     "random_forest_regressor",
     "ridge",
     "save_estimator",
+    "search",
     "svm",
 ]

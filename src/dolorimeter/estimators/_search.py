@@ -52,6 +52,8 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
     best_params_, best_score_ : dict, float
     results_ : list of dict
         ``params`` and ``score`` of each, in the order tried.
+    notes_ : tuple of str
+        The count and the choice in a sentence: `evaluate` puts it into the notes of its run.
     estimator_ : estimator
         The best, fitted on all windows.
     """
@@ -105,7 +107,7 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         for params in configurations:
             scores: list[float] = []
             for train, held in folds:
-                model = clone(self.estimator).set_params(**params)
+                model = self._configured(params)
                 fit_with_groups(model, X[train], y[train], groups[train])
                 scores += self._by_subject(model, X[held], y[held], groups[held])
             self.results_.append({"params": params, "score": float(np.mean(scores))})
@@ -113,7 +115,8 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         self.n_configurations_ = len(configurations)
         self.best_params_ = self.results_[best]["params"]
         self.best_score_ = self.results_[best]["score"]
-        self.estimator_ = clone(self.estimator).set_params(**self.best_params_)
+        self.notes_ = (self._told(),)
+        self.estimator_ = self._configured(self.best_params_)
         fit_with_groups(self.estimator_, X, y, groups)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
@@ -130,6 +133,22 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         check_is_fitted(self)
         return np.asarray(self.estimator_.predict_proba(X))
 
+    def _configured(self, params: Mapping[str, Any]) -> Any:
+        """An estimator with these parameters, not fitted."""
+        return clone(self.estimator).set_params(**params)
+
+    def _known(self) -> set[str]:
+        """Names that the space may hold."""
+        return set(self.estimator.get_params())
+
+    def _told(self) -> str:
+        """How many configurations were tried and which one was chosen, for reports."""
+        chosen = ", ".join(f"{name} = {value}" for name, value in self.best_params_.items())
+        return (
+            f"search tried {self.n_configurations_} configurations on {self.n_splits} inner folds "
+            f"by subject and chose {chosen}"
+        )[:200]
+
     def _by_subject(self, model: Any, X: Any, y: Any, groups: Any) -> list[float]:
         name = self.scoring
         if name is None:
@@ -141,7 +160,7 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         ]
 
     def _configurations(self) -> list[dict[str, Any]]:
-        known = self.estimator.get_params()
+        known = self._known()
         for name, values in self.space.items():
             if name not in known:
                 raise ConfigError(
