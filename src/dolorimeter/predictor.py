@@ -82,11 +82,17 @@ class Predictor:
         rows = samples.meta[columns].copy()
         if self.target_kind == "regressor":
             rows["prediction"] = self.estimator.predict(samples.x)
+            if hasattr(self.estimator, "predict_interval"):
+                rows["lower"], rows["upper"] = self.estimator.predict_interval(samples.x)
         else:
             probabilities = self.estimator.predict_proba(samples.x)
             for i, name in enumerate(self.classes):
                 rows[f"p_{name}"] = probabilities[:, i]
             rows["estimate"] = np.array(self.classes)[probabilities.argmax(axis=1)]
+            if hasattr(self.estimator, "predict_set"):
+                sets = self.estimator.predict_set(samples.x)
+                for i, name in enumerate(self.classes):
+                    rows[f"in_set_{name}"] = sets[:, i]
         if samples.quality is not None:
             rows["quality"] = samples.quality
         return rows

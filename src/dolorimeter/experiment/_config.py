@@ -306,7 +306,7 @@ def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Exp
         faults = [_fault(e) for e in error.errors()]
         raise ConfigError(f"{where}: " + "; ".join(faults)) from error
     experiment.chain()
-    ESTIMATORS.get(experiment.classifier.name)
+    experiment.estimator()
     DATASETS.get(experiment.dataset.name)
     return experiment
 

@@ -110,7 +110,10 @@ def table_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
         if nuisance is not None:
             row["nuisance"] = words.value(nuisance.mean, nuisance.metric)
         row["selection"] = run.question.selection
+        row["covered"] = n.coverage
         rows.append(row)
+    if not any(row["covered"] for row in rows):
+        rows = [{k: v for k, v in row.items() if k != "covered"} for row in rows]
     return rows
 
 

@@ -49,6 +49,8 @@ class Numbers:
         Of a permutation test, where one was made.
     groups : tuple of rows
         Column, group, people, score, interval, note: printed as they are.
+    coverage : str
+        Of sets or intervals, mean over people, where the model gives any.
     """
 
     kind: str
@@ -71,6 +73,7 @@ class Numbers:
     group_estimates: tuple[tuple[str, Estimate], ...] = ()
     seed_scores: Mapping[int, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    coverage: str = ""
 
     @property
     def is_classifier(self) -> bool:
@@ -101,6 +104,7 @@ def numbers(run: Run) -> Numbers:
         group_estimates=tuple(_group_estimates(s)),
         seed_scores=s.seeds,
         remarks=tuple(_remarks(s)),
+        coverage=f"{100 * s.coverage.mean:.1f} %{_aim(s)}" if s.coverage else "",
     )
 
 
@@ -138,6 +142,28 @@ def _lowest(s: Summary) -> str:
     return f"Lowest person: subject {who}, {words.value(found, s.main)}."
 
 
+def _coverage_words(s: Summary) -> str:
+    """Coverage of sets or intervals over people, in a sentence."""
+    c = s.coverage
+    assert c is not None
+    what = "Intervals" if s.target_kind == "regressor" else "Sets"
+    size = f"{c.size:.3g} wide" if s.target_kind == "regressor" else f"of {c.size:.2f} classes"
+    below = ""
+    if math.isfinite(c.target):
+        below = f"; {100 * c.share_below:.1f} % of people are below the aim"
+    return (
+        f"{what}, {size} in the mean, held the truth in {100 * c.mean:.1f} % of a person's "
+        f"windows in the mean over people{_aim(s)}{below}; worst: subject {c.worst_subject}, "
+        f"{100 * c.worst:.1f} %."
+    )
+
+
+def _aim(s: Summary) -> str:
+    if s.coverage is None or not math.isfinite(s.coverage.target):
+        return ""
+    return f" (aim {100 * s.coverage.target:g} %)"
+
+
 def _group_rows(s: Summary) -> Iterator[tuple[str, ...]]:
     for column, found in s.groups.items():
         for g in found:
@@ -166,6 +192,8 @@ def _remarks(s: Summary) -> Iterator[str]:
                 f"Largest gap between groups of {column}: {words.value(gap, s.main)} "
                 f"({words.interval(low, high, s.main)})."
             )
+    if s.coverage is not None:
+        yield _coverage_words(s)
     if math.isfinite(s.seed_sd):
         yield f"sd over {len(s.seeds)} seeds: {words.value(s.seed_sd, s.main)}."
     for name, found in s.by_subject.items():
