@@ -32,11 +32,22 @@ def test_reliability_bins_have_equal_mass() -> None:
 
 
 def test_risk_falls_when_the_unsure_are_left_out() -> None:
-    right = np.array([True, True, False, False])
-    coverage, risk = curves.risk_coverage_points(right, np.array([0.9, 0.8, 0.6, 0.6]))
+    label = np.array([0, 0, 1, 1])
+    first = np.array([0.9, 0.8, 0.6, 0.6])
+    probability = np.stack([first, 1 - first], axis=1)
+    coverage, risk = curves.risk_coverage_points(label, probability)
     assert coverage.tolist() == [0.25, 0.5, 1.0]
     assert risk.tolist() == [0.0, 0.0, 0.5]
-    assert len(curves.risk_coverage_points(right[:0], np.zeros(0))[0]) == 0
+    assert len(curves.risk_coverage_points(label[:0], probability[:0])[0]) == 0
+
+
+def test_acting_on_everything_gains_the_positives_and_pays_for_the_others() -> None:
+    label = np.array([0, 0, 0, 1])
+    sure = np.eye(2)[label]
+    thresholds, model, always = curves.decision_points(label, sure)
+    assert model == pytest.approx(np.full(99, 0.25))
+    assert always == pytest.approx(0.25 - 0.75 * thresholds / (1 - thresholds))
+    assert thresholds[[0, -1]].tolist() == [0.01, 0.99]
 
 
 def test_thinning_keeps_both_ends() -> None:

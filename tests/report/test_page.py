@@ -201,12 +201,15 @@ def test_published_rows_that_share_the_question_stand_beside_it(tmp_path: Path) 
 
 def test_exclusions_and_failures_are_counted(tmp_path: Path) -> None:
     failed = pd.DataFrame(
-        [(0, 0, "bert", "ValueError: no", "")],
+        [(9, 0, "bert", "ValueError: no", "")],
         columns=["fold", "seed", "subjects", "error", "traceback"],
     )
     html, _, plain = written(tmp_path, made_run(failures=failed))
     assert "2 things kept out" in html
     assert "1 folds failed: these people are not in the figures" in html
+    other_seed = pd.concat([failed, failed.assign(fold=0, seed=1)])
+    html, _, _ = written(tmp_path, made_run(failures=other_seed))
+    assert "2 folds failed: the people of 1 are in no figure, those of the others by" in html
     assert "bert" not in html
     assert len(plain["runs"][0]["exclusions"]) == 2
 

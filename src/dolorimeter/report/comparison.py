@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -12,7 +12,6 @@ import pandas as pd
 
 from dolorimeter.errors import EvaluationError, UnknownNameError
 from dolorimeter.evaluation import Run, Summary, summarise
-from dolorimeter.report.page import question_differences
 from dolorimeter.statistics import Paired, holm, paired
 
 
@@ -75,6 +74,12 @@ def compare(
         If the questions differ (with the fields), the kinds of target differ, or fewer than two
         people are shared.
     """
+    differ = _refused(first, second, across_protocols)
+    return _compared(first, second, summarise(first), summarise(second), metric, differ)
+
+
+def _refused(first: Run, second: Run, across_protocols: bool) -> list[str]:
+    """Fields in which the questions differ; raises where they, or the targets, forbid it."""
     differ = question_differences(first, second)
     if differ and not across_protocols:
         raise EvaluationError(
@@ -86,8 +91,14 @@ def compare(
         raise EvaluationError(
             f"a {first.target_kind} and a {second.target_kind} have no score in common."
         )
-    summaries = [summarise(run) for run in (first, second)]
-    name = _metric(summaries[0], metric)
+    return differ
+
+
+def _compared(
+    first: Run, second: Run, one: Summary, other: Summary, metric: str, differ: Sequence[str]
+) -> Comparison:
+    summaries = [one, other]
+    name = _metric(one, metric)
     scores = [pd.Series(s.scores[name], dtype=float) for s in summaries]
     shared = scores[0].index.intersection(scores[1].index).sort_values()
     if len(shared) < 2:
@@ -116,15 +127,61 @@ def compare(
 
 
 def compare_all(
-    runs: Sequence[Run], *, metric: str = "", across_protocols: bool = False
+    runs: Sequence[Run],
+    *,
+    metric: str = "",
+    across_protocols: bool = False,
+    against_first: bool = False,
 ) -> list[Comparison]:
-    """Every pair of runs, with Holm's adjustment over all pairs."""
+    """Every pair of runs, with Holm's adjustment over all pairs.
+
+    With `against_first` only the first run against each other one.
+    """
+    pairs = [(0, j) for j in range(1, len(runs))]
+    if not against_first:
+        pairs = list(combinations(range(len(runs)), 2))
+    differ = {(i, j): _refused(runs[i], runs[j], across_protocols) for i, j in pairs}
+    summaries = [summarise(run) for run in runs]
     found = [
-        compare(a, b, metric=metric, across_protocols=across_protocols)
-        for a, b in combinations(runs, 2)
+        _compared(runs[i], runs[j], summaries[i], summaries[j], metric, differ[i, j])
+        for i, j in pairs
     ]
     adjusted = holm([c.paired.wilcoxon_p for c in found]) if found else []
     return [replace(c, holm_p=p) for c, p in zip(found, adjusted, strict=True)]
+
+
+def question_differences(a: Run, b: Run) -> list[str]:
+    """Fields in which the questions of two runs differ, with both values."""
+    found = []
+    for name in (
+        "dataset",
+        "part",
+        "subset",
+        "windows",
+        "task",
+        "split",
+        "selection",
+        "aggregation",
+    ):
+        ours, theirs = getattr(a.question, name), getattr(b.question, name)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            keys = sorted({*ours, *theirs})
+            found += [
+                f"{name}.{key} ({ours.get(key)} / {theirs.get(key)})"
+                for key in keys
+                if _plain(ours.get(key)) != _plain(theirs.get(key))
+            ]
+        elif ours != theirs:
+            found.append(f"{name} ({ours} / {theirs})")
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
 
 
 def _metric(summary: Summary, metric: str) -> str:

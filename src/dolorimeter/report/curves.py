@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from dolorimeter import metrics
+
 MAX_POINTS = 200
 """Points kept of a curve: more would only make the page heavier."""
 
@@ -46,18 +48,28 @@ def reliability_points(
 
 
 def risk_coverage_points(
-    right: Bool[np.ndarray, " window"], confidence: Float[np.ndarray, " window"]
+    label: Int[np.ndarray, " window"], probability: Float[np.ndarray, "window class"]
 ) -> tuple[Float[np.ndarray, " point"], Float[np.ndarray, " point"]]:
-    """Share of windows answered, surest first, and the share wrong among them.
-
-    Windows of equal confidence enter together.
-    """
-    if not len(right):
+    """Share of windows answered, surest first, and the share wrong among them."""
+    if not len(label):
         return np.zeros(0), np.zeros(0)
-    order = np.argsort(-confidence, kind="stable")
-    last = np.append(np.diff(confidence[order]) != 0, True)
-    count = np.arange(1, len(right) + 1)
-    risk = np.cumsum(~right[order]) / count
-    coverage, risk = count[last] / len(right), risk[last]
+    coverage, risk = metrics.risk_coverage(label, probability)
     keep = thinned(len(coverage))
     return coverage[keep], risk[keep]
+
+
+def decision_points(
+    label: Int[np.ndarray, " window"], probability: Float[np.ndarray, "window class"]
+) -> tuple[
+    Float[np.ndarray, " threshold"],
+    Float[np.ndarray, " threshold"],
+    Float[np.ndarray, " threshold"],
+]:
+    """Thresholds, net benefit of acting on the model, and that of acting on every window."""
+    thresholds = np.arange(1, 100) / 100
+    always = np.tile([0.0, 1.0], (len(label), 1))
+    return (
+        thresholds,
+        metrics.net_benefit(label, probability, thresholds),
+        metrics.net_benefit(label, always, thresholds),
+    )

@@ -44,6 +44,7 @@ def of_run(
         if n.is_classifier
         else _of_target(name, run, watermark)
     )
+    yield from _of_missing(name, n, watermark)
     yield from _of_groups(name, n, watermark)
     yield from _of_seeds(name, n, watermark)
 
@@ -92,10 +93,18 @@ def _of_classes(name: str, run: Run, n: Numbers, watermark: str) -> Iterator[Fig
     )
     yield Figure(
         figures.risk_coverage(
-            f"{name}-risk", {run.model: curves.risk_coverage_points(right, sure)}, watermark
+            f"{name}-risk", {run.model: curves.risk_coverage_points(label, p)}, watermark
         ),
-        "A model that knows when it is unsure has a line that rises to the right.",
+        "A model that knows when it is unsure has a line that rises to the right: left of it, "
+        "it keeps silent on the windows that it would get wrong.",
     )
+    if len(n.classes) == 2:
+        yield Figure(
+            figures.decision(f"{name}-decision", *curves.decision_points(label, p), watermark),
+            f"Net benefit of acting when the probability of {n.classes[1]} is above a threshold. "
+            "The model helps where its line lies above both others; to the left false alarms "
+            "are cheap, to the right they are dear.",
+        )
 
 
 def _of_target(name: str, run: Run, watermark: str) -> Iterator[Figure]:
@@ -108,6 +117,30 @@ def _of_target(name: str, run: Run, watermark: str) -> Iterator[Figure]:
             watermark,
         ),
         "Each dot is one window; a useful model follows the dashed line.",
+    )
+
+
+def _of_missing(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
+    if not n.degradation:
+        return
+    metric, unit = _axis(n)
+    sets = [
+        (d.missing, unit * d.score.mean, unit * d.score.low, unit * d.score.high)
+        for d in n.degradation
+    ]
+    means = {0: unit * n.main.mean} | {k: unit * e.mean for k, e in n.degradation_curve.items()}
+    yield Figure(
+        figures.degradation(
+            f"{name}-missing",
+            ("", unit * n.main.mean, unit * n.main.low, unit * n.main.high),
+            sets,
+            means,
+            metric=metric,
+            chance=None if n.chance is None else unit * n.chance,
+            watermark=watermark,
+        ),
+        "The same model with modalities missing at test: each point is a set of missing ones with "
+        "its 95 % interval over people, the line is the mean of so many missing.",
     )
 
 

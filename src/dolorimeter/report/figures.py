@@ -27,6 +27,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8
 INK = "#010203"
 """Stands for the page's text colour until the figure is written (`currentColor`)."""
 
+_MARKERS = "sD^vPX<>"
+"""Shapes that tell points apart beside their colours."""
+
 WIDTH, HEIGHT = 5.2, 3.3
 """Inches: at 72 points an inch, a figure as wide as a phone keeps its text above 9 px."""
 
@@ -294,6 +297,89 @@ def risk_coverage(
         axes.set_ylim(bottom=0)
         axes.legend(loc="best")
     return drawn.svg
+
+
+def decision(
+    name: str,
+    thresholds: Float[np.ndarray, " threshold"],
+    model: Float[np.ndarray, " threshold"],
+    always: Float[np.ndarray, " threshold"],
+    watermark: str = "",
+) -> str:
+    """Decision curve: net benefit of acting on the model, on every window, and on none."""
+    with canvas(name, "Decision curve", watermark=watermark) as drawn:
+        axes = drawn.axes
+        axes.plot(thresholds, model, color=PALETTE[0], label="act on the model")
+        axes.plot(thresholds, always, color=PALETTE[1], ls="--", label="act on every window")
+        axes.axhline(0, color=INK, lw=1, ls=":", label="never act")
+        top = float(max(model.max(), always.max(), 0.05))
+        axes.set_ylim(-0.3 * top, 1.1 * top)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("threshold on the probability")
+        axes.set_ylabel("net benefit per window")
+        axes.legend(loc="best")
+    return drawn.svg
+
+
+def degradation(
+    name: str,
+    whole: tuple[str, float, float, float],
+    sets: Sequence[tuple[str, float, float, float]],
+    means: Mapping[int, float],
+    *,
+    metric: str,
+    chance: float | None = None,
+    watermark: str = "",
+) -> str:
+    """Score over the number of modalities missing at test.
+
+    Parameters
+    ----------
+    whole, sets
+        Missing modalities joined by ``+``, mean, low and high; `whole` misses none.
+    means : mapping of number missing to score
+        The line.
+    """
+    with canvas(name, "Modalities missing at test", watermark=watermark, height=3.8) as drawn:
+        axes = drawn.axes
+        if chance is not None:
+            axes.axhline(chance, color=PALETTE[1], ls="--", label=f"chance {chance:.3g}")
+        axes.plot(list(means), list(means.values()), color=PALETTE[0], lw=1, label="mean")
+        axes.errorbar(
+            [0],
+            [whole[1]],
+            _arms([whole]),
+            fmt="o",
+            color=PALETTE[0],
+            capsize=3,
+            label="all there",
+        )
+        counts = [found[0].count("+") + 1 for found in sets]
+        for place, (found, count) in enumerate(zip(sets, counts, strict=True)):
+            mates = [i for i, c in enumerate(counts) if c == count]
+            shift = 0.26 * (mates.index(place) - (len(mates) - 1) / 2)
+            colour = PALETTE[(place + 2) % len(PALETTE)]
+            axes.errorbar(
+                [count + shift],
+                [found[1]],
+                _arms([found]),
+                fmt=_MARKERS[place % len(_MARKERS)],
+                color=colour,
+                capsize=3,
+                label="no " + _short(found[0].replace("+", ", "), 34),
+            )
+        axes.set_xticks(range(max(counts) + 1))
+        axes.set_xlim(-0.5, max(counts) + 0.6)
+        axes.set_xlabel("modalities missing at test")
+        axes.set_ylabel(metric)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    return drawn.svg
+
+
+def _arms(rows: Sequence[tuple[str, float, float, float]]) -> Any:
+    """Lengths of error bars, none where there is no interval."""
+    arms = [[mean - low, high - mean] for _, mean, low, high in rows]
+    return np.clip(np.nan_to_num(np.array(arms, dtype=float)), 0.0, None).T
 
 
 def scatter(

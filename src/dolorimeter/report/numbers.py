@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from dolorimeter.evaluation import Run, Score, Summary, summarise
+from dolorimeter.evaluation import Permutations, Run, Score, Summary, summarise
 from dolorimeter.report import words
+
+FEW = 5
+"""People below which a report warns of every interval."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,15 @@ class Estimate:
     def has_interval(self) -> bool:
         """Whether the interval could be computed."""
         return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """Main metric with streams missing at test (joined by ``+``), and the loss of each person."""
+
+    missing: str
+    score: Estimate
+    loss: Estimate
 
 
 @dataclass(frozen=True)
@@ -47,6 +59,13 @@ class Numbers:
         What guessing gives in the main metric; share of the most frequent class.
     p_value : float or None
         Of a permutation test, where one was made.
+    permutations : int
+        Refits of that test; `coarse` when they are too few for a small p.
+    thinned : Estimate or None
+        With the test person's classes thinned 90/10 before standardisation.
+    degradation : tuple of Degraded
+        With streams missing at test, fewest first.
+    degradation_curve : mapping of number of missing streams to Estimate
     groups : tuple of rows
         Column, group, people, score, interval, note: printed as they are.
     coverage : str
@@ -74,6 +93,11 @@ class Numbers:
     seed_scores: Mapping[int, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     coverage: str = ""
+    permutations: int = 0
+    coarse: bool = False
+    thinned: Estimate | None = None
+    degradation: tuple[Degraded, ...] = ()
+    degradation_curve: Mapping[int, Estimate] = field(default_factory=dict)
 
     @property
     def is_classifier(self) -> bool:
@@ -96,6 +120,15 @@ def numbers(run: Run) -> Numbers:
         baselines={name: _estimate(s.main, found) for name, found in s.baselines.items()},
         chance=s.chance.get("uniform"),
         majority=s.chance.get("majority"),
+        p_value=None if s.permutation is None else s.permutation.p,
+        permutations=0 if s.permutation is None else len(s.permutation.permuted),
+        coarse=s.permutation is not None and s.permutation.coarse,
+        thinned=None if s.thinned is None else _estimate(s.main, s.thinned),
+        degradation=tuple(
+            Degraded(name, _estimate(s.main, found), _estimate(s.main, s.degradation_loss[name]))
+            for name, found in s.degradation.items()
+        ),
+        degradation_curve={k: _estimate(s.main, e) for k, e in s.degradation_curve.items()},
         target_access=_most_access(run),
         modalities=run.modalities or _modalities(run),
         class_counts=_counts_words(run, s),
@@ -105,6 +138,28 @@ def numbers(run: Run) -> Numbers:
         seed_scores=s.seeds,
         remarks=tuple(_remarks(s)),
         coverage=f"{100 * s.coverage.mean:.1f} %{_aim(s)}" if s.coverage else "",
+    )
+
+
+def few_people(count: int) -> str:
+    """What an interval over so few people is worth; empty from `FEW` people."""
+    if count >= FEW:
+        return ""
+    return (
+        f"An interval from {words.people(count)} says little: it takes for granted that scores "
+        "of people are spread like a bell, which so few cannot show."
+    )
+
+
+def _permutation_words(s: Summary, made: Permutations) -> str:
+    """The permutation test in a sentence."""
+    count = len(made.permuted)
+    coarse = f" Coarse: with {count} shuffles p cannot be below {1 / (count + 1):.3g}."
+    return (
+        f"Refitted {count:,} times on labels shuffled within each person, the model reaches "
+        f"{words.value(math.fsum(made.permuted) / count, s.main)} in the mean and "
+        f"{words.value(max(made.permuted), s.main)} at most; p = {words.p_value(made.p)} for "
+        f"{words.value(made.observed, s.main)}.{coarse if made.coarse else ''}"
     )
 
 
@@ -179,6 +234,10 @@ def _group_estimates(s: Summary) -> Iterator[tuple[str, Estimate]]:
 
 def _remarks(s: Summary) -> Iterator[str]:
     """Sentences below the numbers: spread, gaps, seeds, lowest person, undefined scores."""
+    if few := few_people(s.subjects):
+        yield few
+    if s.permutation is not None:
+        yield _permutation_words(s, s.permutation)
     if s.spread is not None:
         yield (
             f"Accuracy varies between people with sd {s.spread.observed:.3f}. So few windows "

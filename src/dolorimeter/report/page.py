@@ -9,7 +9,9 @@ import pandas as pd
 
 import dolorimeter
 from dolorimeter.audit import CHECKS, Finding
+from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
+from dolorimeter.metrics import LOWER_IS_BETTER
 from dolorimeter.report import drawings, literature, tripod, words
 from dolorimeter.report.blocks import (
     Block,
@@ -24,8 +26,10 @@ from dolorimeter.report.blocks import (
     Verdict,
     table,
 )
-from dolorimeter.report.numbers import Estimate, Numbers, numbers
+from dolorimeter.report.comparison import Comparison, compare_all, question_differences
+from dolorimeter.report.numbers import Estimate, Numbers, few_people, numbers
 from dolorimeter.report.pseudonyms import hide, pseudonyms
+from dolorimeter.report.robustness import missing_table
 
 NOT_A_DEVICE = "Research software, not a medical device."
 
@@ -46,6 +50,16 @@ SEVERITIES: Mapping[str, tuple[str, Tone]] = {
 }
 """How a finding is said and coloured; what is only declared is never called passed."""
 
+
+THINNED_NOTE = (
+    " Thinned: features were standardised within each person over windows whose classes the "
+    "design balances. The row repeats that with one class of the test person left in one window "
+    "of ten; what is lost was owed to the balance, which a ward does not offer."
+)
+"""Below a table with a thinned row."""
+
+ALL_PAIRS_UP_TO = 4
+"""Runs up to which every pair is compared; from there the first one with each other."""
 
 EVIDENCE = (
     "Observed: in the record of the rows that each fit and predict touched. Recomputed: found "
@@ -126,7 +140,10 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     sentences = [said, *_against_baselines(n)]
     if against := _against(entry):
         tone, sentences = "bad", [against, *_against_baselines(n)]
-    elif not entry.findings:
+    elif few := few_people(n.subjects):
+        sentences.append(few)
+        tone = "warn" if tone == "good" else tone
+    if not against and not entry.findings:
         sentences.append("No audit was made of this run: leakage has not been looked for.")
         tone = "warn" if tone == "good" else tone
     warned = sorted({CHECKS[f.check] for f in entry.findings if f.severity == "warning"})
@@ -160,11 +177,18 @@ def _answer(n: Numbers) -> tuple[Tone, str]:
             return "good", "Better than a constant guess, which agrees with 0."
         return "warn", "Not distinguishable from a constant guess, which agrees with 0."
     if main.low > n.chance:
-        permuted = "" if n.p_value is None else f" (permutation p {words.p_value(n.p_value)})"
+        permuted = "" if n.p_value is None else f" ({_permutation(n)})"
         return "good", f"Better than chance: the whole interval lies above it{permuted}."
     if main.high < n.chance:
         return "bad", "Worse than chance: look for a fault before anything else."
-    return "warn", "Not distinguishable from chance: the interval includes it."
+    permuted = "" if n.p_value is None else f" ({_permutation(n)})"
+    return "warn", f"Not distinguishable from chance: the interval includes it{permuted}."
+
+
+def _permutation(n: Numbers) -> str:
+    """The permutation test's p-value, and whether it is a coarse one."""
+    coarse = "coarse " if n.coarse else ""
+    return f"{coarse}permutation p {words.p_value(n.p_value)} of {n.permutations:,} shuffles"
 
 
 def _against_baselines(n: Numbers) -> Iterator[str]:
@@ -230,9 +254,63 @@ def by_question(entries: Sequence[Entry]) -> list[list[Entry]]:
 def _runs_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
     first, *others = by_question(entries)
     yield runs_table(first, "Runs that ask the same question")
+    yield from _pair_blocks(first)
     for group in others:
         differ = ", ".join(question_differences(first[0].run, group[0].run))
         yield runs_table(group, f"Another question (differs in {differ}): not comparable")
+
+
+def _pair_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
+    """Every two runs over the people that both have tested, with what could have been seen."""
+    if len(entries) < 2:
+        return
+    lead_only = len(entries) > ALL_PAIRS_UP_TO
+    try:
+        found = compare_all([entry.run for entry in entries], against_first=lead_only)
+    except EvaluationError as error:
+        yield Paragraph(f"The runs cannot be compared person by person: {error}", "warn")
+        return
+    letters = [entry.letter for entry in entries]
+    pairs = [(a, b) for i, a in enumerate(letters) for b in letters[i + 1 :]]
+    if lead_only:
+        pairs = [(letters[0], b) for b in letters[1:]]
+    yield table(
+        "Two by two, person by person",
+        (
+            "Runs",
+            "Difference",
+            "95 % interval",
+            "p (Holm)",
+            "Smallest difference that could be shown",
+            "Read",
+        ),
+        [_pair_row(a, b, c) for (a, b), c in zip(pairs, found, strict=True)],
+        numeric=(1, 2, 3, 4),
+        note=f"Differences of {words.metric_name(found[0].metric)}, mean over the people that "
+        "both runs have tested; Wilcoxon's signed-rank test, p adjusted for all rows (Holm). The "
+        "smallest difference is what so many people would show in 4 of 5 such studies: "
+        "a smaller one may be there and not be seen.",
+    )
+
+
+def _pair_row(first: str, second: str, c: Comparison) -> Row:
+    found = c.paired
+    if c.holm_p < 0.05:
+        better = first if (found.difference > 0) != (c.metric in LOWER_IS_BETTER) else second
+        read = f"{better} is better"
+    else:
+        shown = words.value(found.smallest_detectable, c.metric)
+        read = f"no difference shown; under {shown} none could be"
+    return Row(
+        (
+            f"{first} − {second} ({words.people(found.subjects)})",
+            words.value(found.difference, c.metric),
+            words.interval(found.low, found.high, c.metric),
+            words.p_value(c.holm_p),
+            words.value(found.smallest_detectable, c.metric),
+            read,
+        )
+    )
 
 
 def runs_table(entries: Sequence[Entry], caption: str) -> Table:
@@ -266,6 +344,18 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
                 "bad" if question.selection.startswith("oracle") else "plain",
             )
         )
+        if n.thinned is not None:
+            rows.append(
+                Row(
+                    (
+                        f"{entry.letter} with the test person's classes thinned 90/10",
+                        *_estimate_cells(n.thinned),
+                        *("",) * (len(pooled) + 1),
+                        access,
+                    ),
+                    "warn",
+                )
+            )
     for name, other in entries[0].numbers.baselines.items():
         blank = ("",) * (len(pooled) + 2)
         rows.append(
@@ -278,7 +368,8 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
         numeric=range(1, 4 + len(pooled)),
         note="Baselines see no signal: the most frequent class, facts about the windows, "
         "the previous stimulus. Pooled numbers count windows, not people; published "
-        "figures are mostly pooled.",
+        "figures are mostly pooled."
+        + (THINNED_NOTE if any(e.numbers.thinned is not None for e in entries) else ""),
     )
 
 
@@ -288,40 +379,6 @@ def _estimate_cells(e: Estimate) -> tuple[str, str, str]:
         words.interval(e.low, e.high, e.metric),
         words.value(e.sd, e.metric),
     )
-
-
-def question_differences(a: Run, b: Run) -> list[str]:
-    """Fields in which the questions of two runs differ, with both values."""
-    found = []
-    for name in (
-        "dataset",
-        "part",
-        "subset",
-        "windows",
-        "task",
-        "split",
-        "selection",
-        "aggregation",
-    ):
-        ours, theirs = getattr(a.question, name), getattr(b.question, name)
-        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            keys = sorted({*ours, *theirs})
-            found += [
-                f"{name}.{key} ({ours.get(key)} / {theirs.get(key)})"
-                for key in keys
-                if _plain(ours.get(key)) != _plain(theirs.get(key))
-            ]
-        elif ours != theirs:
-            found.append(f"{name} ({ours} / {theirs})")
-    return found
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return value
 
 
 def _published_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
@@ -486,6 +543,8 @@ def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
             numeric=(1, 2, 3, 4),
         )
         yield Items(tuple(hide(text, entry.names) for text in n.remarks))
+        if missing := missing_table(entry.label, n):
+            yield missing
         if n.groups:
             yield table(
                 f"{entry.label}: groups of people",
@@ -558,8 +617,14 @@ def _failed(entry: Entry) -> Iterator[Block]:
         )
         for row in failed.to_dict("records")
     ]
+    lost = set(failed["fold"]) - set(entry.run.predictions["fold"])
+    what = (
+        "these people are not in the figures"
+        if len(lost) == failed["fold"].nunique()
+        else f"the people of {len(lost)} are in no figure, those of the others by other seeds"
+    )
     yield table(
-        f"{len(rows)} folds failed: these people are not in the figures",
+        f"{len(rows)} folds failed: {what}",
         ("Fold", "People", "Error"),
         rows,
     )
