@@ -16,8 +16,12 @@ from dolorimeter.errors import ConfigError, UnknownNameError
 from dolorimeter.estimators import fit_with_groups, groups_parameter, svm
 from dolorimeter.registry import ESTIMATORS
 
-REGRESSORS = ("mean", "random_forest_regressor", "ridge")
-SMALL = {
+REGRESSORS = ("conformal_regressor", "mean", "random_forest_regressor", "ridge")
+SMALL: dict[str, dict[str, object]] = {
+    "calibrated": {"estimator": "gradient_boosting", "arguments": {"max_iter": 10}},
+    "conformal_classifier": {"estimator": "ordinal_logistic"},
+    "conformal_regressor": {"estimator": "ridge"},
+    "search": {"estimator": "logistic_regression", "space": {"C": [0.1, 1.0]}},
     "random_forest": {"n_estimators": 10},
     "random_forest_regressor": {"n_estimators": 10},
     "gradient_boosting": {"max_iter": 10},
@@ -26,7 +30,7 @@ SMALL = {
 
 def table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    groups = np.repeat([f"s{i}" for i in range(6)], 20)
+    groups = np.repeat([f"s{i}" for i in range(12)], 10)
     y = np.tile([0, 1], 60)
     x = rng.normal(size=(120, 5)) + y[:, None]
     x[::7, 2] = np.nan
@@ -36,6 +40,9 @@ def table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_the_registry_lists_them() -> None:
     assert ESTIMATORS.names() == (
+        "calibrated",
+        "conformal_classifier",
+        "conformal_regressor",
         "feature_score",
         "gradient_boosting",
         "logistic_regression",
@@ -46,6 +53,7 @@ def test_the_registry_lists_them() -> None:
         "random_forest",
         "random_forest_regressor",
         "ridge",
+        "search",
         "svm",
     )
     assert all(card.summary for card in ESTIMATORS.cards())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ from dolorimeter.estimators import (
     save_estimator,
 )
 from dolorimeter.evaluation import Run, coverage_of, evaluate, summarise
+from dolorimeter.predictor import Predictor
 from dolorimeter.registry import ESTIMATORS
+from dolorimeter.report import table_rows
+from dolorimeter.report.numbers import numbers
 from dolorimeter.splits import group_k_fold
 from dolorimeter.types import Samples
 
@@ -294,6 +298,54 @@ def test_too_few_people_for_a_conformal_model_fail_the_folds() -> None:
     model = made("conformal_classifier", 'estimator = "logistic_regression"')
     with pytest.raises(EvaluationError, match=r"4 calibration subjects .* at least 10"):
         evaluate(model, given, y, group_k_fold(2), baselines=False)
+
+
+def test_a_predictor_gives_intervals_and_sets() -> None:
+    given, y = samples()
+    common: dict[str, Any] = {"chain": None, "dataset": {}, "trained_on": {}}
+    interval = made("conformal_regressor", 'estimator = "ridge"\nn_splits = 2')
+    interval.fit(given.x, y.astype(float), groups=given.subjects)
+    rows = Predictor(interval, target_kind="regressor", classes=(), **common).predict_samples(
+        given
+    )
+    np.testing.assert_array_equal(rows["lower"], interval.predict_interval(given.x)[0])
+    np.testing.assert_array_equal(rows["upper"], interval.predict_interval(given.x)[1])
+    sets = made("conformal_classifier", 'estimator = "logistic_regression"\nn_splits = 2')
+    sets.fit(given.x, y, groups=given.subjects)
+    names = ("none", "high")
+    rows = Predictor(sets, target_kind="classifier", classes=names, **common).predict_samples(
+        given
+    )
+    held = rows[["in_set_none", "in_set_high"]].to_numpy()
+    np.testing.assert_array_equal(held, sets.predict_set(given.x))
+
+
+def test_the_report_says_how_often_intervals_held() -> None:
+    given, y = samples()
+    model = made("conformal_regressor", 'estimator = "ridge"\nn_splits = 2')
+    target = given.x[:, 0] + y
+    run = evaluate(model, given, target, group_k_fold(3), target_kind="regressor", baselines=False)
+    found = summarise(run).coverage
+    assert found is not None
+    (row,) = table_rows([run])
+    assert row["covered"] == f"{100 * found.mean:.1f} % (aim 90 %)"
+    told = [text for text in numbers(run).remarks if text.startswith("Intervals")]
+    assert len(told) == 1
+    assert f"worst: subject {found.worst_subject}, {100 * found.worst:.1f} %." in told[0]
+
+
+EXAMPLE = re.compile(r"```toml\n(.*?)```", re.DOTALL)
+GUIDE = (Path(__file__).parents[2] / "docs" / "estimators.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("toml", EXAMPLE.findall(GUIDE))
+def test_the_examples_of_the_guide_build(toml: str) -> None:
+    table = tomllib.loads(toml)["classifier"]
+    assert ESTIMATORS.get(table["name"])(**table["arguments"]).get_params()
+
+
+def test_the_guide_names_every_estimator() -> None:
+    assert [name for name in ESTIMATORS.names() if f"`{name}`" not in GUIDE] == []
 
 
 def test_ordered_levels_are_evaluated() -> None:
