@@ -20,6 +20,9 @@ from dolorimeter.evaluation._thinning import THINNED
 from dolorimeter.types import Samples
 
 Aggregation = Literal["window", "stimulus", "recording"]
+ANSWERED = (0.25, 0.5, 0.75, 1.0)
+"""Shares of windows answered at which a summary tells the share wrong."""
+
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -121,6 +124,10 @@ class Summary:
         Each person's mean over the sets of so many streams.
     thinned : Score or None
         Main metric with the test person's classes thinned 90/10 before standardisation.
+    abstention : mapping of share answered to share wrong
+        Of all windows, the surest first: at a quarter, a half, three quarters and all.
+    net_benefit : mapping of threshold to (model, every window)
+        Decision curve of two classes: acting on the model, and on every window.
     permutation : Permutations or None
         Scores on labels shuffled within subject, where they were asked for.
     coverage : Coverage or None
@@ -151,6 +158,8 @@ class Summary:
     degradation_curve: Mapping[int, Score] = field(default_factory=dict)
     thinned: Score | None = None
     permutation: Permutations | None = None
+    abstention: Mapping[float, float] = field(default_factory=dict)
+    net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON (NaN stays NaN)."""
@@ -198,6 +207,8 @@ def summarise(run: Run) -> Summary:
         baselines={name: found for name, found in beside.items() if name != THINNED},
         thinned=beside.get(THINNED),
         permutation=run.permutation,
+        abstention={} if regression else _abstention(truth, said),
+        net_benefit=_net_benefit(truth, said) if len(run.classes) == 2 else {},
         **_degradation(run, table[main], of_main, limits),
         lowest=(str(worst), float(of_main.min())),
         groups=groups,
@@ -400,6 +411,23 @@ def _chance(truth: Any, n_classes: int, seeds: int) -> dict[str, float]:
     windows = int(len(truth) / max(seeds, 1))
     bound = statistics.binomial_bound(windows, majority) if majority < 1 else math.nan
     return {"uniform": 1 / n_classes, "majority": majority, "binomial_bound": bound}
+
+
+def _abstention(truth: Any, said: Float[np.ndarray, "row class"]) -> dict[float, float]:
+    """Share wrong among the surest windows, at the first coverage of at least each share."""
+    coverage, risk = metrics.risk_coverage(truth, said)
+    at = np.searchsorted(coverage, np.array(ANSWERED) - 1e-9)
+    return {share: float(risk[place]) for share, place in zip(ANSWERED, at, strict=True)}
+
+
+def _net_benefit(
+    truth: Any, said: Float[np.ndarray, "row class"]
+) -> dict[float, tuple[float, float]]:
+    thresholds = np.arange(1, 10) / 10
+    model = metrics.net_benefit(truth, said, thresholds)
+    always = metrics.net_benefit(truth, np.tile([0.0, 1.0], (len(truth), 1)), thresholds)
+    table = zip(thresholds, model, always, strict=True)
+    return {float(t): (float(m), float(a)) for t, m, a in table}
 
 
 def _beside(run: Run, metric: Metric, limits: tuple[float, float]) -> dict[str, Score]:

@@ -230,8 +230,9 @@ def standardised_table(experiment: Experiment, samples: Samples) -> Samples:
     assert isinstance(samples.x, np.ndarray)
     order = samples.meta.groupby("subject").cumcount().to_numpy()
     reference = reference_of(experiment.standardise)
-    is_baseline = samples.meta["condition"].isin(experiment.baseline).to_numpy()
-    rows = is_baseline if experiment.baseline else None
+    of_task = experiment.task.wanted if reference == "task_windows" else ()
+    named = experiment.baseline or of_task
+    rows = samples.meta["condition"].isin(named).to_numpy() if named else None
     return replace(
         samples,
         x=within_subject(samples.x, samples.subjects, reference, rows=rows, order=order),

@@ -358,7 +358,7 @@ def degradation(
         for place, (found, count) in enumerate(zip(sets, counts, strict=True)):
             mates = [i for i, c in enumerate(counts) if c == count]
             shift = 0.26 * (mates.index(place) - (len(mates) - 1) / 2)
-            colour = PALETTE[(place + 2) % len(PALETTE)]
+            colour = PALETTE[2:][place % (len(PALETTE) - 2)]
             axes.errorbar(
                 [count + shift],
                 [found[1]],

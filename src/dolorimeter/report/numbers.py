@@ -66,6 +66,8 @@ class Numbers:
     degradation : tuple of Degraded
         With streams missing at test, fewest first.
     degradation_curve : mapping of number of missing streams to Estimate
+    abstention : mapping of share of windows answered to share wrong among them
+    net_benefit : mapping of threshold to that of the model and of acting on every window
     groups : tuple of rows
         Column, group, people, score, interval, note: printed as they are.
     coverage : str
@@ -98,6 +100,8 @@ class Numbers:
     thinned: Estimate | None = None
     degradation: tuple[Degraded, ...] = ()
     degradation_curve: Mapping[int, Estimate] = field(default_factory=dict)
+    abstention: Mapping[float, float] = field(default_factory=dict)
+    net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def is_classifier(self) -> bool:
@@ -129,6 +133,8 @@ def numbers(run: Run) -> Numbers:
             for name, found in s.degradation.items()
         ),
         degradation_curve={k: _estimate(s.main, e) for k, e in s.degradation_curve.items()},
+        abstention=s.abstention,
+        net_benefit=s.net_benefit,
         target_access=_most_access(run),
         modalities=run.modalities or _modalities(run),
         class_counts=_counts_words(run, s),

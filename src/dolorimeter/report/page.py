@@ -29,7 +29,7 @@ from dolorimeter.report.blocks import (
 from dolorimeter.report.comparison import Comparison, compare_all, question_differences
 from dolorimeter.report.numbers import Estimate, Numbers, few_people, numbers
 from dolorimeter.report.pseudonyms import hide, pseudonyms
-from dolorimeter.report.robustness import missing_table
+from dolorimeter.report.robustness import missing_table, silence_table, worth_table
 
 NOT_A_DEVICE = "Research software, not a medical device."
 
@@ -54,7 +54,7 @@ SEVERITIES: Mapping[str, tuple[str, Tone]] = {
 THINNED_NOTE = (
     " Thinned: features were standardised within each person over windows whose classes the "
     "design balances. The row repeats that with one class of the test person left in one window "
-    "of ten; what is lost was owed to the balance, which a ward does not offer."
+    "of ten. A lower figure there means that the model leans on a balance which no ward offers."
 )
 """Below a table with a thinned row."""
 
@@ -278,6 +278,7 @@ def _pair_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         "Two by two, person by person",
         (
             "Runs",
+            "People",
             "Difference",
             "95 % interval",
             "p (Holm)",
@@ -285,8 +286,9 @@ def _pair_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
             "Read",
         ),
         [_pair_row(a, b, c) for (a, b), c in zip(pairs, found, strict=True)],
-        numeric=(1, 2, 3, 4),
-        note=f"Differences of {words.metric_name(found[0].metric)}, mean over the people that "
+        numeric=(1, 2, 3, 4, 5),
+        note=f"Differences of {words.metric_name(found[0].metric)}"
+        f"{', in points,' if found[0].metric in words.SHARES else ','} mean over the people that "
         "both runs have tested; Wilcoxon's signed-rank test, p adjusted for all rows (Holm). The "
         "smallest difference is what so many people would show in 4 of 5 such studies: "
         "a smaller one may be there and not be seen.",
@@ -299,11 +301,11 @@ def _pair_row(first: str, second: str, c: Comparison) -> Row:
         better = first if (found.difference > 0) != (c.metric in LOWER_IS_BETTER) else second
         read = f"{better} is better"
     else:
-        shown = words.value(found.smallest_detectable, c.metric)
-        read = f"no difference shown; under {shown} none could be"
+        read = "no difference shown"
     return Row(
         (
-            f"{first} − {second} ({words.people(found.subjects)})",
+            f"{first} − {second}",
+            str(found.subjects),
             words.value(found.difference, c.metric),
             words.interval(found.low, found.high, c.metric),
             words.p_value(c.holm_p),
@@ -543,8 +545,9 @@ def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
             numeric=(1, 2, 3, 4),
         )
         yield Items(tuple(hide(text, entry.names) for text in n.remarks))
-        if missing := missing_table(entry.label, n):
-            yield missing
+        for made in (missing_table, silence_table, worth_table):
+            if beyond := made(entry.label, n):
+                yield beyond
         if n.groups:
             yield table(
                 f"{entry.label}: groups of people",

@@ -1,4 +1,4 @@
-"""What happens to the figure when a modality fails at test, in words and a table."""
+"""Tables beyond the figure: a modality that fails, a model that keeps silent, and its worth."""
 
 from __future__ import annotations
 
@@ -41,6 +41,37 @@ def missing_table(label: str, n: Numbers) -> Table | None:
     )
 
 
+def silence_table(label: str, n: Numbers) -> Table | None:
+    """Share wrong when only the surest windows are answered; None for a regressor."""
+    if not n.abstention:
+        return None
+    return table(
+        f"{label}: errors when the model may keep silent",
+        ("Windows answered, surest first", "Wrong among them"),
+        [(f"{100 * share:g} %", f"{100 * risk:.1f} %") for share, risk in n.abstention.items()],
+        numeric=(0, 1),
+        folded=True,
+    )
+
+
+def worth_table(label: str, n: Numbers) -> Table | None:
+    """Net benefit at some thresholds; None unless there are two classes."""
+    if not n.net_benefit:
+        return None
+    return table(
+        f"{label}: decision curve",
+        ("Act from a probability of", "Act on the model", "Act on every window", "Never act"),
+        [
+            (f"{threshold:g}", f"{model:.3f}", f"{always:.3f}", "0")
+            for threshold, (model, always) in n.net_benefit.items()
+        ],
+        numeric=(0, 1, 2, 3),
+        folded=True,
+        note="Net benefit per window, in right alarms (Vickers and Elkin 2006): a threshold of "
+        "0.2 means that one right alarm is worth four false ones.",
+    )
+
+
 def _cells(e: Estimate) -> tuple[str, str]:
     return words.value(e.mean, e.metric), words.interval(e.low, e.high, e.metric)
 
@@ -53,6 +84,6 @@ def _read(n: Numbers, d: Degraded) -> str:
         said = "better without: look why"
     else:
         said = "no loss shown"
-    if n.chance is not None and not d.score.low > n.chance:
+    if n.chance is not None and n.main.low > n.chance >= d.score.low:
         return f"{said}; no longer better than chance"
     return said
