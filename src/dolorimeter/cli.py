@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +54,8 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 
 def main() -> None:
     """Run the command line; faults become one line on standard error, never a traceback."""
+    # loky restarts a worker whose memory has grown, as a network's does; no fold is lost
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     try:
         app(standalone_mode=False)
     except DolorimeterError as error:
@@ -98,7 +101,7 @@ def _print(rows: Any, as_json: bool, title: str = "") -> None:
         table.add_column(str(column), overflow="fold", min_width=None if place else 24)
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
     console.print(table)
 
 
