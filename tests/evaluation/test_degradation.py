@@ -13,7 +13,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from dolorimeter.estimators import logistic_regression
 from dolorimeter.evaluation import Run, _baselines, baseline_outputs, evaluate, summarise
 from dolorimeter.evaluation._degradation import blanked, missing_sets, stream_columns
+from dolorimeter.experiment import experiment_from
+from dolorimeter.experiment import run as run_experiment
 from dolorimeter.splits import group_k_fold, leave_one_subject_out
+from dolorimeter.synthesis import synthesise
 from dolorimeter.types import Samples
 
 
@@ -158,3 +161,22 @@ def test_a_baseline_that_fails_does_not_cost_the_fold(
     rows = np.arange(len(y))
     with pytest.raises(ValueError, match="facts of no use"):
         baseline_outputs(samples, y, rows, rows, "classifier", 2)
+
+
+def test_an_experiment_of_two_streams_degrades_and_one_of_one_does_not(tmp_path: Path) -> None:
+    synthesise("biovid", tmp_path / "cohort", subjects=3, per_condition=4, seed=0)
+    values: dict[str, Any] = {
+        "title": "two streams",
+        "dataset": {"name": "biovid", "options": {"part": "A"}},
+        "task": {"classes": [["BL1"], ["PA4"]]},
+        "windows": {"duration": 5.5},
+        "streams": [{"modality": "eda"}, {"modality": "emg_trapezius"}],
+        "classifier": {"name": "logistic_regression"},
+        "split": {"name": "leave_one_subject_out"},
+    }
+    found = run_experiment(experiment_from(values), tmp_path / "cohort", cache=False)
+    assert set(found.degradation["missing"]) == {"eda", "emg_trapezius"}
+    assert set(found.degradation["modalities_present"]) == {"eda", "emg_trapezius"}
+    values["streams"] = values["streams"][:1]
+    alone = run_experiment(experiment_from(values), tmp_path / "cohort", cache=False)
+    assert alone.degradation.empty

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from dolorimeter.cli import app
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import logistic_regression
 from dolorimeter.evaluation import Run, evaluate, permutation_test, permuted_within, summarise
-from dolorimeter.experiment import experiment_from, run
+from dolorimeter.experiment import experiment_from, run, write_experiment
 from dolorimeter.splits import group_k_fold
 
 
@@ -95,3 +97,18 @@ def test_an_experiment_stores_what_it_permuted(tmp_path: Path) -> None:
     assert run(experiment, table(tmp_path), cache=False).permutation is None
     with pytest.raises(ConfigError, match="permutations is -1, expected 0 or more"):
         run(experiment, table(tmp_path), cache=False, permutations=-1)
+
+
+def test_the_command_line_hands_the_permutations_on(tmp_path: Path) -> None:
+    write_experiment(tmp_path / "experiment.toml", experiment_from(EXPERIMENT))
+    said = CliRunner().invoke(
+        app,
+        [
+            "evaluate", str(tmp_path / "experiment.toml"), "--root", str(table(tmp_path)),
+            "--out", str(tmp_path / "run"), "--permutations", "2", "--no-cache",
+        ],
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    told = Run.load(tmp_path / "run").permutation
+    assert told is not None
+    assert len(told.permuted) == 2
