@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.errors import ConfigError, DatasetError, UnknownNameError
+from dolorimeter.errors import ConfigError, DatasetError, EvaluationError, UnknownNameError
 from dolorimeter.evaluation import Run
 from dolorimeter.experiment import (
     audit_run,
@@ -130,6 +130,24 @@ def test_a_run_is_written_read_and_audited(tmp_path: Path) -> None:
     findings, meter = audit_run(tmp_path / "run", root)
     assert meter is None
     assert not [f for f in findings if f.severity == "fault"]
+
+
+def test_the_same_call_again_finds_the_run_finished(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    first = run(experiment_from(TABLE), root, tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")}
+    again = run(experiment_from(TABLE), root, tmp_path / "run")
+    assert again.fingerprint == first.fingerprint
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run").glob("*.*")} == before
+    table_file(tmp_path / "data", seed=1)
+    with pytest.raises(EvaluationError, match="holds folds of another experiment"):
+        run(experiment_from(TABLE), root, tmp_path / "run")
+
+
+def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):
+        run(experiment_from(TABLE | {"groups": ["sex"]}), root)
 
 
 def test_another_question_does_not_overwrite_a_run(tmp_path: Path) -> None:

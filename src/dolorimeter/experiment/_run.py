@@ -89,7 +89,7 @@ def run(
         **asked,
         model=experiment.title,
         seed=experiment.seeds,
-        groups=[g for g in experiment.groups if g in prepared.samples.meta.columns],
+        groups=experiment.groups,
         modalities=sorted({s.modality for s in experiment.streams}),
         workers=workers,
         backend=backend,
@@ -99,6 +99,9 @@ def run(
         degradation=len(experiment.streams) > 1,
         progress=progress and progress("folds"),
     )
+    finished = None if out is None else _finished(out, found, permutations)
+    if finished is not None:
+        return finished
     if leans_on_balance(experiment) and prepared.split.target_access == "none":
         thinned = thinned_rows(experiment, prepared, asked["question"], root, **data)
         baselines = pd.concat([found.baselines, thinned], ignore_index=True)
@@ -126,7 +129,6 @@ def run(
         )
         found.save(out)
         _write_findings(out, findings)
-        _finish(out, keep_models)
     return found
 
 
@@ -141,11 +143,14 @@ def _same_experiment(out: Path, experiment: Experiment) -> None:
     write_experiment(path, experiment)
 
 
-def _finish(out: Path, keep_models: bool) -> None:
-    """Remove the folds that only an interrupted run needs; they stand in the tables now."""
-    folds = out / "folds"
-    for path in sorted(folds.glob("fold_*.parquet")) if not keep_models else ():
-        path.unlink()
+def _finished(out: Path, found: Run, permutations: int) -> Run | None:
+    """The run that stands in `out` if it is this very one, audited and with its permutations."""
+    if not ((out / "run.json").is_file() and (out / "audit.json").is_file()):
+        return None
+    stored = Run.load(out)
+    enough = 0 if stored.permutation is None else len(stored.permutation.permuted)
+    same = stored.fingerprint == found.fingerprint and enough == permutations
+    return stored if same and stored.failures.empty else None
 
 
 def audit_run(
