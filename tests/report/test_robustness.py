@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ def test_the_matrix_says_what_is_missed_and_what_is_not(tmp_path: Path) -> None:
     paths = write_report([run], tmp_path / "report.html")
     html = paths.html.read_text(encoding="utf-8")
     assert "modalities missing at test" in html
+    assert re.search(
+        r"If eda is missing at test: \d\d.\d % .*, no longer better than chance", html
+    )
     assert "no eda" in html  # the legend of the figure
     assert "it is missed; no longer better than chance" in paths.markdown.read_text("utf-8")
     told = json.loads(paths.json.read_text(encoding="utf-8"))["runs"][0]["numbers"]

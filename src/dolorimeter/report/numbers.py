@@ -161,11 +161,12 @@ def _permutation_words(s: Summary, made: Permutations) -> str:
     """The permutation test in a sentence."""
     count = len(made.permuted)
     coarse = f" Coarse: with {count} shuffles p cannot be below {1 / (count + 1):.3g}."
+    coarse = coarse if made.coarse else ""
     return (
         f"Refitted {count:,} times on labels shuffled within each person, the model reaches "
         f"{words.value(math.fsum(made.permuted) / count, s.main)} in the mean and "
-        f"{words.value(max(made.permuted), s.main)} at most; p = {words.p_value(made.p)} for "
-        f"{words.value(made.observed, s.main)}.{coarse if made.coarse else ''}"
+        f"{words.value(max(made.permuted), s.main)} at most; with the true labels "
+        f"{words.value(made.observed, s.main)}, p = {words.p_value(made.p)}.{coarse}"
     )
 
 

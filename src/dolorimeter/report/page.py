@@ -29,7 +29,7 @@ from dolorimeter.report.blocks import (
 from dolorimeter.report.comparison import Comparison, compare_all, question_differences
 from dolorimeter.report.numbers import Estimate, Numbers, few_people, numbers
 from dolorimeter.report.pseudonyms import hide, pseudonyms
-from dolorimeter.report.robustness import missing_table, silence_table, worth_table
+from dolorimeter.report.robustness import fragile, missing_table, silence_table, worth_table
 
 NOT_A_DEVICE = "Research software, not a medical device."
 
@@ -54,7 +54,8 @@ SEVERITIES: Mapping[str, tuple[str, Tone]] = {
 THINNED_NOTE = (
     " Thinned: features were standardised within each person over windows whose classes the "
     "design balances. The row repeats that with one class of the test person left in one window "
-    "of ten. A lower figure there means that the model leans on a balance which no ward offers."
+    "of ten. A clearly lower figure there means that the model leans on a balance which no ward "
+    "offers."
 )
 """Below a table with a thinned row."""
 
@@ -137,7 +138,7 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
         f"{words.interval(main.low, main.high, main.metric)}{chance})"
     )
     tone, said = _answer(n)
-    sentences = [said, *_against_baselines(n)]
+    sentences = [said, *_against_baselines(n), *fragile(n)]
     if against := _against(entry):
         tone, sentences = "bad", [against, *_against_baselines(n)]
     elif few := few_people(n.subjects):

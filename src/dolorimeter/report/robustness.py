@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dolorimeter.report import words
 from dolorimeter.report.blocks import Table, table
 from dolorimeter.report.numbers import Degraded, Estimate, Numbers
@@ -39,6 +41,27 @@ def missing_table(label: str, n: Numbers) -> Table | None:
         note="The model is the same, trained on everything; the features of what is missing are "
         "unknown in every test window. A loss below 0 is a gain.",
     )
+
+
+def fragile(n: Numbers) -> Iterator[str]:
+    """A sentence for the one modality that is missed most, and for thinned classes."""
+    single = [d for d in n.degradation if "+" not in d.missing and d.loss.low > 0]
+    if single:
+        worst = max(single, key=lambda d: d.loss.mean)
+        value, between = _cells(worst.score)
+        yield f"If {worst.missing} is missing at test: {value} ({between}){_lost(n, worst.score)}."
+    if n.thinned is not None:
+        value, between = _cells(n.thinned)
+        yield (
+            "If nine of ten windows of the test person are of one class: "
+            f"{value} ({between}){_lost(n, n.thinned)}."
+        )
+
+
+def _lost(n: Numbers, score: Estimate) -> str:
+    """Whether a figure that was better than chance no longer is."""
+    gone = n.chance is not None and n.main.low > n.chance >= score.low
+    return ", no longer better than chance" if gone else ""
 
 
 def silence_table(label: str, n: Numbers) -> Table | None:
@@ -84,6 +107,4 @@ def _read(n: Numbers, d: Degraded) -> str:
         said = "better without: look why"
     else:
         said = "no loss shown"
-    if n.chance is not None and n.main.low > n.chance >= d.score.low:
-        return f"{said}; no longer better than chance"
-    return said
+    return said + _lost(n, d.score).replace(",", ";", 1)
