@@ -212,7 +212,7 @@ def summarise(run: Run) -> Summary:
         **_degradation(run, table[main], of_main, limits),
         lowest=(str(worst), float(of_main.min())),
         groups=groups,
-        gaps={g: _gap(rows, of_main, g) for g in run.groups},
+        gaps={g: _gap(rows, of_main, g, limits[1] - limits[0]) for g in run.groups},
         seeds=seeds,
         seed_sd=float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else math.nan,
         coverage=coverage_of(run.predictions),
@@ -483,8 +483,10 @@ def _groups(
     ]
 
 
-def _gap(rows: pd.DataFrame, scores: pd.Series, column: str) -> tuple[float, float, float]:
-    """Welch's gap of the two groups that lie farthest apart."""
+def _gap(
+    rows: pd.DataFrame, scores: pd.Series, column: str, width: float
+) -> tuple[float, float, float]:
+    """Welch's gap of the two groups that lie farthest apart, at most `width` either way."""
     names = _group_of(rows, column).reindex(scores.index).astype(str)
     means = scores.groupby(names).mean().dropna()
     if len(means) < 2:
@@ -492,4 +494,5 @@ def _gap(rows: pd.DataFrame, scores: pd.Series, column: str) -> tuple[float, flo
     high, low = (
         scores[names == n].to_numpy(dtype=float) for n in (means.idxmax(), means.idxmin())
     )
-    return statistics.group_gap(high, low)
+    gap, least, most = statistics.group_gap(high, low)
+    return gap, float(np.clip(least, -width, width)), float(np.clip(most, -width, width))

@@ -80,6 +80,7 @@ def run(
         "classes": experiment.task.class_names if experiment.task.kind != "regressor" else None,
         "selection": experiment.selection,
         "question": experiment.question(prepared.part),
+        "threads_per_fold": threads_per_fold,
     }
     found = evaluate(
         estimator,
@@ -93,7 +94,6 @@ def run(
         modalities=sorted({s.modality for s in experiment.streams}),
         workers=workers,
         backend=backend,
-        threads_per_fold=threads_per_fold,
         run_dir=out,
         keep_models=keep_models,
         degradation=len(experiment.streams) > 1,
@@ -103,7 +103,14 @@ def run(
     if finished is not None:
         return finished
     if leans_on_balance(experiment) and prepared.split.target_access == "none":
-        thinned = thinned_rows(experiment, prepared, asked["question"], root, **data)
+        thinned = thinned_rows(
+            experiment,
+            prepared,
+            asked["question"],
+            root,
+            threads_per_fold=threads_per_fold,
+            **data,
+        )
         baselines = pd.concat([found.baselines, thinned], ignore_index=True)
         found = replace(found, baselines=baselines)
     if permutations:

@@ -28,6 +28,7 @@ def thinned_rows(
     test_root: Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
+    threads_per_fold: int = 1,
 ) -> pd.DataFrame:
     """Rows of the model on test people thinned to 90/10 before they were standardised.
 
@@ -53,6 +54,7 @@ def thinned_rows(
         question=question,
         seed=experiment.seeds,
         workers=workers,
+        threads_per_fold=threads_per_fold,
         baselines=False,
     )
     table = found.predictions
