@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -160,10 +162,56 @@ def test_raw_streams_keep_their_shape_and_several_their_names(tmp_path: Path) ->
 def test_standardising_within_subject_is_declared(tmp_path: Path) -> None:
     samples = Chain(SPEC, (EDA,), standardise="task_windows").samples(cohort(tmp_path))
     assert samples.target_access == "unlabelled_target"
-    running = Chain(SPEC, (EDA,), standardise="running").samples(cohort(tmp_path))
-    assert running.target_access == "unlabelled_target"
     with pytest.raises(ConfigError, match="standardise is 'z', expected none, all_recording"):
         Chain(SPEC, (EDA,), standardise="z").samples(cohort(tmp_path))
+
+
+def test_a_declared_baseline_is_the_reference(tmp_path: Path) -> None:
+    recordings = cohort(tmp_path, clips=8)
+    plain = Chain(SPEC, (EDA,)).samples(recordings)
+    chain = Chain(SPEC, (EDA,), standardise="declared_baseline", baseline=("BL1",))
+    samples = chain.samples(recordings)
+    assert samples.target_access == "labelled_reference"
+    assert isinstance(plain.x, np.ndarray)
+    assert isinstance(samples.x, np.ndarray)
+    own = (samples.subjects == "s0") & (samples.meta["condition"] == "BL1").to_numpy()
+    column = int(np.flatnonzero(np.isfinite(plain.x).all(axis=0))[0])
+    assert samples.x[own, column].mean() == pytest.approx(0.0, abs=1e-9)
+    other = (samples.subjects == "s0") & ~own
+    reference = plain.x[own, column]
+    wanted = (plain.x[other, column] - reference.mean()) / reference.std()
+    assert samples.x[other, column] == pytest.approx(wanted)
+
+
+def test_running_follows_time_and_never_names_that_hold_the_condition(tmp_path: Path) -> None:
+    """BioVid's names sort by level: in their order every baseline clip would come first."""
+    recordings = cohort(tmp_path, subjects=1, clips=8)
+    told = [
+        replace(r, name=f"{r.stimuli[0].condition}-{i}", facts={"clip_index": float(i)})
+        for i, r in enumerate(recordings)
+    ]
+    samples = Chain(SPEC, (EDA,), standardise="running").samples(told)
+    assert isinstance(samples.x, np.ndarray)
+    unknown = np.isnan(samples.x).all(axis=1)
+    assert samples.meta["recording"][unknown].tolist() == ["BL1-0", "PA4-1", "BL1-2"]
+    with pytest.raises(ConfigError, match="'running' needs to know which of a person's record"):
+        Chain(SPEC, (EDA,), standardise="running").samples([replace(r, facts={}) for r in told])
+
+
+def test_the_cache_sees_options_and_values_that_are_in_no_file(tmp_path: Path) -> None:
+    chain, cache = Chain(SPEC, (EDA,)), Cache(tmp_path / "samples")
+
+    def first(signals: Mapping[str, Signal]) -> float:
+        recording = replace(cohort(tmp_path / "data", 1, 1)[0], signals=signals)
+        x = chain.samples([recording], cache=cache).x
+        assert isinstance(x, np.ndarray)
+        return float(x[0, 0])
+
+    path = tmp_path / "data" / "s0-0.csv"
+    option = [first(LazySignals(("eda",), partial(_read, path, s, ("eda",)))) for s in (0, 1, 0)]
+    assert option[0] == option[2] != option[1]
+    values = [first(_read(path, s, ("eda",))) for s in (0, 1, 0)]
+    assert values == option
 
 
 def test_a_chain_survives_its_dictionary(tmp_path: Path) -> None:
@@ -175,6 +223,7 @@ def test_a_chain_survives_its_dictionary(tmp_path: Path) -> None:
     assert again == chain
     recordings = cohort(tmp_path, 1)
     a, b = chain.samples(recordings), again.samples(recordings)
+    assert a.target_access == "unlabelled_target"
     assert isinstance(a.x, np.ndarray)
     assert isinstance(b.x, np.ndarray)
     assert np.array_equal(a.x, b.x, equal_nan=True)

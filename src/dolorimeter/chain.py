@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from dolorimeter.types import (
     Array,
     Exclusion,
     LabelSource,
+    LazySignals,
     Recording,
     Samples,
     Signal,
@@ -257,12 +258,18 @@ class Chain:
                 f"{'several arrays' if not isinstance(x, np.ndarray) else x.shape}. "
                 "Use representation 'features', or leave standardise out."
             )
-        order = np.lexsort((samples.meta["start"], samples.meta["recording"]))
-        position = np.empty(len(order), dtype=int)
-        position[order] = np.arange(len(order))
+        reference = reference_of(self.standardise)
         return replace(
             samples,
-            x=within_subject(x, samples.subjects, reference_of(self.standardise), order=position),
+            x=within_subject(
+                x,
+                samples.subjects,
+                reference,
+                rows=samples.meta["condition"].isin(self.baseline).to_numpy()
+                if self.baseline
+                else None,
+                order=_in_time(samples) if reference == "running" else None,
+            ),
             target_access=self.target_access,
         )
 
@@ -322,6 +329,30 @@ def reference_of(standardise: str) -> Reference:
     )
 
 
+def _in_time(samples: Samples) -> Array:
+    """Place of each window in the order in which its person was recorded.
+
+    Never by the names of recordings: those of cut clips hold the condition, and the order would
+    tell the label.
+
+    Raises
+    ------
+    ConfigError
+        If a person has several recordings and the data set does not say which came first.
+    """
+    keys = [samples.meta["start"].to_numpy(dtype=float)]
+    if samples.facts is not None and "clip_index" in samples.facts:
+        keys.append(samples.facts["clip_index"].to_numpy(dtype=float))
+    elif samples.meta[["subject", "recording"]].drop_duplicates()["subject"].duplicated().any():
+        raise ConfigError(
+            "standardise = 'running' needs to know which of a person's recordings came first, and "
+            "this data set does not say. Use 'task_windows', or one recording a person."
+        )
+    place = np.empty(len(samples.meta), dtype=int)
+    place[np.lexsort(keys)] = np.arange(len(place))
+    return place
+
+
 def _to_dict(part: Any) -> dict[str, Any]:
     return {"name": part.card.name, **asdict(part)}
 
@@ -351,7 +382,7 @@ def _key(chain: Chain, batch: Sequence[Recording]) -> str | None:
     """
     told = [
         json.dumps(asdict(replace(r, signals={}, videos={}, sources=())), default=str)
-        + json.dumps(sorted(r.signals))
+        + _signals_told(r)
         for r in batch
     ]
     try:
@@ -363,6 +394,30 @@ def _key(chain: Chain, batch: Sequence[Recording]) -> str | None:
         )
     except OSError:
         return None
+
+
+def _signals_told(recording: Recording) -> str:
+    """What decides the signals besides the bytes of the files.
+
+    Of lazy signals the names, in order, and what their loader is given, without folders: options
+    of a reader (a frame rate, names of channels) change signals and no file. Of others the values.
+    """
+    signals = recording.signals
+    if isinstance(signals, LazySignals):
+        return json.dumps([list(signals), signals.arguments], sort_keys=True, default=_plain)
+    return digest(
+        *(
+            part
+            for name, s in sorted(signals.items())
+            for part in (name, s.values, repr(replace(s, values=np.empty((0, 0)))))
+        )
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.name
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else repr(value)
 
 
 @lru_cache(maxsize=1)

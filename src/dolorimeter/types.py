@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -138,6 +138,13 @@ class LazySignals(Mapping[str, Signal]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What `load` is given where it is a partial: files, and options of the reader."""
+        if not isinstance(self._load, partial):
+            return ()
+        return (*self._load.args, self._load.keywords)
 
     def read(self) -> dict[str, Signal]:
         """All signals, from one read of the files."""
