@@ -22,6 +22,7 @@ from dolorimeter.experiment import (
     write_experiment,
 )
 from dolorimeter.predictor import Predictor
+from dolorimeter.synthesis import synthesise
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -144,6 +145,21 @@ def test_the_same_call_again_finds_the_run_finished(tmp_path: Path) -> None:
         run(experiment_from(TABLE), root, tmp_path / "run")
 
 
+def test_permutations_stay_where_none_are_asked_for(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    first = run(experiment_from(TABLE), root, tmp_path / "run", permutations=2)
+    again = run(experiment_from(TABLE), root, tmp_path / "run")
+    assert again.permutation == first.permutation is not None
+
+
+def test_an_audit_refuses_data_that_are_not_those_of_the_run(tmp_path: Path) -> None:
+    """Row numbers mean nothing in other data: every check would look at the wrong rows."""
+    run(experiment_from(TABLE), table_file(tmp_path / "data").parent, tmp_path / "run")
+    other = table_file(tmp_path / "other", subjects=6, each=4).parent
+    with pytest.raises(DatasetError, match="data at hand are not those of the run"):
+        audit_run(tmp_path / "run", other)
+
+
 def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):
@@ -176,6 +192,38 @@ def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> Non
         Predictor.load(root)
     with pytest.raises(DatasetError, match="no such file or folder"):
         predict(tmp_path / "model", [tmp_path / "nothing"])
+
+
+def test_a_model_that_standardises_within_people_takes_all_of_a_person_at_once(
+    tmp_path: Path,
+) -> None:
+    """One file at a time has nothing to be standardised by: every answer would be the same."""
+    root = tmp_path / "look-alike"
+    synthesise("biovid", root, subjects=3, per_condition=4, conditions=("BL1", "PA4"), seed=0)
+    asked = experiment_from(
+        TABLE
+        | {
+            "dataset": {"name": "biovid"},
+            "task": {"classes": [["BL1"], ["PA4"]]},
+            "windows": {"duration": 5.5},
+            "streams": [{"modality": "eda"}],
+            "standardise": "task_windows",
+        }
+    )
+    train(asked, root, tmp_path / "model")
+    whole = predict(tmp_path / "model", [root])
+    person = str(whole["subject"].iloc[0])
+    files = sorted(root.rglob(f"{person}-*_bio.csv"))
+    found = predict(tmp_path / "model", files)
+    expected = whole[whole["subject"] == person]
+    assert len(found) == len(expected) == 8
+    assert sorted(found["p_PA4"]) == pytest.approx(sorted(expected["p_PA4"]))
+    with pytest.raises(ConfigError, match=f"standardises within each person .*{person} there are"):
+        predict(tmp_path / "model", files[:1])
+    files[0].write_text("nothing\n")
+    rows = predict(tmp_path / "model", [root])
+    assert len(rows) == len(whole) - 1
+    assert rows.attrs["kept_out"][0].startswith(files[0].stem.removesuffix("_bio"))
 
 
 def test_subjects_can_be_chosen_and_unknown_ones_are_refused(tmp_path: Path) -> None:

@@ -413,6 +413,8 @@ def predict(
         model, files, data_set, options=_options_of(option), out=out, workers=workers
     )
     _print(_records(found), as_json, "Research software, not a medical device.")
+    for text in found.attrs.get("kept_out", ()):
+        typer.echo(f"kept out: {text}", err=True)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from dolorimeter.chain import Chain
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.storage import write_json
-from dolorimeter.types import LabelSource, Recording, Samples, TargetKind
+from dolorimeter.types import Exclusion, LabelSource, Recording, Samples, TargetKind
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,51 @@ class Predictor:
     title: str = ""
     notes: tuple[str, ...] = field(default=())
 
-    def predict(self, recordings: Sequence[Recording], *, workers: int = 1) -> pd.DataFrame:
-        """One row a window: where it is, the probability of each class, and its quality."""
+    def predict(
+        self,
+        recordings: Sequence[Recording],
+        *,
+        exclusions: Sequence[Exclusion] = (),
+        workers: int = 1,
+    ) -> pd.DataFrame:
+        """One row a window: where it is, the probability of each class, and its quality.
+
+        What was kept out, `exclusions` of the reader first, stands in ``attrs["kept_out"]`` of the
+        table, a text each.
+
+        Raises
+        ------
+        ConfigError
+            If the model takes samples, or standardises within each person and is given too few
+            windows of one.
+        """
         if self.chain is None:
             raise ConfigError(
                 f"model '{self.title}' was fitted on a feature table: use predict_samples."
             )
         anywhere = replace(self.chain, windows=replace(self.chain.windows, conditions=()))
-        return self.predict_samples(anywhere.samples(recordings, workers=workers))
+        samples = anywhere.samples(recordings, exclusions=exclusions, workers=workers)
+        self._check_standardised(samples)
+        rows = self.predict_samples(samples)
+        rows.attrs["kept_out"] = [
+            f"{e.recording}, {e.what}: {e.reason}" for e in samples.exclusions
+        ]
+        return rows
+
+    def _check_standardised(self, samples: Samples) -> None:
+        """Refuse people with too few windows to be standardised: all their features are NaN."""
+        reference = "none" if self.chain is None else self.chain.standardise
+        if reference in ("none", "running"):  # the first windows of a running one are NaN in a fit
+            return
+        assert isinstance(samples.x, np.ndarray)
+        known = pd.Series(np.isfinite(samples.x).any(axis=1)).groupby(samples.subjects).any()
+        if not known.all():
+            raise ConfigError(
+                f"model '{self.title}' standardises within each person ({reference}), and of "
+                f"{', '.join(map(str, known.index[~known][:5]))} there are too few windows here, "
+                "or none with a signal. Give all recordings of a person in one call, at least 3 "
+                "windows of the reference, or train without standardise."
+            )
 
     def predict_samples(self, samples: Samples) -> pd.DataFrame:
         """Predict rows that are samples already.

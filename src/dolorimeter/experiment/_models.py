@@ -18,7 +18,7 @@ from dolorimeter.experiment._prepare import columns_of, prepare, sample_cache
 from dolorimeter.predictor import Predictor
 from dolorimeter.splits import Fold
 from dolorimeter.storage import write_parquet, write_text
-from dolorimeter.types import Recording
+from dolorimeter.types import Exclusion, Recording
 
 
 def train(
@@ -108,17 +108,25 @@ def predict(
     name = dataset or predictor.dataset["name"]
     given = dict(predictor.dataset["options"]) if name == predictor.dataset["name"] else {}
     given |= dict(options or {})
-    parts = []
-    for path in map(Path, files):
+    paths = [Path(path) for path in files]
+    for path in paths:
         if not path.exists():
             raise DatasetError(f"{path}: no such file or folder; expected recordings of {name}.")
-        if predictor.chain is None:
-            reader = open_dataset(name, path if path.is_dir() else path.parent, **given)
-            samples = columns_of(reader.samples(), tuple(predictor.dataset["columns"]))
-            parts.append(predictor.predict_samples(samples))
-        else:
-            parts.append(predictor.predict(recordings_of(name, path, given), workers=workers))
-    rows = pd.concat(parts, ignore_index=True)
+    if predictor.chain is None:
+        tables = (
+            open_dataset(name, path if path.is_dir() else path.parent, **given).samples()
+            for path in paths
+        )
+        columns = tuple(predictor.dataset["columns"])
+        parts = [predictor.predict_samples(columns_of(table, columns)) for table in tables]
+        rows = pd.concat(parts, ignore_index=True)
+    else:  # in one call: a person's recordings may be standardised together
+        read = [recordings_of(name, path, given) for path in paths]
+        rows = predictor.predict(
+            [r for found, _ in read for r in found],
+            exclusions=[e for _, exclusions in read for e in exclusions],
+            workers=workers,
+        )
     if out is not None:
         if Path(out).suffix == ".csv":
             write_text(Path(out), rows.to_csv(index=False))
@@ -127,8 +135,10 @@ def predict(
     return rows
 
 
-def recordings_of(name: str, path: Path, options: Mapping[str, Any]) -> list[Recording]:
-    """Recordings of a folder, or the one that a single file belongs to.
+def recordings_of(
+    name: str, path: Path, options: Mapping[str, Any]
+) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    """Recordings of a folder and what its reader left out, or those a single file belongs to.
 
     A file is looked for in the data set that the nearest of its parent folders is.
     """
@@ -137,15 +147,16 @@ def recordings_of(name: str, path: Path, options: Mapping[str, Any]) -> list[Rec
         if not folder.is_dir():
             continue
         try:
-            found: list[Recording] = open_dataset(name, folder, **options).recordings()
+            reader = open_dataset(name, folder, **options)
+            found: list[Recording] = reader.recordings()
         except DatasetError as error:
             faults.append(str(error))
             continue
         if folder == path:
-            return found
+            return found, tuple(reader.exclusions)
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
         if inside:
-            return inside
+            return inside, ()
     raise DatasetError(f"{path}: no recording of {name} here. {faults[0] if faults else ''}")
 
 

@@ -19,6 +19,7 @@ from dolorimeter.experiment._config import Experiment, read_experiment, write_ex
 from dolorimeter.experiment._prepare import leans_on_balance, prepare, sample_cache
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.storage import write_json
+from dolorimeter.types import Samples
 
 
 def run(
@@ -151,12 +152,15 @@ def _same_experiment(out: Path, experiment: Experiment) -> None:
 
 
 def _finished(out: Path, found: Run, permutations: int) -> Run | None:
-    """The run that stands in `out` if it is this very one, audited and with its permutations."""
+    """The run that stands in `out` if it is this very one, audited.
+
+    Permutations that it has stay where none are asked for: they took long.
+    """
     if not ((out / "run.json").is_file() and (out / "audit.json").is_file()):
         return None
     stored = Run.load(out)
-    enough = 0 if stored.permutation is None else len(stored.permutation.permuted)
-    same = stored.fingerprint == found.fingerprint and enough == permutations
+    have = 0 if stored.permutation is None else len(stored.permutation.permuted)
+    same = stored.fingerprint == found.fingerprint and permutations in (0, have)
     return stored if same and stored.failures.empty else None
 
 
@@ -184,11 +188,17 @@ def audit_run(
     -------
     tuple
         Findings, and the leak-o-meter's figures or None.
+
+    Raises
+    ------
+    DatasetError
+        If data are needed and those at hand are not those of the run.
     """
     found = Run.load(folder)
     experiment = _experiment_of(Path(folder))
     try:
         prepared = prepare(experiment, root, cache=sample_cache())
+        _same_rows(found, prepared.samples, folder)
     except DatasetError:
         if root is not None or rerun or leak_o_meter:
             raise
@@ -205,6 +215,22 @@ def audit_run(
     _write_findings(Path(folder), findings)
     meter = measure_leak(**given, seed=experiment.seeds[0]).to_dict() if leak_o_meter else None
     return findings, meter
+
+
+def _same_rows(found: Run, samples: Samples, folder: Path) -> None:
+    """Refuse to audit a run with data that are not its own: row numbers would mean others."""
+    rows = found.predictions[["row", "subject", "recording"]].drop_duplicates("row")
+    place = rows["row"].to_numpy(dtype=int)
+    same = len(place) > 0 and place.max() < len(samples)
+    for name in ("subject", "recording"):
+        if same:
+            now = samples.meta[name].astype(str).to_numpy()[place]
+            same = bool((now == rows[name].astype(str).to_numpy()).all())
+    if not same:
+        raise DatasetError(
+            f"{folder}: the data at hand are not those of the run (its windows are of other "
+            "recordings). Give --root of the data it was evaluated on, or evaluate again."
+        )
 
 
 def _experiment_of(folder: Path) -> Experiment:
