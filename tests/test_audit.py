@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from dolorimeter.audit import CHECKS, Finding, has_fault, independent_epochs_bound, leak_o_meter
 from dolorimeter.audit.parts import is_fitted, parts, shared_state
 from dolorimeter.errors import EvaluationError
+from dolorimeter.estimators import NetworkClassifier
 from dolorimeter.splits import leave_one_subject_out
 from dolorimeter.types import META_COLUMNS, Samples
 
@@ -74,6 +75,19 @@ def test_the_bound_is_what_independent_guesses_reach() -> None:
     best = (rng.binomial(40, 0.5, size=(20_000, 30)) / 40).max(axis=1)
     error = best.std() / np.sqrt(len(best))
     assert independent_epochs_bound(40, 0.5, 30) == pytest.approx(best.mean(), abs=4 * error)
+
+
+def test_the_leak_o_meter_takes_a_network_that_keeps_no_epochs_by_itself() -> None:
+    people, each = 4, 4
+    meta = pd.DataFrame({name: [""] * people * each for name in META_COLUMNS})
+    who = np.repeat([f"s{i}" for i in range(people)], each)
+    meta = meta.assign(subject=who, start=0.0, duration=5.0)
+    x = np.random.default_rng(0).normal(size=(people * each, 3))
+    samples = Samples(x=x, meta=meta)
+    y = np.tile([0, 1], people * each // 2)
+    network = NetworkClassifier("perceptron", epochs=2, early_stopping=False, patience=None)
+    meter = leak_o_meter(network, samples, y, leave_one_subject_out())
+    assert (meter.epochs, meter.subjects) == (2, people)
 
 
 def test_the_leak_o_meter_needs_epochs() -> None:

@@ -194,7 +194,7 @@ def test_running_follows_time_and_never_names_that_hold_the_condition(tmp_path: 
     assert isinstance(samples.x, np.ndarray)
     unknown = np.isnan(samples.x).all(axis=1)
     assert samples.meta["recording"][unknown].tolist() == ["BL1-0", "PA4-1", "BL1-2"]
-    with pytest.raises(ConfigError, match="'running' needs to know which of a person's record"):
+    with pytest.raises(ConfigError, match="'running' needs to know in what order"):
         Chain(SPEC, (EDA,), standardise="running").samples([replace(r, facts={}) for r in told])
 
 

@@ -160,6 +160,13 @@ def test_an_audit_refuses_data_that_are_not_those_of_the_run(tmp_path: Path) -> 
         audit_run(tmp_path / "run", other)
 
 
+def test_running_standardisation_of_a_table_without_times_is_refused(tmp_path: Path) -> None:
+    """Its rows may be sorted by condition: in their order every low would come before a high."""
+    root = table_file(tmp_path / "data").parent
+    with pytest.raises(ConfigError, match="'running' needs to know in what order"):
+        prepare(experiment_from(TABLE | {"standardise": "running"}), root)
+
+
 def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):

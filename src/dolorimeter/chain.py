@@ -268,7 +268,7 @@ class Chain:
                 rows=samples.meta["condition"].isin(self.baseline).to_numpy()
                 if self.baseline
                 else None,
-                order=_in_time(samples) if reference == "running" else None,
+                order=in_time(samples) if reference == "running" else None,
             ),
             target_access=self.target_access,
         )
@@ -329,24 +329,26 @@ def reference_of(standardise: str) -> Reference:
     )
 
 
-def _in_time(samples: Samples) -> Array:
+def in_time(samples: Samples) -> Array:
     """Place of each window in the order in which its person was recorded.
 
-    Never by the names of recordings: those of cut clips hold the condition, and the order would
-    tell the label.
+    Never by the names of recordings or the rows of a table: those of cut clips hold the condition,
+    tables are sorted by it, and the order would tell the label.
 
     Raises
     ------
     ConfigError
-        If a person has several recordings and the data set does not say which came first.
+        If the data set does not say in what order a person's windows were recorded.
     """
     keys = [samples.meta["start"].to_numpy(dtype=float)]
+    people = samples.meta[["subject", "recording"]].drop_duplicates()["subject"]
     if samples.facts is not None and "clip_index" in samples.facts:
         keys.append(samples.facts["clip_index"].to_numpy(dtype=float))
-    elif samples.meta[["subject", "recording"]].drop_duplicates()["subject"].duplicated().any():
+    elif people.duplicated().any() or np.isnan(keys[0]).any():
         raise ConfigError(
-            "standardise = 'running' needs to know which of a person's recordings came first, and "
-            "this data set does not say. Use 'task_windows', or one recording a person."
+            "standardise = 'running' needs to know in what order a person's windows were "
+            "recorded, and this data set does not say. Use 'task_windows', or data with one "
+            "recording a person and the start of each window."
         )
     place = np.empty(len(samples.meta), dtype=int)
     place[np.lexsort(keys)] = np.arange(len(place))

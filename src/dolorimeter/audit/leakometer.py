@@ -153,7 +153,11 @@ def independent_epochs_bound(windows: int, accuracy: float, epochs: int) -> floa
 
 def _epochs(estimator: Any, samples: Samples, y: Array, split: Any, seed: int) -> int:
     """How many stages the estimator gives after a fit on the smallest fold."""
+    from sklearn.base import clone
+
     fold = min(split.folds(samples.meta, y), key=lambda f: (len(f.fit_rows), f.index))
+    if "keep_epochs" in estimator.get_params(deep=False):  # as `evaluate` asks for them
+        estimator = clone(estimator).set_params(keep_epochs=True)
     model = fit_fold(estimator, samples, y, fold, seed)
     test = np.asarray(fold.test, dtype=int)
     return sum(1 for _ in model.staged_predict_proba(take_rows(samples.x, test)))

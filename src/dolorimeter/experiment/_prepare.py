@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter import splits
-from dolorimeter.chain import Progress, reference_of
+from dolorimeter.chain import Progress, in_time, reference_of
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError
 from dolorimeter.experiment._config import DatasetConfig, Experiment
@@ -228,8 +228,8 @@ def standardised_table(experiment: Experiment, samples: Samples) -> Samples:
     if experiment.standardise == "none" or experiment.streams:
         return samples
     assert isinstance(samples.x, np.ndarray)
-    order = samples.meta.groupby("subject").cumcount().to_numpy()
     reference = reference_of(experiment.standardise)
+    order = in_time(samples) if reference == "running" else None
     of_task = experiment.task.wanted if reference == "task_windows" else ()
     named = experiment.baseline or of_task
     rows = samples.meta["condition"].isin(named).to_numpy() if named else None
