@@ -456,7 +456,7 @@ def test_models_that_are_kept_load_back(cohort: Cohort, tmp_path: Path) -> None:
         model, samples, y, leave_one_subject_out(), run_dir=tmp_path / "run", keep_models=True
     )
     folders = sorted((tmp_path / "run" / "models").iterdir())
-    assert [f.name for f in folders] == [f"fold_{i:03d}_seed_0" for i in range(5)]
+    assert [f.name for f in folders] == [f"fold_{i:04d}_seed_0" for i in range(5)]
     for i, folder in enumerate(folders):
         mine = samples.subjects == f"p{i:02d}"
         np.testing.assert_array_equal(

@@ -100,7 +100,9 @@ def test_a_failed_fold_is_tried_again(cohort: Cohort, tmp_path: Path) -> None:
     assert len(again.predictions) == 40
 
 
-@pytest.mark.parametrize("what", ["data", "labels", "model", "seed", "facts"])
+@pytest.mark.parametrize(
+    "what", ["data", "labels", "model", "seed", "facts", "groups", "baselines"]
+)
 def test_folds_of_another_experiment_are_refused(
     cohort: Cohort, tmp_path: Path, what: str
 ) -> None:
@@ -116,7 +118,26 @@ def test_folds_of_another_experiment_are_refused(
         samples = replace(samples, facts=None)
     labels = np.roll(y, 1) if what == "labels" else y
     with pytest.raises(EvaluationError, match="holds folds of another experiment"):
-        evaluate(model, samples, labels, split, run_dir=tmp_path, seed=int(what == "seed"))
+        evaluate(
+            model,
+            samples,
+            labels,
+            split,
+            run_dir=tmp_path,
+            seed=int(what == "seed"),
+            groups=("dataset",) if what == "groups" else (),
+            baselines=what == "baselines",
+        )
+
+
+def test_models_that_were_not_kept_are_fitted_again(cohort: Cohort, tmp_path: Path) -> None:
+    samples, y = cohort(subjects=3)
+    model, split = LogisticRegression(), leave_one_subject_out()
+    first = evaluate(model, samples, y, split, run_dir=tmp_path)
+    again = evaluate(model, samples, y, split, run_dir=tmp_path, keep_models=True)
+    assert len(list((tmp_path / "models").iterdir())) == 3
+    assert again.predictions.equals(first.predictions)
+    assert again.access.equals(first.access)
 
 
 def test_a_damaged_fold_is_named(cohort: Cohort, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ from dolorimeter.evaluation._folds import (
     Job,
     Output,
     epoch_of_best,
+    fold_stem,
     run_jobs,
     store_fold,
 )
@@ -134,7 +136,8 @@ def evaluate(
         missing,
     )
     writer = _Rows(asked, samples, y, target_kind, selection, access, tuple(groups))
-    kept = _Kept(run_dir, fingerprint)
+    told = {"fingerprint": fingerprint, "groups": list(groups), "baselines": baselines}
+    kept = _Kept(run_dir, told, job.keep_models)
     todo = [(fold, s) for s in seeds for fold in folds if not kept.has(fold, s)]
     total, results = len(folds) * len(seeds), []
     for done, result in enumerate(run_jobs(job, todo, workers, backend), total - len(todo) + 1):
@@ -300,25 +303,28 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 class _Kept:
     """Folds that an interrupted run has finished, in ``run_dir/folds``."""
 
-    def __init__(self, run_dir: Path | None, fingerprint: str) -> None:
+    def __init__(self, run_dir: Path | None, told: Mapping[str, Any], models: Path | None) -> None:
         self.folder = None if run_dir is None else run_dir / "folds"
         self.stems: set[str] = set()
         if self.folder is None:
             return
         mark = self.folder / "fingerprint.json"
-        if mark.is_file() and fingerprint not in mark.read_text(encoding="utf-8"):
+        before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
+        if any(before.get(name, value) != value for name, value in told.items()):
             raise EvaluationError(
-                f"{run_dir}: holds folds of another experiment (data, labels, model, split or "
-                "seeds differ). Give another folder, or remove this one."
+                f"{run_dir}: holds folds of another experiment (data, labels, model, split, "
+                "seeds, groups or baselines differ). Give another folder, or remove this one."
             )
-        write_json(mark, {"fingerprint": fingerprint})
+        write_json(mark, told)
         self.stems = {
             path.name.removesuffix(".predictions.parquet")
             for path in sorted(self.folder.glob("*.predictions.parquet"))
         }
+        if models is not None:  # a fold whose model was not kept is fitted again
+            self.stems = {stem for stem in self.stems if (models / stem).is_dir()}
 
     def has(self, fold: Fold, seed: int) -> bool:
-        return f"fold_{fold.index:04d}_seed_{seed}" in self.stems
+        return fold_stem(fold, seed) in self.stems
 
     def store(self, result: FoldResult, writer: _Rows) -> None:
         """Keep a finished fold; failed ones are tried again, oracles over folds need them all."""

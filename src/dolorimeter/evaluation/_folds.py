@@ -133,7 +133,7 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
     if job.missing:
         _degrade(job, estimator, fold, fold_seed(seed, fold.index), result)
     if job.keep_models is not None:
-        save_estimator(estimator, job.keep_models / f"fold_{fold.index:03d}_seed_{seed}")
+        save_estimator(estimator, job.keep_models / fold_stem(fold, seed))
 
 
 def fit_fold(estimator: Any, samples: Samples, y: Labels, fold: Fold, seed: int = 0) -> Any:
@@ -384,6 +384,11 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         yield
 
 
+def fold_stem(fold: Fold, seed: int) -> str:
+    """Name of the files, and of the kept model, of one fold and seed."""
+    return f"fold_{fold.index:04d}_seed_{seed}"
+
+
 def store_fold(
     folder: Path,
     result: FoldResult,
@@ -392,7 +397,7 @@ def store_fold(
     degraded: pd.DataFrame,
 ) -> None:
     """Keep one finished fold, so that an interrupted run goes on after it."""
-    stem = f"fold_{result.fold.index:04d}_seed_{result.seed}"
+    stem = fold_stem(result.fold, result.seed)
     write_parquet(folder / f"{stem}.access.parquet", result.access)
     write_parquet(folder / f"{stem}.baselines.parquet", base)
     write_parquet(folder / f"{stem}.degradation.parquet", degraded)
