@@ -153,8 +153,12 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     if run.lookalike:
         tone = "warn" if tone == "good" else tone
         sentences.append("Look-alike data: no statement about people.")
-    differ = question_differences(lead, run)
-    headline = entry.label + (f" — another question: {', '.join(differ)}" if differ else "")
+    differ = dict.fromkeys(
+        d.partition(" ")[0].partition(".")[0] for d in question_differences(lead, run)
+    )
+    headline = entry.label + (
+        f" — another question ({', '.join(differ)} differ)" if differ else ""
+    )
     return Verdict(headline, figure, tuple(sentences), tone)
 
 
