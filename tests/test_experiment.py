@@ -167,6 +167,30 @@ def test_running_standardisation_of_a_table_without_times_is_refused(tmp_path: P
         prepare(experiment_from(TABLE | {"standardise": "running"}), root)
 
 
+def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
+    one, other = tmp_path / "biovid", tmp_path / "ai4pain"
+    synthesise("biovid", one, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
+    synthesise("ai4pain_2025", other, subjects=2, seed=0)
+    names = {"train": "biovid", "test": "ai4pain_2025"}
+    told = TABLE | {
+        "dataset": {"name": "biovid"},
+        "test_dataset": {"name": "ai4pain_2025"},
+        "task": {"classes": [["BL1", "no_pain"], ["PA4", "high_pain"]]},
+        "windows": {"duration": 5.5},
+        "streams": [{"modality": "eda"}],
+        "split": {"name": "cross_dataset", "arguments": names},
+    }
+    asked = experiment_from(told)
+    found = run(asked, one, test_root=other, cache=False)
+    assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
+    assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
+    fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
+    assert experiment_from(fewer).question().hash != asked.question().hash
+    raw = [{"modality": "eda", "representation": {"name": "raw", "unit": "uS"}}]
+    with pytest.raises(ConfigError, match="one array of equal windows"):
+        prepare(experiment_from(told | {"streams": raw}), one, test_root=other)
+
+
 def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):

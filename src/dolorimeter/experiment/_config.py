@@ -40,6 +40,13 @@ class DatasetConfig:
     columns: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def people(self) -> str:
+        """Who is asked for, in words that a question can hold."""
+        wanted = self.subjects
+        text = wanted if isinstance(wanted, str) else " ".join(sorted(wanted))
+        return f"{text}, first {self.first}" if self.first else text
+
 
 @dataclass(frozen=True)
 class Task:
@@ -232,10 +239,10 @@ class Experiment:
             if {"offset", "duration"} & set(s.representation)
         }
         source = self.dataset.options.get("source", "")
-        wanted = self.dataset.subjects
-        subset = wanted if isinstance(wanted, str) else " ".join(sorted(wanted))
-        if self.dataset.first:
-            subset += f", first {self.dataset.first}"
+        subset = self.dataset.people
+        if self.test_dataset is not None:
+            options = "".join(f", {k} {v}" for k, v in sorted(self.test_dataset.options.items()))
+            subset += f"; tested on {self.test_dataset.name}, {self.test_dataset.people}{options}"
         return Question(
             dataset=self.dataset.name,
             part=part,

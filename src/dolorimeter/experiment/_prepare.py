@@ -249,6 +249,11 @@ def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
 
     Subjects get their data set's name in front, unless the two share people: then a person keeps
     one name, and a split that trains and tests on that person is refused.
+
+    Raises
+    ------
+    ConfigError
+        If their features, units or shapes differ.
     """
     if first.feature_names != second.feature_names:
         differ = sorted(set(first.feature_names) ^ set(second.feature_names))
@@ -256,8 +261,24 @@ def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
             f"the two data sets have different features ({', '.join(differ[:5])} …): name "
             "streams that both have."
         )
-    assert isinstance(first.x, np.ndarray)
-    assert isinstance(second.x, np.ndarray)
+    if first.feature_units != second.feature_units:
+        differ = sorted(
+            {*zip(first.feature_names, first.feature_units, strict=False)}
+            ^ {*zip(second.feature_names, second.feature_units, strict=False)}
+        )
+        raise ConfigError(
+            f"the two data sets have different units ({differ[:4] or 'of the signal'}): a model "
+            "of one would be tested on numbers of another size. Convert one of them."
+        )
+    if (
+        not isinstance(first.x, np.ndarray)
+        or not isinstance(second.x, np.ndarray)
+        or first.x.shape[1:] != second.x.shape[1:]
+    ):
+        raise ConfigError(
+            "across data sets the samples must be one table, or one array of equal windows: take "
+            "the representation 'features', or a single stream resampled to one rate."
+        )
     metas = [
         s.meta
         if same_people
