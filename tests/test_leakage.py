@@ -25,7 +25,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
 from dolorimeter.audit import Finding, audit, has_fault, leak_o_meter
 from dolorimeter.evaluation import Question, Run, evaluate
@@ -264,6 +264,19 @@ def altered(change: Any) -> list[Finding]:
 def test_a_scaler_fitted_on_everybody_is_seen(scaler: Any) -> None:
     found = only(altered(lambda x, s, y: scaler.fit_transform(x)), "fitted_outside_fold")
     assert found.evidence == "recomputed"
+
+
+def test_a_robust_scaler_is_seen_and_a_count_is_not_taken_for_its_work() -> None:
+    """Responses counted in a window often have quartiles 0, 0 and 1 by nature."""
+    seen = altered(lambda x, s, y: RobustScaler().fit_transform(x))
+    only(seen, "fitted_outside_fold")
+
+    def counted(x: np.ndarray, samples: Samples, y: np.ndarray) -> np.ndarray:
+        x[:, 0] = np.random.default_rng(3).permutation(np.arange(len(x)) % 8 // 5)
+        assert np.percentile(x[:, 0], [25, 50, 75]).tolist() == [0, 0, 1]
+        return x
+
+    assert said(altered(counted), "fitted_outside_fold") == []
 
 
 def test_a_principal_component_analysis_of_everybody_is_seen() -> None:

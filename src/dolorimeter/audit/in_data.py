@@ -247,7 +247,10 @@ def _varying(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
 
 
 def _standardised(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
-    """Mean 0 and sd 1, or median 0 and quartile distance 1, to `ROUNDING`."""
+    """Mean 0 and sd 1, or median 0 and quartile distance 1, to `ROUNDING`.
+
+    Whole numbers are asked for mean and sd only: the quartiles of counts are often 0, 0 and 1.
+    """
     finite = np.isfinite(x)
     values = np.where(finite, x, 0.0)
     n = np.maximum(finite.sum(axis=0), 2)
@@ -261,7 +264,7 @@ def _standardised(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " colu
             np.percentile(x[finite[:, c], c], [25, 50, 75]) if n[c] > 3 else (0, 1, 0)
         )
         by_median[c] = abs(middle) < ROUNDING and abs(high - low - 1) < ROUNDING
-    return by_mean | by_median
+    return by_mean | (by_median & ~_whole(x))
 
 
 def _standardised_within(
@@ -341,6 +344,12 @@ def _counts(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
     distinct = np.array([len(np.unique(column)) for column in x.T])
     few: Bool[np.ndarray, " column"] = distinct < 0.5 * len(x)
     return few
+
+
+def _whole(x: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, " column"]:
+    """Columns of whole numbers."""
+    whole: Bool[np.ndarray, " column"] = ((x == np.round(x)) | ~np.isfinite(x)).all(axis=0)
+    return whole
 
 
 def _mean(x: Float[np.ndarray, "row column"]) -> Float[np.ndarray, " column"]:

@@ -262,12 +262,9 @@ def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
             "streams that both have."
         )
     if first.feature_units != second.feature_units:
-        differ = sorted(
-            {*zip(first.feature_names, first.feature_units, strict=False)}
-            ^ {*zip(second.feature_names, second.feature_units, strict=False)}
-        )
+        mine, theirs = (" ".join(dict.fromkeys(s.feature_units)) for s in (first, second))
         raise ConfigError(
-            f"the two data sets have different units ({differ[:4] or 'of the signal'}): a model "
+            f"the two data sets have different units ({mine} / {theirs}): a model "
             "of one would be tested on numbers of another size. Convert one of them."
         )
     if (
