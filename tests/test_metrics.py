@@ -354,3 +354,13 @@ def test_reversing_the_levels_keeps_quadratic_kappa(seed: int) -> None:
     assert metrics.quadratic_kappa(3 - label, probability[:, ::-1]) == pytest.approx(
         metrics.quadratic_kappa(label, probability), rel=1e-11
     )
+
+
+def test_ordinal_models_are_scored_by_their_expected_level_too() -> None:
+    label = np.array([0, 1, 2, 2])
+    said = np.array([[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+    level = np.array([0.5, 1.0, 1.5, 2.0])
+    for name, metric in metrics.REGRESSION.items():
+        assert metrics.ORDINAL[name](label, said) == metric(label.astype(float), level)
+    assert metrics.ORDINAL["mae"](label, said) == 0.25
+    assert set(metrics.CLASSIFICATION) <= set(metrics.ORDINAL) <= set(metrics.RANGES)

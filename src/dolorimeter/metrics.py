@@ -6,14 +6,19 @@ A score that is not defined (one class only, no variance) is NaN, never a number
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from dolorimeter.errors import EvaluationError
+from dolorimeter.types import TargetKind
 
 Labels = Int[np.ndarray, " sample"]
 Probabilities = Float[np.ndarray, "sample class"]
 Values = Float[np.ndarray, " sample"]
+
+Metric = Callable[[Labels, Probabilities], float]
 
 NAN = float("nan")
 
@@ -265,6 +270,33 @@ REGRESSION = {
     "rmse": rmse,
 }
 """Metrics of numbers by name; the first is the main one."""
+
+
+def _of_level(metric: Callable[[Values, Values], float]) -> Metric:
+    """A metric of numbers, of the class index and the expected level."""
+
+    def score(label: Labels, probability: Probabilities) -> float:
+        _checked(label, probability)
+        return metric(label.astype(float), expected_level_of(probability))
+
+    return score
+
+
+ORDINAL: dict[str, Metric] = CLASSIFICATION | {
+    name: _of_level(metric) for name, metric in REGRESSION.items()
+}
+"""Metrics of an ordinal model by name: those of its classes, then of its expected level."""
+
+
+def by_kind(target_kind: TargetKind) -> dict[str, Callable[..., float]]:
+    """The metrics of a kind of target by name; the first is the main one."""
+    tables: dict[str, dict[str, Callable[..., float]]] = {
+        "classifier": {**CLASSIFICATION},
+        "ordinal": {**ORDINAL},
+        "regressor": {**REGRESSION},
+    }
+    return tables[target_kind]
+
 
 RANGES = {
     "balanced_accuracy": (0.0, 1.0),

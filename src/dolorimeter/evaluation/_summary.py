@@ -173,7 +173,7 @@ def summarise(run: Run) -> Summary:
     """
     rows = aggregate(run.predictions, run.question.aggregation)
     regression = run.target_kind == "regressor"
-    table = metrics.REGRESSION if regression else metrics.CLASSIFICATION
+    table = metrics.by_kind(run.target_kind)
     main = next(iter(table))
     scores = {name: scores_by_subject(rows, metric) for name, metric in table.items()}
     truth, said = _truth_and_said(rows)
