@@ -275,6 +275,21 @@ def test_conditions_that_do_not_occur_are_named(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     wrong = experiment_from(TABLE | {"task": {"classes": [["low"], ["hihg"]]}})
     with pytest.raises(
-        ConfigError, match=r"condition\(s\) hihg do not occur; the samples have: high"
+        ConfigError, match=r"condition\(s\) hihg do not occur in the data; of what"
     ):
         prepare(wrong, root)
+
+
+def test_nothing_is_written_into_a_data_root(tmp_path: Path) -> None:
+    root = table_file(tmp_path / "data").parent
+    before = sorted(root.rglob("*"))
+    for action in (run, train):
+        with pytest.raises(ConfigError, match="where nothing is ever written"):
+            action(experiment_from(TABLE), root, root / "out")
+    assert sorted(root.rglob("*")) == before
+
+
+def test_a_model_across_data_sets_is_refused(tmp_path: Path) -> None:
+    across = TABLE | {"test_dataset": {"name": "feature_table"}}
+    with pytest.raises(ConfigError, match=r"take its \[test_dataset\] out"):
+        train(experiment_from(across), tmp_path)

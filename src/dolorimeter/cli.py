@@ -474,6 +474,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look for leakage in a run. Exits with 1 when a fault is found."""
+    from dolorimeter.audit import has_fault
     from dolorimeter.experiment import audit_run
 
     findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
@@ -493,7 +494,7 @@ def audit(
         _print(rows, False, f"audit of {run}")
         if meter:
             _print(meter, False, "leak-o-meter")
-    if any(f.severity == "fault" for f in findings):
+    if has_fault(findings):
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Shaped
 
+from dolorimeter import __version__
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
 from dolorimeter.evaluation._degradation import Columns, missing_columns
@@ -433,6 +434,7 @@ def _fingerprint(
     arrays = [x[k] for k in sorted(x)] if isinstance(x, Mapping) else [x]
     facts = pd.DataFrame() if samples.facts is None else samples.facts
     return digest(
+        __version__,
         _told(estimator),
         facts.to_json(orient="split"),
         question.hash,

@@ -107,8 +107,8 @@ class Task:
         absent = [c for c in self.wanted if c not in set(found)]
         if absent:
             raise ConfigError(
-                f"[task] condition(s) {', '.join(absent)} do not occur; the samples have: "
-                f"{', '.join(sorted(set(found)))}."
+                f"[task] condition(s) {', '.join(absent)} do not occur in the data; of what was "
+                f"asked for they have: {', '.join(sorted(set(found)))}."
             )
         if self.wanted:
             samples = samples.take(found.isin(self.wanted).to_numpy())
@@ -222,7 +222,8 @@ class Experiment:
                 raise ConfigError(
                     f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
                 )
-        conditions = (*self.task.wanted, *self.baseline) if self.task.wanted else ()
+        everything = self.standardise == "all_recording" or not self.task.wanted
+        conditions = () if everything else (*self.task.wanted, *self.baseline)
         return WindowSpec(**self.windows, conditions=tuple(dict.fromkeys(conditions)))
 
     def estimator(self) -> Any:
@@ -232,7 +233,7 @@ class Experiment:
     def question(self, part: str = "") -> Question:
         """What is asked, in the form that is hashed and compared."""
         shifted = {
-            s.modality: {
+            s.name or s.modality: {
                 k: s.representation[k] for k in ("offset", "duration") if k in s.representation
             }
             for s in self.streams

@@ -14,10 +14,10 @@ from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import fit_fold
 from dolorimeter.experiment._config import Experiment
-from dolorimeter.experiment._prepare import columns_of, prepare, sample_cache
+from dolorimeter.experiment._prepare import columns_of, outside, prepare, sample_cache
 from dolorimeter.predictor import Predictor
 from dolorimeter.splits import Fold
-from dolorimeter.storage import write_parquet, write_text
+from dolorimeter.storage import find_root, write_parquet, write_text
 from dolorimeter.types import Exclusion, Recording
 
 
@@ -32,7 +32,19 @@ def train(
     """Fit on every subject and write the model folder that `predict` reads.
 
     Early stopping, calibration and conformal scores use inner splits by subject inside `fit`.
+    A standardisation within subject is repeated by `predict` over the windows it is given.
+
+    Raises
+    ------
+    ConfigError
+        For an experiment across data sets, or an `out` inside the data root.
     """
+    outside(out, root or find_root(experiment.dataset.name))
+    if experiment.test_dataset is not None:
+        raise ConfigError(
+            "an experiment across data sets trains on one and tests on the other: take its "
+            "[test_dataset] out to fit a model that is kept."
+        )
     prepared = prepare(
         experiment,
         root,

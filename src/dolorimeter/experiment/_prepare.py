@@ -331,3 +331,23 @@ def _split(experiment: Experiment, reader: Any) -> Any:
 def sample_cache() -> Cache:
     """The cache of represented windows, in the user's cache folder."""
     return Cache(user_cache() / "samples")
+
+
+def outside(out: Path | None, *roots: Path | None) -> None:
+    """Refuse to write into a data root.
+
+    Raises
+    ------
+    ConfigError
+        If `out` lies in one of `roots`.
+    """
+    for root in roots:
+        if out is not None and root is not None and _inside(Path(out), Path(root)):
+            raise ConfigError(
+                f"{out}: lies in the data root {root}, where nothing is ever written. Give "
+                "another --out."
+            )
+
+
+def _inside(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

@@ -16,9 +16,9 @@ from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import Run, evaluate, permutation_test
 from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
-from dolorimeter.experiment._prepare import leans_on_balance, prepare, sample_cache
+from dolorimeter.experiment._prepare import leans_on_balance, outside, prepare, sample_cache
 from dolorimeter.experiment._thinned import thinned_rows
-from dolorimeter.storage import write_json
+from dolorimeter.storage import find_root, write_json
 from dolorimeter.types import Samples
 
 
@@ -65,6 +65,7 @@ def run(
     ConfigError
         If `out` holds another experiment.
     """
+    outside(out, root or find_root(experiment.dataset.name), test_root)
     if out is not None:
         _same_experiment(out, experiment)
     if permutations < 0:
