@@ -1,0 +1,16 @@
+"""From recordings to samples: preprocessing, windows and representations in a row.
+
+Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothing in it is fitted.
+"""
+
+from dolorimeter.chain._chain import (
+    BATCH,
+    Chain,
+    ChainStream,
+    Progress,
+    build,
+    in_time,
+    reference_of,
+)
+
+__all__ = ["BATCH", "Chain", "ChainStream", "Progress", "build", "in_time", "reference_of"]

@@ -1,0 +1,348 @@
+"""From recordings to samples: preprocessing, windows and representations in a row.
+
+Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothing in it is fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dolorimeter.chain._join import join, nothing_left
+from dolorimeter.chain._kept import key_of, pack, unpack
+from dolorimeter.chain._parts import Part, interval_of, part_of
+from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
+from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.storage import Cache
+from dolorimeter.types import (
+    Array,
+    Exclusion,
+    LabelSource,
+    Recording,
+    Samples,
+    TargetAccess,
+)
+from dolorimeter.windows import WindowSpec
+
+BATCH = 128
+"""Recordings that are represented at once: features are vectorised over their windows."""
+
+Progress = Callable[[int, int], None]
+"""Called with the count done and the count in all."""
+
+
+@dataclass(frozen=True)
+class ChainStream:
+    """One modality on its way: preprocessing steps, then a representation.
+
+    `margin` is how many seconds before the window its window-wise steps see, for a baseline.
+
+    Raises
+    ------
+    ConfigError
+        If a step inside the window stands before one along the recording.
+    """
+
+    name: str
+    steps: tuple[Any, ...]
+    representation: Any
+    margin: float = 0.0
+
+    def __post_init__(self) -> None:
+        scopes = [step.scope for step in self.steps]
+        if "window" in scopes and any(s != "window" for s in scopes[scopes.index("window") :]):
+            raise ConfigError(
+                f"stream '{self.name}': a step inside the window stands before one along the "
+                "recording. Put the steps with mode = 'window' last."
+            )
+
+
+@dataclass(frozen=True)
+class Chain:
+    """From recordings to `Samples`, without anything fitted.
+
+    Parameters
+    ----------
+    windows : WindowSpec
+    streams : tuple of ChainStream
+    standardise : str
+        ``none``, or the reference of the standardisation within subject (see
+        `preprocessing.standardise`), which decides the samples' `target_access`.
+    baseline : tuple of str
+        Conditions whose windows are the reference, for ``declared_baseline``.
+    """
+
+    windows: WindowSpec
+    streams: tuple[ChainStream, ...]
+    standardise: str = "none"
+    baseline: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.standardise == "declared_baseline") != bool(self.baseline):
+            raise ConfigError(
+                f"standardise = '{self.standardise}' with baseline = {list(self.baseline)}: a "
+                "declared baseline needs the conditions that are it, and nothing else does."
+            )
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """What making the samples has seen of the subject they belong to."""
+        return (
+            "none" if self.standardise == "none" else TARGET_ACCESS[reference_of(self.standardise)]
+        )
+
+    @property
+    def live_obstacles(self) -> tuple[str, ...]:
+        """Steps that need the whole recording, each with its live substitute."""
+        found = [
+            f"stream '{stream.name}': {step.card.name} ({step.live_substitute})"
+            for stream in self.streams
+            for step in stream.steps
+            if step.scope == "recording"
+        ]
+        if self.standardise not in ("none", "running"):
+            found.append(f"standardise = '{self.standardise}' (use 'running')")
+        return tuple(found)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the signals that the streams read from a recording, sorted."""
+        found = set()
+        for stream in self.streams:
+            by_steps = {m for step in stream.steps for m in step.modalities}
+            found |= by_steps or {stream.representation.modality}
+        return tuple(sorted(found))
+
+    @property
+    def margins(self) -> tuple[float, float]:
+        """Seconds before and after a window that shifted streams reach."""
+        before = after = 0.0
+        for stream in self.streams:
+            start, duration = interval_of(stream, self.windows.duration)
+            before = max(before, stream.margin - start)
+            after = max(after, start + duration - self.windows.duration)
+        return before, after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `from_dict` reads back."""
+        return {
+            "windows": asdict(self.windows),
+            "standardise": self.standardise,
+            "baseline": list(self.baseline),
+            "streams": [
+                {
+                    "name": s.name,
+                    "margin": s.margin,
+                    "steps": [_to_dict(step) for step in s.steps],
+                    "representation": _to_dict(s.representation),
+                }
+                for s in self.streams
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Chain:
+        """The chain that `to_dict` wrote."""
+        windows: dict[str, Any] = dict(values["windows"])
+        return cls(
+            WindowSpec(**windows),
+            tuple(
+                ChainStream(
+                    s["name"],
+                    tuple(build(PREPROCESSING, step) for step in s["steps"]),
+                    build(REPRESENTATIONS, s["representation"]),
+                    s["margin"],
+                )
+                for s in values["streams"]
+            ),
+            values["standardise"],
+            tuple(values["baseline"]),
+        )
+
+    def samples(
+        self,
+        recordings: Sequence[Recording],
+        *,
+        label_source: LabelSource | None = None,
+        lookalike: bool = False,
+        exclusions: Iterable[Exclusion] = (),
+        cache: Cache | None = None,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> Samples:
+        """Represent every window of `recordings`.
+
+        A recording or window that cannot be used is kept out and listed in
+        ``Samples.exclusions``.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording
+        label_source, lookalike, exclusions
+            What the data set says of itself, handed on.
+        cache : Cache, optional
+            Addressed by the files' bytes and this chain.
+        workers : int
+            Processes.
+        progress : callable, optional
+            Called with recordings done and recordings in all.
+
+        Raises
+        ------
+        DatasetError
+            If no window at all is left.
+        """
+        batches = _batches(recordings)
+        parts: list[Part] = []
+        done = 0
+        for batch, part in zip(batches, self._parts(batches, cache, workers), strict=True):
+            parts.append(part)
+            done += len(batch)
+            if progress:
+                progress(done, len(recordings))
+        kept_out = (*exclusions, *(e for part in parts for e in part.exclusions))
+        parts = [part for part in parts if len(part.meta)]
+        if not parts:
+            raise DatasetError(nothing_left(recordings, kept_out))
+        return self.standardised(join(parts, label_source, lookalike, kept_out))
+
+    def _parts(
+        self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int
+    ) -> Iterator[Part]:
+        """Parts in the order of the batches: kept ones are read here, the others made."""
+        keys = [None if cache is None else key_of(self, batch) for batch in batches]
+        kept = [None if k is None or cache is None else cache.get(k) for k in keys]
+        missing = [batch for batch, found in zip(batches, kept, strict=True) if found is None]
+        made = iter(self._made(missing, workers if len(missing) > 1 else 1))
+        for key, found in zip(keys, kept, strict=True):
+            if found is not None:
+                yield unpack(found)
+                continue
+            part = next(made)
+            if cache is not None and key is not None:
+                cache.put(key, pack(part))
+            yield part
+
+    def _made(self, batches: Sequence[Sequence[Recording]], workers: int) -> Iterable[Part]:
+        if workers == 1:
+            return (part_of(self, batch) for batch in batches)
+        from joblib import Parallel, delayed
+
+        jobs = (delayed(part_of)(self, batch) for batch in batches)
+        parts: Iterable[Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
+        return parts
+
+    def standardised(self, samples: Samples) -> Samples:
+        """Samples of a chain without standardisation, standardised as this one does."""
+        if self.standardise == "none":
+            return samples
+        x = samples.x
+        if not isinstance(x, np.ndarray) or x.ndim != 2:
+            raise ConfigError(
+                "standardise works on feature tables; these streams are "
+                f"{'several arrays' if not isinstance(x, np.ndarray) else x.shape}. "
+                "Use representation 'features', or leave standardise out."
+            )
+        reference = reference_of(self.standardise)
+        return replace(
+            samples,
+            x=within_subject(
+                x,
+                samples.subjects,
+                reference,
+                rows=samples.meta["condition"].isin(self.baseline).to_numpy()
+                if self.baseline
+                else None,
+                order=in_time(samples) if reference == "running" else None,
+            ),
+            target_access=self.target_access,
+        )
+
+
+def build(registry: Any, values: Mapping[str, Any]) -> Any:
+    """The registered dataclass `values["name"]`, with the other values as its arguments.
+
+    Raises
+    ------
+    ConfigError
+        If the name or an argument is unknown, or a value is refused.
+    """
+    arguments = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k != "name"
+    }
+    if "name" not in values:
+        raise ConfigError(f"a {registry.noun} needs a name; found {dict(values)}.")
+    entry = registry.get(values["name"])
+    known = entry.__dataclass_fields__
+    for argument in arguments:
+        if argument not in known:
+            raise ConfigError(
+                f"{registry.noun} '{values['name']}' has no argument '{argument}'; "
+                f"it takes: {', '.join(known) or 'none'}."
+            )
+    try:
+        return entry(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{registry.noun} '{values['name']}': {error}.") from error
+
+
+def reference_of(standardise: str) -> Reference:
+    """The reference of a standardisation within subject, checked.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such reference.
+    """
+    for known in TARGET_ACCESS:
+        if standardise == known:
+            return known
+    raise ConfigError(
+        f"standardise is '{standardise}', expected none, {', '.join(TARGET_ACCESS)}."
+    )
+
+
+def in_time(samples: Samples) -> Array:
+    """Place of each window in the order in which its person was recorded.
+
+    Never by the names of recordings or the rows of a table: those of cut clips hold the condition,
+    tables are sorted by it, and the order would tell the label.
+
+    Raises
+    ------
+    ConfigError
+        If the data set does not say in what order a person's windows were recorded.
+    """
+    keys = [samples.meta["start"].to_numpy(dtype=float)]
+    people = samples.meta[["subject", "recording"]].drop_duplicates()["subject"]
+    if samples.facts is not None and "clip_index" in samples.facts:
+        keys.append(samples.facts["clip_index"].to_numpy(dtype=float))
+    elif people.duplicated().any() or np.isnan(keys[0]).any():
+        raise ConfigError(
+            "standardise = 'running' needs to know in what order a person's windows were "
+            "recorded, and this data set does not say. Use 'task_windows', or data with one "
+            "recording a person and the start of each window."
+        )
+    place = np.empty(len(samples.meta), dtype=int)
+    place[np.lexsort(keys)] = np.arange(len(place))
+    return place
+
+
+def _to_dict(part: Any) -> dict[str, Any]:
+    return {"name": part.card.name, **asdict(part)}
+
+
+def _batches(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    """Runs of at most `BATCH` recordings of one subject."""
+    batches: list[list[Recording]] = []
+    for recording in recordings:
+        last = batches[-1] if batches else None
+        if last and last[-1].subject == recording.subject and len(last) < BATCH:
+            last.append(recording)
+        else:
+            batches.append([recording])
+    return batches

@@ -1,0 +1,82 @@
+"""Parts of a cohort put together into samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter.chain._parts import Part
+from dolorimeter.errors import SignalError
+from dolorimeter.representations import Represented, concatenate
+from dolorimeter.types import (
+    Exclusion,
+    LabelSource,
+    Recording,
+    Samples,
+)
+
+
+def join(
+    parts: Sequence[Part],
+    label_source: LabelSource | None,
+    lookalike: bool,
+    exclusions: tuple[Exclusion, ...],
+) -> Samples:
+    streams = {}
+    for name in parts[0].streams:
+        try:
+            streams[name] = concatenate([part.streams[name] for part in parts])
+        except SignalError as error:
+            raise SignalError(f"stream '{name}': {error}") from error
+    notes: Counter[str] = Counter()
+    for part in parts:
+        notes.update(part.notes)
+    samples = Samples(
+        x={name: stream.x for name, stream in streams.items()},
+        meta=pd.concat([part.meta for part in parts], ignore_index=True),
+        present={name: stream.present for name, stream in streams.items()},
+        facts=pd.concat([part.facts for part in parts], ignore_index=True),
+        quality=np.concatenate([part.quality for part in parts]),
+        exclusions=exclusions,
+        label_source=label_source,
+        notes=(
+            *(f"{note} (windows: {count})" for note, count in sorted(notes.items())),
+            *(note for stream in streams.values() for note in stream.notes),
+        ),
+        lookalike=lookalike,
+    )
+    return flattened(samples, streams)
+
+
+def flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
+    """One table when every stream is a table, one array when there is one stream."""
+    if all(stream.x.ndim == 2 for stream in streams.values()):
+        return replace(
+            samples,
+            x=np.concatenate([stream.x for stream in streams.values()], axis=1),
+            feature_names=tuple(
+                f"{name}.{n}" if len(streams) > 1 else n
+                for name, stream in streams.items()
+                for n in stream.names
+            ),
+            feature_units=tuple(u for stream in streams.values() for u in stream.units),
+        )
+    if len(streams) == 1:
+        (stream,) = streams.values()
+        return replace(samples, x=stream.x, feature_units=stream.units)
+    return samples
+
+
+def nothing_left(recordings: Sequence[Recording], exclusions: Sequence[Exclusion]) -> str:
+    if not recordings:
+        return "no recordings were given: check the subjects asked for."
+    reasons = sorted({e.reason for e in exclusions})
+    shown = "; ".join(reasons[:3]) or "no stimulus has a condition that was asked for"
+    return (
+        f"none of {len(recordings)} recordings gave a window ({len(exclusions)} exclusions). "
+        f"First reasons: {shown}"
+    )

@@ -1,0 +1,128 @@
+"""Parts in the cache: their address, and how they lie there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter.chain._parts import Part
+from dolorimeter.representations import Represented, Undefined
+from dolorimeter.storage import digest
+from dolorimeter.types import (
+    Array,
+    Exclusion,
+    LazySignals,
+    Recording,
+)
+
+if TYPE_CHECKING:
+    from dolorimeter.chain._chain import Chain
+
+
+def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
+    """Digest of the code, the chain, what the reader said, and the bytes of the files.
+
+    None when a file cannot be read: then the part is made, and says why.
+    """
+    told = [
+        json.dumps(asdict(replace(r, signals={}, videos={}, sources=())), default=str)
+        + _signals_told(r)
+        for r in batch
+    ]
+    try:
+        return digest(
+            _code(),
+            json.dumps(replace(chain, standardise="none", baseline=()).to_dict(), sort_keys=True),
+            *told,
+            *(path for r in batch for path in r.sources),
+        )
+    except OSError:
+        return None
+
+
+def _signals_told(recording: Recording) -> str:
+    """What decides the signals besides the bytes of the files.
+
+    Of lazy signals the names, in order, and what their loader is given, without folders: options
+    of a reader (a frame rate, names of channels) change signals and no file. Of others the values.
+    """
+    signals = recording.signals
+    if isinstance(signals, LazySignals):
+        return json.dumps([list(signals), signals.arguments], sort_keys=True, default=_plain)
+    return digest(
+        *(
+            part
+            for name, s in sorted(signals.items())
+            for part in (name, s.values, repr(replace(s, values=np.empty((0, 0)))))
+        )
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return value.name
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else repr(value)
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Digest of the source of every stage here: changed code never meets an old cache entry."""
+    here = Path(__file__).parent.parent
+    files = [here / name for name in ("types.py", "windows.py")]
+    for stage in ("chain", "datasets", "preprocessing", "representations", "signals"):
+        files += sorted((here / stage).rglob("*.py"))
+    return digest(*files)
+
+
+def pack(part: Part) -> dict[str, Array]:
+    """Arrays that the cache can hold; tables and texts as JSON bytes."""
+    told = {
+        "meta": part.meta.to_dict(orient="split"),
+        "facts": part.facts.to_dict(orient="split"),
+        "notes": part.notes,
+        "exclusions": [asdict(e) for e in part.exclusions],
+        "streams": [
+            {
+                "stream": name,
+                "names": stream.names,
+                "units": stream.units,
+                "remarks": stream.remarks,
+                "undefined": [asdict(u) for u in stream.undefined],
+            }
+            for name, stream in part.streams.items()
+        ],
+    }
+    text = json.dumps(told).encode()
+    arrays = {"told": np.frombuffer(text, dtype=np.uint8), "quality": part.quality}
+    for i, stream in enumerate(part.streams.values()):
+        arrays |= {f"x{i}": stream.x, f"present{i}": stream.present}
+    return arrays
+
+
+def unpack(arrays: Mapping[str, Array]) -> Part:
+    told = json.loads(arrays["told"].tobytes().decode())
+    return Part(
+        {
+            s["stream"]: Represented(
+                arrays[f"x{i}"],
+                tuple(s["names"]),
+                tuple(s["units"]),
+                arrays[f"present{i}"],
+                tuple(s["remarks"]),
+                tuple(Undefined(**u) for u in s["undefined"]),
+            )
+            for i, s in enumerate(told["streams"])
+        },
+        pd.DataFrame(**told["meta"]),
+        pd.DataFrame(**told["facts"]),
+        arrays["quality"],
+        told["notes"],
+        tuple(Exclusion(**e) for e in told["exclusions"]),
+    )

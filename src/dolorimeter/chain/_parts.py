@@ -1,0 +1,124 @@
+"""One batch of recordings: loaded, preprocessed, cut and represented."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from dolorimeter.chain._rows import facts_of, meta_of, quality_of
+from dolorimeter.errors import DolorimeterError, SignalError
+from dolorimeter.representations import Represented
+from dolorimeter.types import (
+    META_COLUMNS,
+    Array,
+    Exclusion,
+    Recording,
+    Window,
+)
+from dolorimeter.windows import cut
+
+if TYPE_CHECKING:
+    from dolorimeter.chain._chain import Chain, ChainStream
+
+
+@dataclass(frozen=True)
+class Part:
+    """Samples of one batch of recordings, before they are joined."""
+
+    streams: Mapping[str, Represented]
+    meta: pd.DataFrame
+    facts: pd.DataFrame
+    quality: Array
+    notes: Mapping[str, int]
+    exclusions: tuple[Exclusion, ...]
+
+
+def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
+    """Load, cut and represent one batch."""
+    exclusions: list[Exclusion] = []
+    windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
+    rows: list[dict[str, Any]] = []
+    facts: list[dict[str, float]] = []
+    quality: list[float] = []
+    notes: dict[str, int] = {}
+    for recording in batch:
+        try:
+            loaded = _with_modalities(recording.load(), chain.sources)
+            found = cut(loaded, chain.windows, margins=chain.margins)
+            processed = {s.name: _whole(loaded, s.steps) for s in chain.streams}
+        except DolorimeterError as error:
+            exclusions.append(
+                Exclusion(recording.subject, recording.name, "recording", str(error))
+            )
+            continue
+        exclusions += found.exclusions
+        for window in found.windows:
+            rows.append(meta_of(window))
+            facts.append(facts_of(window, chain.sources))
+            quality.append(quality_of(window, chain.sources, rows[-1], notes))
+            for stream in chain.streams:
+                windows[stream.name].append(_stream_window(window, stream, processed, notes))
+    represented = {s.name: s.representation(windows[s.name]) for s in chain.streams if rows}
+    return Part(
+        represented,
+        pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
+        pd.DataFrame(facts),
+        np.array(quality, dtype=float),
+        notes,
+        tuple(exclusions),
+    )
+
+
+def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:
+    """Only the signals asked for: a short unrelated signal must not cost windows."""
+    kept = {name: recording.signals[name] for name in modalities if name in recording.signals}
+    if not kept:
+        have = ", ".join(sorted(recording.signals)) or "none"
+        raise SignalError(
+            f"recording {recording.name} has none of {', '.join(modalities)}; it has: {have}."
+        )
+    return replace(recording, signals=kept)
+
+
+def _whole(recording: Recording, steps: Sequence[Any]) -> Recording:
+    for step in steps:
+        if step.scope != "window":
+            recording = step(recording)
+    return recording
+
+
+def _stream_window(
+    window: Window,
+    stream: ChainStream,
+    processed: Mapping[str, Recording],
+    notes: dict[str, int],
+) -> Window:
+    """The window on the stream's own preprocessed recording, window-wise steps applied."""
+    recording = processed[stream.name]
+    modality = stream.representation.modality
+    signal = recording.signals.get(modality)
+    if signal is None:
+        return replace(window, recording=recording)
+    offset, duration = interval_of(stream, window.duration)
+    try:
+        part = signal.crop(window.start + offset - stream.margin, duration + stream.margin)
+    except SignalError:
+        note = f"{modality} does not cover the window and counts as missing"
+        notes[note] = notes.get(note, 0) + 1
+        return replace(window, recording=replace(recording, signals={}))
+    window_steps = [step for step in stream.steps if step.scope == "window"]
+    if window_steps:
+        recording = replace(recording, signals={modality: part})
+        for step in window_steps:
+            recording = step(recording)
+    return replace(window, recording=recording)
+
+
+def interval_of(stream: ChainStream, duration: float) -> tuple[float, float]:
+    """Start and length, in seconds from the window's start, of what the stream reads."""
+    own = stream.representation.duration
+    return stream.representation.offset, duration if own is None else own

@@ -1,0 +1,101 @@
+"""What is known of a window besides its signals: place, facts that are not signal, quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dolorimeter.errors import SignalError
+from dolorimeter.preprocessing.quality import Quality, window_quality
+from dolorimeter.types import (
+    Signal,
+    Window,
+)
+
+LOW_QUALITY = 0.5
+"""Windows whose quality is below this are named in the notes."""
+
+
+def meta_of(window: Window) -> dict[str, Any]:
+    recording, stimulus = window.recording, window.stimulus
+    row: dict[str, Any] = {
+        "dataset": recording.dataset,
+        "part": recording.part,
+        "subject": recording.subject,
+        "recording": recording.name,
+        "stimulus": window.stimulus_id,
+        "start": float(window.start),
+        "duration": float(window.duration),
+        "condition": stimulus.condition if stimulus else "",
+        "level": stimulus.level if stimulus else None,
+    }
+    row |= {k: v for k, v in recording.subject_info.items() if k not in row}
+    for rating in recording.ratings:
+        row.setdefault(f"rating_{rating.scale}", float(rating.value))
+    return row
+
+
+def facts_of(window: Window, modalities: Sequence[str]) -> dict[str, float]:
+    """Numbers that are not signal: what a model could learn without looking at a person."""
+    recording = window.recording
+    signals = [recording.signals[m] for m in modalities if m in recording.signals]
+    facts = {
+        "window_start": float(window.start),
+        "segment_length": max((s.duration for s in signals), default=float("nan")),
+        "file_size": float(sum(p.stat().st_size for p in recording.sources if p.is_file())),
+        "modalities_missing": float(len(modalities) - len(signals)),
+        "nan_share": float(np.mean([_nan_share(s, window) for s in signals] or [1.0])),
+        "since_last_stimulus": _since_last(window),
+    }
+    return facts | {k: float(v) for k, v in recording.facts.items()}
+
+
+def _nan_share(signal: Signal, window: Window) -> float:
+    try:
+        values = signal.crop(window.start, window.duration).values
+    except SignalError:
+        return 1.0
+    return float(np.isnan(values).mean())
+
+
+def _since_last(window: Window) -> float:
+    """Seconds from the start of the stimulus before; NaN for the first and for cut clips."""
+    onset = window.stimulus.onset if window.stimulus else None
+    if onset is None:
+        return float("nan")
+    before = [s.onset for s in window.recording.stimuli if s.onset is not None and s.onset < onset]
+    return onset - max(before) if before else float("nan")
+
+
+def quality_of(
+    window: Window, modalities: Sequence[str], row: dict[str, Any], notes: dict[str, int]
+) -> float:
+    """Lowest quality over the modalities; each one's own goes into the meta table."""
+    scores = []
+    for modality in modalities:
+        signal = window.recording.signals.get(modality)
+        if signal is None:
+            row[f"quality_{modality}"] = 0.0
+            continue
+        try:
+            found = window_quality(signal.crop(window.start, window.duration), modality)
+        except SignalError:
+            row[f"quality_{modality}"] = 0.0
+            continue
+        row[f"quality_{modality}"] = found.score
+        scores.append(found.score)
+        if found.score < LOW_QUALITY:
+            note = f"{modality} of subject {window.recording.subject}: {_fault(found)}"
+            notes[note] = notes.get(note, 0) + 1
+    return min(scores, default=0.0)
+
+
+def _fault(quality: Quality) -> str:
+    """What lowers the quality most, in words without numbers, so that windows can be counted."""
+    shares = {"flat": quality.flat, "clipped": quality.clipped, "missing": quality.missing}
+    worst = max(shares, key=lambda name: shares[name])
+    if shares[worst] >= LOW_QUALITY:
+        return f"mostly {worst}"
+    return "no contact with the skin" if "contact" in " ".join(quality.reasons) else "low quality"
