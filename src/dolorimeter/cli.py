@@ -346,6 +346,8 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
     told = rows if len({row["question"] for row in rows}) > 1 else _without(rows, "question")
     _print(told, False)
     if len(runs) == 1:
+        if len(runs[0].exclusions):
+            typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
