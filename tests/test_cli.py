@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import signal
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -108,3 +112,59 @@ def test_a_fault_of_ours_is_named_as_ours(monkeypatch: pytest.MonkeyPatch) -> No
     assert out.returncode == 70
     assert "a fault of dolorimeter" in out.stderr
     assert "Traceback" not in out.stderr
+
+
+def test_audit_exits_with_1_on_a_fault(tmp_path: Path) -> None:
+    experiment, root = _table(tmp_path)
+    folder = tmp_path / "run"
+    assert call("evaluate", experiment, "--root", root, "--out", str(folder)).returncode == 0
+    assert call("audit", str(folder), "--root", root).returncode == 0
+    rows = pd.read_parquet(folder / "predictions.parquet").assign(selection="oracle_fold_epoch")
+    rows.to_parquet(folder / "predictions.parquet")
+    found = call("audit", str(folder), "--root", root, "--json")
+    assert found.returncode == 1
+    faults = [f for f in json.loads(found.stdout)["findings"] if f["result"] == "fault"]
+    assert [f["check"] for f in faults] == ["selection_on_test"]
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    experiment, root = _table(tmp_path, subjects=120)
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "evaluate"]
+    command += [experiment, "--root", root, "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = ""
+        while "folds" not in line:
+            line = process.stderr.readline()
+            assert line, "the run ended before a fold was reported"
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == cli.INTERRUPTED
+    assert "the same command goes on from there" in rest
+    assert "Traceback" not in rest
+
+
+def _table(folder: Path, subjects: int = 4) -> tuple[str, str]:
+    """An experiment on a small feature table, and its data root."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "subject": f"s{s}",
+            "label": ("low", "high")[i % 2],
+            "a": rng.normal(i % 2),
+            "b": rng.normal(),
+        }
+        for s in range(subjects)
+        for i in range(8)
+    ]
+    (folder / "data").mkdir()
+    pd.DataFrame(rows).to_csv(folder / "data" / "table.csv", index=False)
+    lines = (
+        'title = "table"',
+        'dataset = { name = "feature_table" }',
+        'task = { classes = [["low"], ["high"]] }',
+        'classifier = { name = "random_forest", arguments = { n_estimators = 20 } }',
+        'split = { name = "leave_one_subject_out" }',
+    )
+    (folder / "table.toml").write_text("\n".join(lines))
+    return str(folder / "table.toml"), str(folder / "data")

@@ -36,6 +36,9 @@ VERBS: dict[str, str] = {
 }
 """The library function that each verb calls."""
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C: 128 and the number of the signal, as shells have it."""
+
 app = typer.Typer(
     name="dolorimeter",
     no_args_is_help=True,
@@ -57,17 +60,20 @@ def main() -> None:
     # loky restarts a worker whose memory has grown, as a network's does; no fold is lost
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)  # typer returns the code of an Exit, and 130 of Ctrl-C
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code)
     except DolorimeterError as error:
         _stop(f"error: {error}", 2)
     except typer.Abort:
-        _stop("stopped.", 130)
+        _stop("stopped.", INTERRUPTED)
     except KeyboardInterrupt:
-        _stop("stopped; what was finished is kept, the same command goes on from there.", 130)
+        _stop(
+            "stopped; what was finished is kept, the same command goes on from there.", INTERRUPTED
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except typer.Exit as error:
-        sys.exit(error.exit_code)
     except Exception as error:  # the last boundary before a user
         if hasattr(error, "format_message"):
             _stop(f"error: {error.format_message()}\nTry: dolorimeter --help", 2)
