@@ -291,6 +291,8 @@ PROCESS = """
 
         result = job()
         torch.save((PartialState().num_processes, *result), sys.argv[1])
+        PartialState().wait_for_everyone()  # a process that leaves first takes the store with it
+        PartialState().destroy_process_group()
 """
 
 

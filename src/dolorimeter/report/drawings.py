@@ -30,7 +30,7 @@ def of_run(
     yield Figure(
         figures.per_subject(
             f"{name}-people",
-            {names.get(s, s): unit * v for s, v in n.scores.items()},
+            {_short(names.get(s, s)): unit * v for s, v in n.scores.items()},
             chance=None if n.chance is None else unit * n.chance,
             mean=unit * n.main.mean,
             interval=(unit * n.main.low, unit * n.main.high) if n.main.has_interval else None,
@@ -180,3 +180,8 @@ def _of_seeds(name: str, n: Numbers, watermark: str) -> Iterator[Figure]:
         "The same model from other starting points: differences smaller than this spread mean "
         "nothing.",
     )
+
+
+def _short(name: str, longest: int = 24) -> str:
+    """A name that leaves room for the figure."""
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
