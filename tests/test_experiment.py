@@ -214,6 +214,7 @@ def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> Non
     samples = prepare(experiment, root).samples
     expected = predictor.estimator.predict_proba(samples.x)
     assert np.array_equal(found[["p_low", "p_high"]].to_numpy(), expected)
+    assert found.attrs["notes"][0].startswith("5 of 5 people were in the model's training")
     other = pd.read_csv(root / "table.csv").rename(columns={"b": "c"})
     (tmp_path / "other").mkdir()
     other.to_csv(tmp_path / "other" / "table.csv", index=False)

@@ -423,6 +423,8 @@ def predict(
     _print(_records(found), as_json, "Research software, not a medical device.")
     for text in found.attrs.get("kept_out", ()):
         typer.echo(f"kept out: {text}", err=True)
+    for text in found.attrs.get("notes", ()):
+        typer.echo(f"note: {text}.", err=True)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimu
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._overlap import refuse_overlap
 from dolorimeter.evaluation._run import (
     ROW_COLUMNS,
     Permutations,
@@ -44,6 +45,7 @@ __all__ = [
     "permutation_test",
     "permuted_within",
     "probabilities_of",
+    "refuse_overlap",
     "scores_by_subject",
     "select_oracle",
     "stimulus_order",

@@ -16,6 +16,7 @@ from dolorimeter.evaluation import fit_fold
 from dolorimeter.experiment._config import Experiment
 from dolorimeter.experiment._prepare import columns_of, outside, prepare, sample_cache
 from dolorimeter.predictor import Predictor
+from dolorimeter.registry import DATASETS
 from dolorimeter.splits import Fold
 from dolorimeter.storage import find_root, write_parquet, write_text
 from dolorimeter.types import Exclusion, Recording
@@ -139,12 +140,32 @@ def predict(
             exclusions=[e for _, exclusions in read for e in exclusions],
             workers=workers,
         )
+    rows.attrs["notes"] = _warnings(predictor, name, set(rows["subject"].astype(str)))
     if out is not None:
         if Path(out).suffix == ".csv":
             write_text(Path(out), rows.to_csv(index=False))
         else:
             write_parquet(Path(out), rows)
     return rows
+
+
+def _warnings(predictor: Predictor, dataset: str, people: set[str]) -> list[str]:
+    """What a reader of estimates must know: whom the model has met, and what it was fitted on."""
+    card = DATASETS.card(dataset)
+    met = people & set(predictor.trained_on.get(_namespace_of(card), ()))
+    said = []
+    if met:
+        said.append(
+            f"{len(met)} of {len(people)} people were in the model's training: their estimates "
+            "say nothing of how well it does on others"
+        )
+    if predictor.lookalike:
+        said.append("the model was fitted on look-alikes: its estimates say nothing about people")
+    return said
+
+
+def _namespace_of(card: Any) -> str:
+    return str(card.person_namespace or card.name)
 
 
 def recordings_of(

@@ -14,10 +14,17 @@ from dolorimeter.audit import Finding, audit
 from dolorimeter.audit import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.evaluation import Run, evaluate, permutation_test
+from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
 from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
-from dolorimeter.experiment._prepare import leans_on_balance, outside, prepare, sample_cache
+from dolorimeter.experiment._prepare import (
+    Prepared,
+    leans_on_balance,
+    outside,
+    prepare,
+    sample_cache,
+)
 from dolorimeter.experiment._thinned import thinned_rows
+from dolorimeter.registry import MODELS
 from dolorimeter.storage import find_root, write_json
 from dolorimeter.types import Samples
 
@@ -76,6 +83,7 @@ def run(
         "workers": workers,
     }
     prepared = prepare(experiment, root, **data, progress=progress and progress("windows"))
+    prepared = _weights_met_nobody(experiment, prepared)
     estimator = experiment.estimator()
     asked: dict[str, Any] = {
         "target_kind": experiment.task.kind,
@@ -139,6 +147,18 @@ def run(
         found.save(out)
         _write_findings(out, findings)
     return found
+
+
+def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
+    """Refuse published weights that have met the people under test, or say what is not known."""
+    name, samples = getattr(experiment.estimator(), "module", None), prepared.samples
+    weights = None if name is None else MODELS.card(name).weights
+    if weights is None:
+        return prepared
+    people = samples.subjects.astype(str).tolist()
+    note = refuse_overlap(weights, prepared.person_namespace, people, samples.target_access)
+    notes = (*samples.notes, note) if note else samples.notes
+    return replace(prepared, samples=replace(samples, notes=notes))
 
 
 def _same_experiment(out: Path, experiment: Experiment) -> None:
