@@ -159,10 +159,116 @@ else:
 
 @dataclass(frozen=True)
 class Video:
-    """A video file, not decoded. The face path (another module) reads its frames."""
+    """A video file, not decoded: `dolorimeter.video` reads its frames.
+
+    `frame_rate` is the published one in hertz, None where the file alone tells.
+    """
 
     path: Path
     frame_rate: float | None = None
+
+
+CROP_SIZE = 224
+"""Side of the aligned face picture in pixels, which `FaceTrack.alignment` maps into."""
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One person's face through a video: found once, in preprocessing, and read by all others.
+
+    Coordinates are pixels of the upright frame (rotation flags applied), x to the right and y
+    downwards, the centre of the first pixel at 0. A frame without a face is NaN in every array.
+
+    Parameters
+    ----------
+    path : Path
+        The video; pictures are read from it again, at the same times.
+    times : Float[np.ndarray, "frame"]
+        Seconds on the recording's clock of the frames looked at, ascending.
+    start, stop : float
+        Seconds: what of the recording's clock the video covers.
+    frame_rate : float
+        Frames looked at per second, on average.
+    frame_size : (int, int)
+        Height and width of the upright frames.
+    landmarks : Float[np.ndarray, "frame 478 3"]
+        MediaPipe's face mesh; z in pixels too, smaller is nearer to the camera.
+    blendshapes : Float[np.ndarray, "frame 52"]
+        0…1, in the order of `dolorimeter.signals.face.BLENDSHAPES`.
+    pose : Float[np.ndarray, "frame 3"]
+        Yaw, pitch and roll of the head in degrees; zero when it faces the camera.
+    alignment : Float[np.ndarray, "frame 2 3"]
+        Similarity transform from frame pixels to pixels of the aligned picture, whose side is
+        `CROP_SIZE`.
+    found : Bool[np.ndarray, "frame"]
+        Whether there is a face.
+    size : Float[np.ndarray, "frame"]
+        Distance between the outer corners of the eyes in pixels of the frame.
+    blur, occlusion, exposure : Float[np.ndarray, "frame"]
+        Each between 0 (unusable) and 1 (good); see `dolorimeter.preprocessing.faces`.
+    remarks : tuple of str
+        Sentences a report must print (damaged frames, a second person).
+    """
+
+    path: Path
+    times: Float[np.ndarray, " frame"]
+    start: float
+    stop: float
+    frame_rate: float
+    frame_size: tuple[int, int]
+    landmarks: Float[np.ndarray, "frame 478 3"]
+    blendshapes: Float[np.ndarray, "frame 52"]
+    pose: Float[np.ndarray, "frame 3"]
+    alignment: Float[np.ndarray, "frame 2 3"]
+    found: Bool[np.ndarray, " frame"]
+    size: Float[np.ndarray, " frame"]
+    blur: Float[np.ndarray, " frame"]
+    occlusion: Float[np.ndarray, " frame"]
+    exposure: Float[np.ndarray, " frame"]
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def quality(self) -> Float[np.ndarray, " frame"]:
+        """The lowest of blur, occlusion and exposure of each frame; 0 without a face."""
+        worst = np.minimum(np.minimum(self.blur, self.occlusion), self.exposure)
+        return np.where(self.found, np.nan_to_num(worst), 0.0)
+
+    @property
+    def aligned_landmarks(self) -> Float[np.ndarray, "frame 478 3"]:
+        """Landmarks in pixels of the aligned picture; z is scaled alike."""
+        linear, shift = self.alignment[:, :, :2], self.alignment[:, :, 2]
+        flat = np.einsum("fij,fpj->fpi", linear, self.landmarks[:, :, :2]) + shift[:, None]
+        scale = np.sqrt(np.abs(np.linalg.det(np.nan_to_num(linear))))
+        depth = self.landmarks[:, :, 2:] * scale[:, None, None]
+        return np.concatenate([flat, depth], axis=2)
+
+    def crop(self, start: float, duration: float) -> FaceTrack:
+        """Frames of ``[start, start + duration)`` seconds, as views.
+
+        Raises
+        ------
+        SignalError
+            If the interval is not wholly inside the video.
+        """
+        stop = start + duration
+        slack = 0.5 / self.frame_rate
+        if start < self.start - slack or stop > self.stop + slack:
+            raise SignalError(
+                f"{start:g}–{stop:g} s asked of a video that covers "
+                f"{self.start:g}–{self.stop:g} s."
+            )
+        first, last = np.searchsorted(self.times, [start - 1e-6, stop - 1e-6])
+        of_frames = {
+            name: getattr(self, name)[first:last]
+            for name in (
+                "times", "landmarks", "blendshapes", "pose", "alignment", "found", "size",
+                "blur", "occlusion", "exposure",
+            )
+        }  # fmt: skip
+        return replace(self, **of_frames, start=start, stop=stop)
 
 
 @dataclass(frozen=True)
@@ -215,6 +321,8 @@ class Recording:
         Subject identifier, and an identifier of the recording, unique within the data set.
     signals : mapping of str to Signal
         By the field's names (``eda``, ``ecg``, ``emg_trapezius`` …); `LazySignals` from readers.
+    videos, faces : mappings
+        By name (``face``); faces are there once preprocessing has looked for them.
     sources : tuple of Path
         The files it comes from (their bytes address the cache, their size is a nuisance fact).
     facts : mapping
@@ -227,6 +335,7 @@ class Recording:
     part: str = ""
     signals: Signals = field(default_factory=dict)
     videos: Mapping[str, Video] = field(default_factory=dict)
+    faces: Mapping[str, FaceTrack] = field(default_factory=dict)
     audio: Mapping[str, Path] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     stimuli: tuple[Stimulus, ...] = ()
