@@ -1,0 +1,225 @@
+"""An open video file: its packets, what they decode to, and where to begin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from dolorimeter.errors import RecordingError
+
+if TYPE_CHECKING:
+    from av import Packet, VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    AnyPacket = Packet[Any]
+else:
+    # importing av takes 0.1 s; only a function that opens a file needs it
+    AnyPacket = VideoFrame = InputContainer = VideoStream = Any
+
+SLACK = 1e-6
+"""Seconds by which `start` and `stop` may miss a frame's time and still mean it."""
+
+FEWEST_FAULTS = 64
+"""Faults of a container in a row after which a file of unknown length counts as ended."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A frame or packet that is lost; `pts` is its time in the stream's ticks, where known."""
+
+    pts: int | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where decoding begins: `key` and `seek` (ticks) of the key frame, `index` of that frame.
+
+    Without them it begins at the beginning. `origin` is the time in ticks that counts as 0.
+    """
+
+    origin: int | None
+    index: int = 0
+    key: int | None = None
+    seek: int = 0
+
+
+class Source:
+    """An open file and its video stream."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path = path
+        self.reopen(threads)
+
+    def reopen(self, threads: int) -> None:
+        """Open the file (again), to be decoded from its beginning."""
+        self.threads = threads
+        self.container = _open(self.path)
+        try:
+            self.stream = _video_stream(self.path, self.container)
+        except RecordingError:
+            self.container.close()
+            raise
+        self.stream.thread_type = "FRAME" if threads > 1 else "SLICE"
+        self.stream.codec_context.thread_count = threads
+        self._timed = self.container.format.name != "avi"  # AVI has no times of presentation
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; its stream must not be touched any more."""
+        self.container.close()
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second on average."""
+        return self.stream.average_rate or self.stream.base_rate or None
+
+    @property
+    def step(self) -> float:
+        """Seconds from one frame to the next, for files that do not time them."""
+        return float(1 / self.rate) if self.rate else 0.001
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds."""
+        if self.stream.duration and self.stream.time_base:
+            return float(self.stream.duration * self.stream.time_base)
+        return self.container.duration / 1e6 if self.container.duration else None
+
+    def time(self, frame: VideoFrame, index: int, origin: int | None) -> float:
+        """Seconds from `origin`; by the index where the file times no frames."""
+        if frame.pts is None or origin is None or not self._timed or not self.stream.time_base:
+            return index * self.step
+        return float((frame.pts - origin) * self.stream.time_base)
+
+    def place(self, start: float) -> Place:
+        """The last key frame that is shown at `start` or before and whose index is certain."""
+        stream, ticks = self.stream, self.stream.time_base
+        origin = stream.start_time
+        indexed = stream.frames and stream.frames == len(stream.index_entries)
+        mov = self.container.format.name.startswith("mov")
+        if not (start and mov and indexed and ticks and origin is not None):
+            return Place(origin)
+        target = origin + math.floor((start + SLACK) / ticks)
+        keys, shown = [], 0
+        for entry in stream.index_entries:
+            if entry.timestamp > target:
+                break
+            if entry.is_keyframe and shown:
+                keys.append((entry.timestamp, shown))
+            shown += not entry.is_discard
+        for seek, index in reversed(keys):
+            key, leading = self._key_at(seek)
+            if key is not None and key <= target:
+                return Place(origin, index + leading, key, seek)
+        if keys:
+            self.close()
+            self.reopen(self.threads)
+        return Place(origin)
+
+    def _key_at(self, seek: int) -> tuple[int | None, int]:
+        """Time in ticks of the key frame at `seek`, and how many later packets come before it.
+
+        Those are the leading pictures of an open group: they need frames before the key frame.
+        """
+        import av
+
+        try:
+            self.container.seek(seek, stream=self.stream)
+            packets = self.container.demux(self.stream)
+            first = next(packets)
+            if not first.is_keyframe or first.dts != seek or first.pts is None:
+                return None, 0
+            leading = 0
+            for packet in packets:
+                if packet.pts is None or packet.pts > first.pts or packet.is_keyframe:
+                    break
+                leading += not packet.is_discard
+        except (av.FFmpegError, StopIteration):
+            return None, 0
+        return first.pts, leading
+
+    def decode(self, place: Place | None = None) -> Iterator[VideoFrame | Damage]:
+        """Frames in the order of presentation, and what is lost in the order of the file."""
+        import av
+
+        first = -math.inf
+        if place is not None and place.key is not None:
+            self.container.seek(place.seek, stream=self.stream)
+            first = place.key
+        for packet in self._packets():
+            if packet is None or packet.is_corrupt:
+                yield Damage(packet.pts if packet and self._timed else None)
+                continue
+            try:
+                frames = self.stream.decode(packet)
+            except av.FFmpegError:
+                if packet.pts is None or packet.pts >= first:
+                    yield Damage(packet.pts if self._timed else None)
+                continue
+            for frame in frames:
+                if frame.pts is None or frame.pts >= first:
+                    yield Damage(frame.pts) if frame.is_corrupt else frame
+
+    def _packets(self) -> Iterator[AnyPacket | None]:
+        """Packets of the stream, the flushing one last; None for one that cannot be had."""
+        import av
+
+        for _ in range(max(self.stream.frames, FEWEST_FAULTS)):
+            try:
+                yield from self.container.demux(self.stream)
+            except av.FFmpegError:  # a truncated file has one for each frame it lacks
+                yield None
+            else:
+                return
+        yield av.Packet()
+
+
+def _open(path: Path) -> InputContainer:
+    import av
+
+    if path.is_dir():
+        raise RecordingError(f"{path}: a folder, expected a video file.")
+    if not path.is_file():
+        raise RecordingError(f"{path}: the file is missing. Is the copy complete?")
+    if path.stat().st_size == 0:
+        raise RecordingError(f"{path}: the file is empty. Fetch or copy it again.")
+    try:
+        return av.open(
+            f"file:{path}",
+            "r",
+            metadata_errors="replace",
+            container_options={"protocol_whitelist": "file"},  # a playlist reaches no network
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise RecordingError(
+            f"{path}: not a video that FFmpeg can read ({error}). If it is an MP4 file, it may "
+            "have been cut off before its index: copy or record it again."
+        ) from error
+
+
+def _video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The largest moving picture of a file; cover pictures and text do not count."""
+    from av.stream import Disposition
+
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams or container.format.name == "tty":
+        kinds = sorted({s.type for s in container.streams} - {"video"})
+        raise RecordingError(
+            f"{path}: no video in it that FFmpeg can decode, only {', '.join(kinds) or 'text'}; "
+            "expected a video file."
+        )
+    return max(streams, key=lambda stream: stream.width * stream.height)
