@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.types import Exclusion, Recording, Signal, Stimulus, Window
+from dolorimeter.types import Exclusion, FaceTrack, Recording, Signal, Stimulus, Window
 
 Anchor = Literal["stimulus", "recording", "sliding"]
 
@@ -103,8 +103,8 @@ def cut(
         Seconds before and after every window that must be there too: how far the streams' own
         offsets and durations, and the filters that act inside the window, reach out of it.
     modalities : sequence of str
-        A window stays if at least one of these signals covers it with its margins; empty means
-        any signal. What else is missing is for the streams to count.
+        A window stays if at least one of these signals or videos covers it with its margins;
+        empty means any. What else is missing is for the streams to count.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def cut(
     signals = _covering(recording, modalities)
     if not signals:
         wanted = " or ".join(modalities) or "any signal"
-        have = ", ".join(sorted(recording.signals)) or "none"
+        have = ", ".join(sorted({*recording.signals, *recording.videos})) or "none"
         return Cut((), (_excluded(recording, "windows", f"lacks {wanted}; it has: {have}"),))
     start = min(signal.start for signal in signals.values())
     stop = max(signal.stop for signal in signals.values())
@@ -131,7 +131,7 @@ def cut(
     for candidate in _candidates(recording, spec, start, stop):
         if isinstance(candidate, Exclusion):
             exclusions.append(candidate)
-        elif any(_fits(signal, candidate, margins) for signal in signals.values()):
+        elif any(_fits(one, candidate, margins) for one in signals.values()):
             windows.append(candidate)
         else:
             exclusions.append(_misfit(candidate, margins, signals))
@@ -163,10 +163,33 @@ def isolate(window: Window, margins: tuple[float, float] = (0.0, 0.0)) -> Window
     return replace(window, recording=replace(recording, signals=signals))
 
 
-def _covering(recording: Recording, modalities: Sequence[str]) -> dict[str, Signal]:
-    signals = recording.load().signals
+@dataclass(frozen=True)
+class _Extent:
+    """What of the recording's clock a video covers, where no face was looked for in it."""
+
+    start: float
+    stop: float
+
+    def crop(self, start: float, duration: float) -> None:
+        """Raise `SignalError` unless the interval is inside."""
+        if start < self.start - _ROUNDING or start + duration > self.stop + _ROUNDING:
+            raise SignalError(f"{start:g} s and {duration:g} s on are not inside the video.")
+
+
+def _covering(
+    recording: Recording, modalities: Sequence[str]
+) -> dict[str, Signal | FaceTrack | _Extent]:
+    """What can cover a window: signals, faces that were tracked, videos in which nobody looked."""
+    covering: dict[str, Signal | FaceTrack | _Extent] = dict(recording.load().signals)
+    covering |= recording.faces
+    unseen = sorted(set(recording.videos) - set(covering))
+    if unseen:
+        from dolorimeter.video import probe  # most recordings have no video
+    for name in unseen:
+        if not modalities or name in modalities:
+            covering[name] = _Extent(0.0, probe(recording.videos[name].path).duration)
     return {
-        name: signals[name] for name in sorted(signals) if not modalities or name in modalities
+        name: covering[name] for name in sorted(covering) if not modalities or name in modalities
     }
 
 
@@ -252,7 +275,9 @@ def _around(time: float, stimuli: list[Stimulus], start: float) -> Stimulus | No
     return None
 
 
-def _fits(signal: Signal, window: Window, margins: tuple[float, float]) -> bool:
+def _fits(
+    signal: Signal | FaceTrack | _Extent, window: Window, margins: tuple[float, float]
+) -> bool:
     before, after = margins
     try:
         signal.crop(window.start - before, window.duration + before + after)
@@ -261,7 +286,11 @@ def _fits(signal: Signal, window: Window, margins: tuple[float, float]) -> bool:
     return True
 
 
-def _misfit(window: Window, margins: tuple[float, float], signals: dict[str, Signal]) -> Exclusion:
+def _misfit(
+    window: Window,
+    margins: tuple[float, float],
+    signals: Mapping[str, Signal | FaceTrack | _Extent],
+) -> Exclusion:
     before, after = margins
     extent = ", ".join(f"{n} {s.start:g}–{s.stop:g} s" for n, s in signals.items())
     around = f" with margins of {before:g} and {after:g} s" if before or after else ""

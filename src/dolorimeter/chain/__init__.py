@@ -9,8 +9,18 @@ from dolorimeter.chain._chain import (
     ChainStream,
     Progress,
     build,
+    encoder_of,
     in_time,
     reference_of,
 )
 
-__all__ = ["BATCH", "Chain", "ChainStream", "Progress", "build", "in_time", "reference_of"]
+__all__ = [
+    "BATCH",
+    "Chain",
+    "ChainStream",
+    "Progress",
+    "build",
+    "encoder_of",
+    "in_time",
+    "reference_of",
+]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dolorimeter.chain._encoded import POOLINGS
 from dolorimeter.chain._join import join, nothing_left
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, interval_of, part_of
@@ -30,6 +31,8 @@ from dolorimeter.windows import WindowSpec
 
 BATCH = 128
 """Recordings that are represented at once: features are vectorised over their windows."""
+VIDEO_BATCH = 8
+"""Recordings at once where a stream has an encoder: what is finished is kept after each batch."""
 
 Progress = Callable[[int, int], None]
 """Called with the count done and the count in all."""
@@ -37,22 +40,52 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class ChainStream:
-    """One modality on its way: preprocessing steps, then a representation.
+    """One modality on its way: preprocessing steps, a representation, and perhaps an encoder.
 
-    `margin` is how many seconds before the window its window-wise steps see, for a baseline.
+    Parameters
+    ----------
+    name : str
+    steps : tuple of preprocessing steps
+    representation : a registered representation
+    margin : float
+        How many seconds before the window its window-wise steps see, for a baseline.
+    encoder : Encoder, optional
+        Turns the pictures of a representation into embeddings; nothing is trained in it.
+    pooling : str
+        Of the embeddings of a window: ``none`` keeps (window, picture, feature), ``mean`` and
+        ``add`` give (window, feature), ``concat`` one long vector.
 
     Raises
     ------
     ConfigError
-        If a step inside the window stands before one along the recording.
+        If a step inside the window stands before one along the recording, the pooling is unknown,
+        or the representation gives no pictures that an encoder could take.
     """
 
     name: str
     steps: tuple[Any, ...]
     representation: Any
     margin: float = 0.0
+    encoder: Any = None
+    pooling: str = "none"
 
     def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise ConfigError(
+                f"stream '{self.name}': pooling is '{self.pooling}', expected one of "
+                f"{', '.join(POOLINGS)}."
+            )
+        if self.encoder is None and self.pooling != "none":
+            raise ConfigError(
+                f"stream '{self.name}': pooling = '{self.pooling}' joins embeddings, and there is "
+                "no encoder. Give encoder = { name = … }, or leave pooling out."
+            )
+        if self.encoder is not None and not hasattr(self.representation, "pictures"):
+            raise ConfigError(
+                f"stream '{self.name}': the encoder {self.encoder.name} takes pictures, and "
+                f"{self.representation.card.name} gives none. Take a picture representation "
+                "(dolorimeter list representations), or leave the encoder out."
+            )
         scopes = [step.scope for step in self.steps]
         if "window" in scopes and any(s != "window" for s in scopes[scopes.index("window") :]):
             raise ConfigError(
@@ -110,7 +143,7 @@ class Chain:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Names of the signals that the streams read from a recording, sorted."""
+        """Names of the signals and videos that the streams read from a recording, sorted."""
         found = set()
         for stream in self.streams:
             by_steps = {m for step in stream.steps for m in step.modalities}
@@ -139,6 +172,8 @@ class Chain:
                     "margin": s.margin,
                     "steps": [_to_dict(step) for step in s.steps],
                     "representation": _to_dict(s.representation),
+                    "encoder": None if s.encoder is None else asdict(s.encoder),
+                    "pooling": s.pooling,
                 }
                 for s in self.streams
             ],
@@ -156,6 +191,8 @@ class Chain:
                     tuple(build(PREPROCESSING, step) for step in s["steps"]),
                     build(REPRESENTATIONS, s["representation"]),
                     s["margin"],
+                    None if s.get("encoder") is None else encoder_of(s["encoder"]),
+                    s.get("pooling", "none"),
                 )
                 for s in values["streams"]
             ),
@@ -196,7 +233,8 @@ class Chain:
         DatasetError
             If no window at all is left.
         """
-        batches = _batches(recordings)
+        deep = any(stream.encoder is not None for stream in self.streams)
+        batches = _batches(recordings, VIDEO_BATCH if deep else BATCH)
         parts: list[Part] = []
         done = 0
         for batch, part in zip(batches, self._parts(batches, cache, workers), strict=True):
@@ -290,6 +328,26 @@ def build(registry: Any, values: Mapping[str, Any]) -> Any:
         raise ConfigError(f"{registry.noun} '{values['name']}': {error}.") from error
 
 
+def encoder_of(values: Mapping[str, Any]) -> Any:
+    """The `Encoder` that plain values describe.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value is refused.
+    """
+    from dolorimeter.embeddings import Encoder  # brings torch along
+
+    known = Encoder.__dataclass_fields__
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"encoder has no key '{key}'; it takes: {', '.join(known)}.")
+    try:
+        return Encoder(**values)
+    except TypeError as error:
+        raise ConfigError(f"encoder: {error}.") from error
+
+
 def reference_of(standardise: str) -> Reference:
     """The reference of a standardisation within subject, checked.
 
@@ -336,12 +394,12 @@ def _to_dict(part: Any) -> dict[str, Any]:
     return {"name": part.card.name, **asdict(part)}
 
 
-def _batches(recordings: Sequence[Recording]) -> list[list[Recording]]:
-    """Runs of at most `BATCH` recordings of one subject."""
+def _batches(recordings: Sequence[Recording], most: int) -> list[list[Recording]]:
+    """Runs of at most `most` recordings of one subject."""
     batches: list[list[Recording]] = []
     for recording in recordings:
         last = batches[-1] if batches else None
-        if last and last[-1].subject == recording.subject and len(last) < BATCH:
+        if last and last[-1].subject == recording.subject and len(last) < most:
             last.append(recording)
         else:
             batches.append([recording])

@@ -29,10 +29,16 @@ if TYPE_CHECKING:
 def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
     """Digest of the code, the chain, what the reader said, and the bytes of the files.
 
-    None when a file cannot be read: then the part is made, and says why.
+    None when a file cannot be read: then the part is made, and says why. None too where pictures
+    of people would be kept: the cache holds numbers, never frames.
     """
+    if any(
+        s.encoder is None and getattr(s.representation, "pictures_of_people", False)
+        for s in chain.streams
+    ):
+        return None
     told = [
-        json.dumps(asdict(replace(r, signals={}, videos={}, sources=())), default=str)
+        json.dumps(asdict(replace(r, signals={}, videos={}, faces={}, sources=())), default=str)
         + _signals_told(r)
         for r in batch
     ]
@@ -40,8 +46,10 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
         return digest(
             _code(),
             json.dumps(replace(chain, standardise="none", baseline=()).to_dict(), sort_keys=True),
+            *(s.encoder.digest for s in chain.streams if s.encoder is not None),
             *told,
             *(path for r in batch for path in r.sources),
+            *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in chain.sources),
         )
     except OSError:
         return None
@@ -76,7 +84,15 @@ def _code() -> str:
     """Digest of the source of every stage here: changed code never meets an old cache entry."""
     here = Path(__file__).parent.parent
     files = [here / name for name in ("types.py", "windows.py")]
-    for stage in ("chain", "datasets", "preprocessing", "representations", "signals"):
+    files.append(here / "assets" / "face_landmarker.task")
+    for stage in (
+        "chain",
+        "datasets",
+        "embeddings",
+        "preprocessing",
+        "representations",
+        "signals",
+    ):
         files += sorted((here / stage).rglob("*.py"))
     return digest(*files)
 

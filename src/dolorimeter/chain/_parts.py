@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from dolorimeter.chain._encoded import represented
 from dolorimeter.chain._rows import facts_of, meta_of, quality_of
 from dolorimeter.errors import DolorimeterError, SignalError
 from dolorimeter.representations import Represented
@@ -48,8 +49,10 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
     for recording in batch:
         try:
             loaded = _with_modalities(recording.load(), chain.sources)
+            processed = _processed(loaded, chain.streams)
+            faces = {k: v for r in processed.values() for k, v in r.faces.items()}
+            loaded = replace(loaded, faces=faces)
             found = cut(loaded, chain.windows, margins=chain.margins)
-            processed = {s.name: _whole(loaded, s.steps) for s in chain.streams}
         except DolorimeterError as error:
             exclusions.append(
                 Exclusion(recording.subject, recording.name, "recording", str(error))
@@ -62,9 +65,8 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
             quality.append(quality_of(window, chain.sources, rows[-1], notes))
             for stream in chain.streams:
                 windows[stream.name].append(_stream_window(window, stream, processed, notes))
-    represented = {s.name: s.representation(windows[s.name]) for s in chain.streams if rows}
     return Part(
-        represented,
+        {s.name: represented(s, windows[s.name]) for s in chain.streams if rows},
         pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
         pd.DataFrame(facts),
         np.array(quality, dtype=float),
@@ -74,21 +76,30 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
 
 
 def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:
-    """Only the signals asked for: a short unrelated signal must not cost windows."""
-    kept = {name: recording.signals[name] for name in modalities if name in recording.signals}
-    if not kept:
-        have = ", ".join(sorted(recording.signals)) or "none"
+    """Only the signals and videos asked for: a short unrelated one must not cost windows."""
+    signals = {name: recording.signals[name] for name in modalities if name in recording.signals}
+    videos = {name: recording.videos[name] for name in modalities if name in recording.videos}
+    if not signals and not videos:
+        have = ", ".join(sorted({*recording.signals, *recording.videos})) or "none"
         raise SignalError(
             f"recording {recording.name} has none of {', '.join(modalities)}; it has: {have}."
         )
-    return replace(recording, signals=kept)
+    return replace(recording, signals=signals, videos=videos)
 
 
-def _whole(recording: Recording, steps: Sequence[Any]) -> Recording:
-    for step in steps:
-        if step.scope != "window":
-            recording = step(recording)
-    return recording
+def _processed(recording: Recording, streams: Sequence[ChainStream]) -> dict[str, Recording]:
+    """The recording after the steps along it, for each stream; equal steps run once."""
+    done: dict[tuple[Any, ...], Recording] = {}
+    found = {}
+    for stream in streams:
+        steps = tuple(step for step in stream.steps if step.scope != "window")
+        if steps not in done:
+            whole = recording
+            for step in steps:
+                whole = step(whole)
+            done[steps] = whole
+        found[stream.name] = done[steps]
+    return found
 
 
 def _stream_window(
@@ -100,16 +111,19 @@ def _stream_window(
     """The window on the stream's own preprocessed recording, window-wise steps applied."""
     recording = processed[stream.name]
     modality = stream.representation.modality
-    signal = recording.signals.get(modality)
-    if signal is None:
-        return replace(window, recording=recording)
     offset, duration = interval_of(stream, window.duration)
+    start, span = window.start + offset - stream.margin, duration + stream.margin
     try:
-        part = signal.crop(window.start + offset - stream.margin, duration + stream.margin)
+        if modality in recording.faces:
+            recording.faces[modality].crop(start, span)
+            return replace(window, recording=recording)
+        if modality not in recording.signals:
+            return replace(window, recording=recording)
+        part = recording.signals[modality].crop(start, span)
     except SignalError:
         note = f"{modality} does not cover the window and counts as missing"
         notes[note] = notes.get(note, 0) + 1
-        return replace(window, recording=replace(recording, signals={}))
+        return replace(window, recording=replace(recording, signals={}, videos={}, faces={}))
     window_steps = [step for step in stream.steps if step.scope == "window"]
     if window_steps:
         recording = replace(recording, signals={modality: part})

@@ -10,6 +10,7 @@ import numpy as np
 from dolorimeter.errors import SignalError
 from dolorimeter.preprocessing.quality import Quality, window_quality
 from dolorimeter.types import (
+    FaceTrack,
     Signal,
     Window,
 )
@@ -41,12 +42,16 @@ def facts_of(window: Window, modalities: Sequence[str]) -> dict[str, float]:
     """Numbers that are not signal: what a model could learn without looking at a person."""
     recording = window.recording
     signals = [recording.signals[m] for m in modalities if m in recording.signals]
+    faces = [recording.faces[m] for m in modalities if m in recording.faces]
+    seen = {m for m in modalities if m in recording.signals or m in recording.videos}
+    lengths = [s.duration for s in signals] + [f.stop - f.start for f in faces]
+    shares = [_nan_share(s, window) for s in signals] + [_faceless(f, window) for f in faces]
     facts = {
         "window_start": float(window.start),
-        "segment_length": max((s.duration for s in signals), default=float("nan")),
+        "segment_length": max(lengths, default=float("nan")),
         "file_size": float(sum(p.stat().st_size for p in recording.sources if p.is_file())),
-        "modalities_missing": float(len(modalities) - len(signals)),
-        "nan_share": float(np.mean([_nan_share(s, window) for s in signals] or [1.0])),
+        "modalities_missing": float(len(modalities) - len(seen)),
+        "nan_share": float(np.mean(shares or [1.0])),
         "since_last_stimulus": _since_last(window),
     }
     return facts | {k: float(v) for k, v in recording.facts.items()}
@@ -58,6 +63,15 @@ def _nan_share(signal: Signal, window: Window) -> float:
     except SignalError:
         return 1.0
     return float(np.isnan(values).mean())
+
+
+def _faceless(track: FaceTrack, window: Window) -> float:
+    """Share of the window's frames without a face."""
+    try:
+        found = track.crop(window.start, window.duration).found
+    except SignalError:
+        return 1.0
+    return float(1 - found.mean()) if len(found) else 1.0
 
 
 def _since_last(window: Window) -> float:
@@ -75,6 +89,12 @@ def quality_of(
     """Lowest quality over the modalities; each one's own goes into the meta table."""
     scores = []
     for modality in modalities:
+        if modality in window.recording.faces:
+            score = _face_quality(window.recording.faces[modality], window, row, notes, modality)
+            scores.append(score)
+            continue
+        if modality in window.recording.videos:  # nobody has looked for a face in it
+            continue
         signal = window.recording.signals.get(modality)
         if signal is None:
             row[f"quality_{modality}"] = 0.0
@@ -90,6 +110,39 @@ def quality_of(
             note = f"{modality} of subject {window.recording.subject}: {_fault(found)}"
             notes[note] = notes.get(note, 0) + 1
     return min(scores, default=0.0)
+
+
+def _face_quality(
+    track: FaceTrack, window: Window, row: dict[str, Any], notes: dict[str, int], modality: str
+) -> float:
+    """Mean quality of the window's frames, 0 where there is no face; both go into the row."""
+    try:
+        part = track.crop(window.start, window.duration)
+    except SignalError:
+        row[f"quality_{modality}"] = 0.0
+        return 0.0
+    score = float(part.quality.mean()) if len(part) else 0.0
+    row[f"quality_{modality}"] = score
+    row[f"found_{modality}"] = float(part.found.mean()) if len(part) else 0.0
+    for remark in part.remarks:
+        notes[f"{modality}: {remark}"] = notes.get(f"{modality}: {remark}", 0) + 1
+    if score < LOW_QUALITY:
+        note = f"{modality} of subject {window.recording.subject}: {_face_fault(part)}"
+        notes[note] = notes.get(note, 0) + 1
+    return score
+
+
+def _face_fault(track: FaceTrack) -> str:
+    """What lowers the quality of a face most, in words without numbers."""
+    if not track.found.mean() >= LOW_QUALITY:
+        return "mostly no face"
+    found = track.found
+    means = {
+        "blurred": float(track.blur[found].mean()),
+        "covered": float(track.occlusion[found].mean()),
+        "too dark or too bright": float(track.exposure[found].mean()),
+    }
+    return min(means, key=lambda name: means[name])
 
 
 def _fault(quality: Quality) -> str:

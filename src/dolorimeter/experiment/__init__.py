@@ -16,6 +16,7 @@ from dolorimeter.experiment._config import (
 from dolorimeter.experiment._models import predict, recordings_of, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
 from dolorimeter.experiment._run import audit_run, read_findings, run
+from dolorimeter.experiment._studies import occlusion, sweep
 
 __all__ = [
     "DatasetConfig",
@@ -28,12 +29,14 @@ __all__ = [
     "chosen_subjects",
     "concatenate",
     "experiment_from",
+    "occlusion",
     "predict",
     "prepare",
     "read_experiment",
     "read_findings",
     "recordings_of",
     "run",
+    "sweep",
     "train",
     "write_experiment",
 ]

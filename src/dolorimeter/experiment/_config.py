@@ -13,7 +13,7 @@ import pandas as pd
 import pydantic
 import tomli_w
 
-from dolorimeter.chain import Chain, ChainStream, build, reference_of
+from dolorimeter.chain import Chain, ChainStream, build, encoder_of, reference_of
 from dolorimeter.errors import ConfigError
 from dolorimeter.evaluation import Question
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
@@ -137,11 +137,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Stream:
-    """One modality: which signal, how it is preprocessed, how it is represented.
+    """One modality: which signal or video, how it is preprocessed, how it is represented.
 
     `margin` is how many seconds before the window its window-wise steps see, for a baseline.
     Each entry of `preprocessing`, and `representation`, is a table with a ``name`` and the
-    arguments of that step.
+    arguments of that step. `encoder` is a table with the fields of `embeddings.Encoder`; `pooling`
+    says how the embeddings of a window are joined.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -150,6 +151,8 @@ class Stream:
     margin: float = 0.0
     preprocessing: tuple[Mapping[str, Any], ...] = ()
     representation: Mapping[str, Any] = field(default_factory=lambda: {"name": "features"})
+    encoder: Mapping[str, Any] | None = None
+    pooling: str = "none"
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,8 @@ class Experiment:
                 tuple(_step(step, stream.modality) for step in stream.preprocessing),
                 build(REPRESENTATIONS, {"modality": stream.modality, **stream.representation}),
                 stream.margin,
+                None if stream.encoder is None else encoder_of(stream.encoder),
+                stream.pooling,
             )
             for stream in self.streams
         )
@@ -292,12 +297,35 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     for key, value in (overrides or {}).items():
-        *parents, last = key.split(".")
-        table = values
-        for parent in parents:
-            table = table.setdefault(parent, {})
-        table[last] = value
+        _override(values, key, value)
     return experiment_from(values, str(path))
+
+
+def _override(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key; a number in it counts the entries of a list (``streams.0.encoder``)."""
+    *parents, last = key.split(".")
+    table: Any = values
+    for parent in parents:
+        table = _entry(table, parent, key)
+    if isinstance(table, list):
+        _entry(table, last, key)
+        table[int(last)] = value
+    elif isinstance(table, dict):
+        table[last] = value
+    else:
+        raise ConfigError(f"--set {key}: '{parents[-1]}' is {table!r}, which has nothing in it.")
+
+
+def _entry(table: Any, name: str, key: str) -> Any:
+    if isinstance(table, dict):
+        return table.setdefault(name, {})
+    if not isinstance(table, list):
+        raise ConfigError(f"--set {key}: '{name}' is asked of {table!r}, which has nothing in it.")
+    if not (name.isdecimal() and int(name) < len(table)):
+        raise ConfigError(
+            f"--set {key}: '{name}' is no entry of a list of {len(table)}; count from 0."
+        )
+    return table[int(name)]
 
 
 def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Experiment:

@@ -1,0 +1,79 @@
+"""Windows as arrays: by their representation alone, or by its pictures through an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from dolorimeter.errors import SignalError
+from dolorimeter.representations import Represented, Undefined
+from dolorimeter.types import Array, Window
+
+if TYPE_CHECKING:
+    from dolorimeter.chain._chain import ChainStream
+
+POOLINGS = ("none", "mean", "add", "concat")
+"""What can be done with the embeddings of one window."""
+
+
+def represented(stream: ChainStream, windows: Sequence[Window]) -> Represented:
+    """The windows of one stream as an array, with what a reader of it must know."""
+    if stream.encoder is None:
+        found: Represented = stream.representation(windows)
+        return found
+    return _encoded(stream, windows)
+
+
+def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
+    from dolorimeter.embeddings import embed  # brings torch along
+
+    representation = stream.representation
+    reasons = [representation.missing(window) for window in windows]
+    present = np.array([not reason for reason in reasons], dtype=bool)
+    counts = {representation.picture_count(window) for window in windows}
+    if len(counts) != 1:
+        raise SignalError(
+            f"windows have {' and '.join(map(str, sorted(counts)))} pictures: they do not fit "
+            "into one array. Give the representation duration and frame_rate."
+        )
+    (count,) = counts
+
+    def pictures() -> Iterator[UInt8[np.ndarray, "batch 3 height width"]]:
+        for window, there in zip(windows, present, strict=True):
+            if there:
+                yield from representation.pictures(window)
+
+    found = embed(stream.encoder, pictures())
+    width = stream.encoder.width
+    if len(found) != count * int(present.sum()):
+        raise SignalError(
+            f"{representation.card.name} gave {len(found):,} pictures of {int(present.sum()):,} "
+            f"windows, expected {count} each: the video changed while it was read. Run it again."
+        )
+    x = np.full((len(windows), count, width), np.nan, dtype=np.float32)
+    x[present] = found.reshape(-1, count, width)
+    names = tuple(f"{stream.encoder.name}_{i + 1}" for i in range(width))
+    return Represented(
+        x=pooled(x, stream.pooling),
+        names=names if stream.pooling != "concat" else _numbered(names, count),
+        units=("1",) * (width * count if stream.pooling == "concat" else width),
+        present=present,
+        remarks=(*stream.encoder.remarks, *representation.remarks(windows)),
+        undefined=tuple(Undefined(stream.name, reason, 1) for reason in reasons if reason),
+    )
+
+
+def pooled(x: Float32[np.ndarray, "window picture feature"], pooling: str) -> Array:
+    """Embeddings of each window's pictures, joined as `POOLINGS` says."""
+    if pooling == "mean":
+        return x.mean(axis=1)
+    if pooling == "add":
+        return x.sum(axis=1)
+    return x.reshape(len(x), -1) if pooling == "concat" else x
+
+
+def _numbered(names: Sequence[str], count: int) -> tuple[str, ...]:
+    return tuple(f"{name}_picture_{i + 1}" for i in range(count) for name in names)
