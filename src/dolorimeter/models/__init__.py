@@ -14,12 +14,24 @@ from torch import nn
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
+from dolorimeter.models.full_transformer import FullTransformer, FullTransformerEndToEnd
 from dolorimeter.models.painattnnet import PainAttnNet
+from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
 from dolorimeter.models.tnt import TNT
 from dolorimeter.registry import MODELS
 
-__all__ = ["TNT", "PainAttnNet", "Perceptron", "create_model", "load_weights", "model_arguments"]
+__all__ = [
+    "TNT",
+    "FullTransformer",
+    "FullTransformerEndToEnd",
+    "PainAttnNet",
+    "PainFormer",
+    "Perceptron",
+    "create_model",
+    "load_weights",
+    "model_arguments",
+]
 
 
 def model_arguments(name: str) -> tuple[str, ...]:

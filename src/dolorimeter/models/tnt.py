@@ -67,7 +67,9 @@ class Attention(nn.Module):
         return self.proj(out.transpose(1, 2).flatten(2))  # (sample, token, width)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (sample, head, token, …)
+        sample, token, width = x.shape
+        x = x.reshape(sample, token, self.heads, width // self.heads)
+        return x.transpose(1, 2)  # (sample, head, token, width / head)
 
 
 class FeedForward(nn.Module):
@@ -96,7 +98,8 @@ class WordEmbedding(nn.Module):
         self, x: Float[Tensor, "image 3 height width"], position: Float[Tensor, "1 inner 4 4"]
     ) -> Float[Tensor, "sentence word inner"]:
         """Words with their place in the sentence; sentences row by row, picture after picture."""
-        x = x.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH))
+        images, _, height, width = x.shape
+        x = x.reshape(images, 3, height // PATCH, PATCH, width // PATCH, PATCH)
         x = x.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (sentence, 3, 16, 16)
         x = self.proj(x) + position  # (sentence, inner, 4, 4)
         return x.flatten(2).mT  # (sentence, word, inner)
