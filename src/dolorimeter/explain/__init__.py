@@ -1,0 +1,18 @@
+"""Where a model looked: relevance maps, their shares by region of the face, and their checks."""
+
+from __future__ import annotations
+
+from dolorimeter.explain.regions import region_table, regions_by_frame
+from dolorimeter.explain.relevance import Relevance, relevance_maps
+from dolorimeter.explain.sanity import Curves, Sanity, deletion_insertion, sanity_check
+
+__all__ = [
+    "Curves",
+    "Relevance",
+    "Sanity",
+    "deletion_insertion",
+    "region_table",
+    "regions_by_frame",
+    "relevance_maps",
+    "sanity_check",
+]

@@ -1,0 +1,358 @@
+"""Whether a map says anything about the model: checks that it can fail.
+
+Two questions. Does the map depend on what the model has learnt? Its layers are randomised one
+after the other from the top; a map that survives is a picture of the input, not of the model. Does
+the map name what the model uses? Patches are taken out in its order; the score must fall faster
+than with patches taken out in random orders.
+
+References
+----------
+Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim, Sanity Checks for Saliency Maps, NeurIPS 2018,
+section 3 (cascading randomisation). Petsiuk, Das, Saenko, RISE, BMVC 2018, section 4.2 (deletion
+and insertion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+from scipy.integrate import trapezoid
+from torch import Tensor, nn
+
+from dolorimeter.errors import ConfigError
+
+DESTROYED = 0.3
+"""A map is destroyed when the rank correlation with the original is nearer to 0 than this: the
+two then share less than a tenth of the variance of their ranks."""
+
+_ROUNDING = 1e-9  # differences of areas under a curve that are no difference
+
+Progress = Callable[[int, int], None]
+"""Called with the count done and the count in all."""
+
+Maps = Mapping[str, Float[np.ndarray, "row item"]]
+"""Maps by name; correlations are taken within each row and averaged."""
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """Outcome of `sanity_check`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``layer`` (up to which everything above is random too, ``none`` first), and one column a
+        map: its mean rank correlation with the original.
+    passed : bool
+        Whether every map is destroyed once all layers are random.
+    verdict : str
+        The same in a sentence, with the threshold.
+    """
+
+    table: pd.DataFrame
+    passed: bool
+    verdict: str
+
+
+def sanity_check(
+    maps: Callable[[Sequence[str]], Maps],
+    layers: Sequence[tuple[str, Sequence[nn.Parameter]]],
+    *,
+    repeats: int = 1,
+    seed: int = 0,
+    threshold: float = DESTROYED,
+    progress: Progress | None = None,
+) -> Sanity:
+    """Randomise layers from the top, one after the other, and see whether the maps survive.
+
+    A layer is randomised by shuffling the entries of each of its tensors: their distribution
+    stays, so that no signal dies or explodes, and what was learnt is gone. The weights are put
+    back at the end, whatever happens.
+
+    Parameters
+    ----------
+    maps : callable
+        Gives the maps with the weights as they are then; it is told which layers are random, so
+        that what lies below them need not be computed again.
+    layers : sequence of (name, parameters)
+        From the output to the input.
+    repeats : int
+        Cascades, each with other shuffles; correlations are averaged.
+    seed : int
+        Of the shuffles.
+    threshold : float
+        Largest absolute correlation that counts as destroyed.
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If there is nothing to randomise or repeats is below 1.
+    """
+    if not layers or repeats < 1:
+        raise ConfigError(
+            f"{len(layers)} layers and {repeats} repeats: a sanity check needs one of each."
+        )
+    original = {name: np.array(rows) for name, rows in maps(()).items()}
+    found = np.zeros((repeats, len(layers), len(original)))
+    kept = [(p, p.detach().clone()) for _, parameters in layers for p in parameters]
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        try:
+            for i, (_, parameters) in enumerate(layers):
+                for parameter in parameters:
+                    _shuffle(parameter, rng)
+                now = maps([name for name, _ in layers[: i + 1]])
+                found[repeat, i] = [rank_correlation(v, now[k]) for k, v in original.items()]
+                if progress:
+                    progress(repeat * len(layers) + i + 1, repeats * len(layers))
+        finally:
+            for parameter, value in kept:
+                parameter.data.copy_(value)
+    table = pd.DataFrame(found.mean(axis=0), columns=list(original))
+    table.insert(0, "layer", [name for name, _ in layers])
+    first = {"layer": "none"} | {k: rank_correlation(v, v) for k, v in original.items()}
+    table = pd.concat([pd.DataFrame([first]), table], ignore_index=True)
+    return Sanity(table, *_verdict(table, original, threshold))
+
+
+def rank_correlation(
+    one: Float[np.ndarray, "row item"], other: Float[np.ndarray, "row item"]
+) -> float:
+    """Mean over rows of Spearman's correlation; 0 for a row that is constant in either.
+
+    Examples
+    --------
+    >>> rank_correlation(np.array([[1.0, 2.0, 4.0]]), np.array([[1.0, 3.0, 9.0]]))
+    1.0
+    """
+    values = []
+    for a, b in zip(one, other, strict=True):
+        ranked = stats.rankdata(a), stats.rankdata(b)
+        constant = np.ptp(ranked[0]) == 0 or np.ptp(ranked[1]) == 0
+        values.append(0.0 if constant else float(np.corrcoef(*ranked)[0, 1]))
+    return round(float(np.mean(values)), 12)
+
+
+def _shuffle(parameter: nn.Parameter, rng: np.random.Generator) -> None:
+    flat = parameter.data.flatten()
+    order = torch.from_numpy(rng.permutation(flat.numel()))
+    parameter.data.copy_(flat[order].reshape(parameter.shape))
+
+
+def _verdict(
+    table: pd.DataFrame, original: Mapping[str, np.ndarray], threshold: float
+) -> tuple[bool, str]:
+    empty = [name for name, rows in original.items() if np.ptp(rows) == 0]
+    if empty:
+        return False, (
+            f"Failed: the map of {' and '.join(empty)} is the same everywhere, so there is "
+            "nothing that randomising could destroy. The model may not look at its input."
+        )
+    last = table.iloc[-1]
+    survived = [name for name in original if not abs(last[name]) < threshold]
+    numbers = ", ".join(f"{name} {last[name]:.2f}" for name in original)
+    if survived:
+        return False, (
+            f"Failed: with all layers random the rank correlation with the map is {numbers}; "
+            f"below {threshold:g} was wanted. What survives shows the input, not what was learnt."
+        )
+    return True, (
+        f"Passed: with all layers random the rank correlation with the map is {numbers}, below "
+        f"{threshold:g}."
+    )
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Score of a class while items (patches, frames) are taken out or put in.
+
+    Parameters
+    ----------
+    items : str
+        What is taken out, in the plural.
+    shares : Float[np.ndarray, "step"]
+        Share of the items taken out (deletion) or put in (insertion), from 0 to 1.
+    deletion, insertion : Float[np.ndarray, "step"]
+        In order of relevance, the highest first.
+    random_deletion, random_insertion : Float[np.ndarray, "repeat step"]
+        In random orders.
+    """
+
+    items: str
+    shares: Float[np.ndarray, " step"]
+    deletion: Float[np.ndarray, " step"]
+    insertion: Float[np.ndarray, " step"]
+    random_deletion: Float[np.ndarray, "repeat step"]
+    random_insertion: Float[np.ndarray, "repeat step"]
+
+    def table(self) -> pd.DataFrame:
+        """Areas under the curves against those of random orders.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``items``, ``curve``, ``auc``, ``random``, ``low``, ``high`` (mean of the random orders
+            and the interval that one more of them would lie in with 95 %), ``better``: whether the
+            area lies beyond that interval on the good side, below for deletion and above for
+            insertion.
+        """
+        rows = []
+        for curve, side in (("deletion", -1), ("insertion", 1)):
+            auc = _area(self.shares, getattr(self, curve))
+            others = [_area(self.shares, c) for c in getattr(self, f"random_{curve}")]
+            mean, low, high = prediction_interval(np.array(others))
+            better = auc < low - _ROUNDING if side < 0 else auc > high + _ROUNDING
+            rows.append((self.items, curve, auc, mean, low, high, bool(better)))
+        columns = ["items", "curve", "auc", "random", "low", "high", "better"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def points(self) -> pd.DataFrame:
+        """Every point: ``items``, ``curve``, ``order``, ``share`` and ``score``.
+
+        The order is ``relevance``, ``random 1``, ``random 2`` …
+        """
+        parts = []
+        for curve in ("deletion", "insertion"):
+            named = [("relevance", getattr(self, curve))]
+            named += [
+                (f"random {i + 1}", c) for i, c in enumerate(getattr(self, f"random_{curve}"))
+            ]
+            parts += [
+                pd.DataFrame(
+                    {
+                        "items": self.items,
+                        "curve": curve,
+                        "order": order,
+                        "share": self.shares,
+                        "score": scores,
+                    }
+                )
+                for order, scores in named
+            ]
+        return pd.concat(parts, ignore_index=True)
+
+
+def deletion_insertion(
+    score: Callable[[Bool[np.ndarray, " item"]], float],
+    relevance: Float[np.ndarray, " item"],
+    *,
+    items: str = "patches",
+    steps: int = 10,
+    repeats: int = 20,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Curves:
+    """Take items out in order of relevance and in random orders, and put them in again.
+
+    Parameters
+    ----------
+    score : callable
+        The class's score when the items of the mask are taken out (replaced by blur).
+    relevance : Float[np.ndarray, "item"]
+        Equal values are ordered at random.
+    items : str
+        What they are, in the plural.
+    steps : int
+        Points of a curve after the first; no more than there are items.
+    repeats : int
+        Random orders. What is left when an order takes out its first items is what the reversed
+        order has put in: each order gives a deletion and an insertion curve.
+    seed : int
+    progress : callable, optional
+
+    Raises
+    ------
+    ConfigError
+        If there are fewer than 2 items, 1 step or 3 repeats (an interval needs them).
+    """
+    count = len(relevance)
+    if count < 2 or steps < 1 or repeats < 3:
+        raise ConfigError(
+            f"{count} {items}, {steps} steps and {repeats} random orders: at least 2, 1 and 3 are "
+            "wanted."
+        )
+    rng = np.random.default_rng(seed)
+    ends = np.unique(np.round(np.linspace(0, count, min(steps, count) + 1)).astype(int))
+    total = (repeats + 2) * len(ends)
+    done = 0
+
+    def curve(order: Int[np.ndarray, " item"]) -> Float[np.ndarray, " step"]:
+        nonlocal done
+        scores = []
+        for end in ends:
+            out = np.zeros(count, dtype=bool)
+            out[order[:end]] = True
+            scores.append(float(score(out)))
+            done += 1
+            if progress:
+                progress(done, total)
+        return np.array(scores)
+
+    best_first = np.lexsort((rng.permutation(count), -relevance))
+    deletion = curve(best_first)
+    insertion = curve(best_first[::-1])[::-1]
+    random = np.array([curve(rng.permutation(count)) for _ in range(repeats)])
+    return Curves(items, ends / count, deletion, insertion, random, random[:, ::-1])
+
+
+def prediction_interval(values: Float[np.ndarray, " repeat"]) -> tuple[float, float, float]:
+    """Mean, and the interval that one more value of the same kind lies in with 95 % (Student's t).
+
+    Examples
+    --------
+    >>> prediction_interval(np.array([1.0, 1.0, 1.0]))
+    (1.0, 1.0, 1.0)
+    """
+    n = len(values)
+    mean = float(values.mean())
+    arm = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
+    return mean, mean - arm, mean + arm
+
+
+def _area(shares: Float[np.ndarray, " step"], scores: Float[np.ndarray, " step"]) -> float:
+    return float(trapezoid(scores, shares))
+
+
+def layers_of(
+    module: nn.Module, names: Sequence[Sequence[str]]
+) -> list[tuple[str, list[nn.Parameter]]]:
+    """Parameters of `module` by groups of submodule or parameter names, in the order given.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is in no group or in two, or a name is none.
+    """
+    own = dict(module.named_parameters())
+    free = set(own)
+    layers = []
+    for group in names:
+        taken = [name for name in own if any(name == g or name.startswith(f"{g}.") for g in group)]
+        if not taken or not free.issuperset(taken):
+            raise ConfigError(f"layer {' + '.join(group)}: no parameters, or in another layer.")
+        free -= set(taken)
+        layers.append((" + ".join(group), [own[name] for name in taken]))
+    if free:
+        raise ConfigError(f"parameters in no layer: {', '.join(sorted(free)[:5])}.")
+    return layers
+
+
+def blurred(
+    pictures: Float[Tensor, "picture channel height width"], sigma: float = 10.0
+) -> Float[Tensor, "picture channel height width"]:
+    """Pictures without what could be recognised in them: a Gaussian blur, `sigma` in pixels."""
+    import cv2
+
+    made = torch.empty_like(pictures)
+    for i, picture in enumerate(pictures):
+        planes = picture.permute(1, 2, 0).numpy()
+        soft = cv2.GaussianBlur(planes, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        made[i] = torch.from_numpy(soft).permute(2, 0, 1)
+    return made
