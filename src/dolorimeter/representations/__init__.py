@@ -5,7 +5,16 @@ gives a `Represented`.
 """
 
 from dolorimeter.representations._represented import Represented, Undefined, concatenate
+from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
 from dolorimeter.representations.features import Features
 from dolorimeter.representations.raw import Raw
 
-__all__ = ["Features", "Raw", "Represented", "Undefined", "concatenate"]
+__all__ = [
+    "FaceActivity",
+    "Features",
+    "Landmarks",
+    "Raw",
+    "Represented",
+    "Undefined",
+    "concatenate",
+]
