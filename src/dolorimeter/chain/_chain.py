@@ -246,7 +246,10 @@ class Chain:
         parts = [part for part in parts if len(part.meta)]
         if not parts:
             raise DatasetError(nothing_left(recordings, kept_out))
-        return self.standardised(join(parts, label_source, lookalike, kept_out))
+        samples = join(parts, label_source, lookalike, kept_out)
+        if not len(samples):
+            raise DatasetError(nothing_left(recordings, samples.exclusions))
+        return self.standardised(samples)
 
     def _parts(
         self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int

@@ -49,7 +49,7 @@ def join(
         ),
         lookalike=lookalike,
     )
-    return flattened(samples, streams)
+    return _without_empty(flattened(samples, streams), streams)
 
 
 def flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
@@ -69,6 +69,26 @@ def flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
         (stream,) = streams.values()
         return replace(samples, x=stream.x, feature_units=stream.units)
     return samples
+
+
+def _without_empty(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
+    """Keep out windows without the only modality there is, where the samples are an array.
+
+    A table's missing numbers can be filled in, a network's input cannot.
+    """
+    ((name, stream), *others) = streams.items()
+    if others or stream.x.ndim == 2 or stream.present.all():
+        return samples
+    lost = samples.meta[~stream.present]
+    reason = "; ".join(dict.fromkeys(u.reason for u in stream.undefined)) or "it is missing"
+    kept_out = tuple(
+        Exclusion(str(subject), str(recording), f"window at {start:g} s", f"no {name}: {reason}")
+        for subject, recording, start in zip(
+            lost["subject"], lost["recording"], lost["start"], strict=True
+        )
+    )
+    samples = replace(samples, exclusions=samples.exclusions + kept_out)
+    return samples.take(stream.present)
 
 
 def nothing_left(recordings: Sequence[Recording], exclusions: Sequence[Exclusion]) -> str:
