@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from dolorimeter.errors import RecordingError
 
@@ -66,9 +66,10 @@ class Source:
             raise
         self.stream.thread_type = "FRAME" if threads > 1 else "SLICE"
         self.stream.codec_context.thread_count = threads
+        self._mov = self.container.format.name.startswith("mov")
         self._timed = self.container.format.name != "avi"  # AVI has no times of presentation
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Source:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -106,47 +107,42 @@ class Source:
         stream, ticks = self.stream, self.stream.time_base
         origin = stream.start_time
         indexed = stream.frames and stream.frames == len(stream.index_entries)
-        mov = self.container.format.name.startswith("mov")
-        if not (start and mov and indexed and ticks and origin is not None):
+        if not (start and self._mov and indexed and ticks and origin is not None):
             return Place(origin)
         target = origin + math.floor((start + SLACK) / ticks)
-        keys, shown = [], 0
-        for entry in stream.index_entries:
-            if entry.timestamp > target:
-                break
-            if entry.is_keyframe and shown:
-                keys.append((entry.timestamp, shown))
-            shown += not entry.is_discard
-        for seek, index in reversed(keys):
-            key, leading = self._key_at(seek)
-            if key is not None and key <= target:
-                return Place(origin, index + leading, key, seek)
-        if keys:
+        place = self._key_before(origin, target)
+        if place is None:  # what was read is to be read again
             self.close()
             self.reopen(self.threads)
-        return Place(origin)
+        return place or Place(origin)
 
-    def _key_at(self, seek: int) -> tuple[int | None, int]:
-        """Time in ticks of the key frame at `seek`, and how many later packets come before it.
-
-        Those are the leading pictures of an open group: they need frames before the key frame.
-        """
+    def _key_before(self, origin: int, target: int) -> Place | None:
+        """Where a seek to `target` leads, if what the index says of it is certain."""
         import av
 
         try:
-            self.container.seek(seek, stream=self.stream)
+            self.container.seek(target, stream=self.stream)
             packets = self.container.demux(self.stream)
             first = next(packets)
-            if not first.is_keyframe or first.dts != seek or first.pts is None:
-                return None, 0
-            leading = 0
-            for packet in packets:
+            if not first.is_keyframe or first.pts is None or first.pts > target:
+                return None
+            index = self._count_before(first.dts)
+            for packet in packets:  # leading pictures of an open group come before their key frame
                 if packet.pts is None or packet.pts > first.pts or packet.is_keyframe:
                     break
-                leading += not packet.is_discard
-        except (av.FFmpegError, StopIteration):
-            return None, 0
-        return first.pts, leading
+                index += not packet.is_discard
+        except (av.FFmpegError, StopIteration, LookupError):
+            return None
+        return Place(origin, index, first.pts, target)
+
+    def _count_before(self, dts: int | None) -> int:
+        """Shown frames that the index has before an entry; LookupError without that entry."""
+        count = 0
+        for entry in self.stream.index_entries:
+            if entry.timestamp == dts:
+                return count
+            count += not entry.is_discard
+        raise LookupError(f"no index entry at {dts}")
 
     def decode(self, place: Place | None = None) -> Iterator[VideoFrame | Damage]:
         """Frames in the order of presentation, and what is lost in the order of the file."""
@@ -156,8 +152,10 @@ class Source:
         if place is not None and place.key is not None:
             self.container.seek(place.seek, stream=self.stream)
             first = place.key
+        faults = 0
         for packet in self._packets():
             if packet is None or packet.is_corrupt:
+                faults += 1
                 yield Damage(packet.pts if packet and self._timed else None)
                 continue
             try:
@@ -169,6 +167,16 @@ class Source:
             for frame in frames:
                 if frame.pts is None or frame.pts >= first:
                     yield Damage(frame.pts) if frame.is_corrupt else frame
+        for _ in range(self._cut_off() - faults):
+            yield Damage(None)
+
+    def _cut_off(self) -> int:
+        """How many frames the index of an MP4 or MOV file has beyond the end of the file."""
+        if not self._mov:
+            return 0
+        size = self.path.stat().st_size
+        entries = self.stream.index_entries
+        return sum(not e.is_discard and e.pos + e.size > size for e in entries)
 
     def _packets(self) -> Iterator[AnyPacket | None]:
         """Packets of the stream, the flushing one last; None for one that cannot be had."""

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -198,7 +198,11 @@ class FrameReader(Iterator[Frame]):
         self._frames.close()
         self._source.close()
 
-    def __enter__(self) -> Self:
+    def __del__(self) -> None:
+        if hasattr(self, "_frames"):  # not where opening has failed
+            self.close()
+
+    def __enter__(self) -> FrameReader:
         return self
 
     def __exit__(self, *exception: object) -> None:

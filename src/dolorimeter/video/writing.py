@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -84,7 +84,7 @@ class VideoWriter:
         self._crf = crf
         self._frames = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> VideoWriter:
         import av
 
         with ExitStack() as stack:
