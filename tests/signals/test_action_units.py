@@ -235,3 +235,27 @@ def test_a_term_that_is_not_measured_leaves_sum_and_divisor() -> None:
 def test_without_the_smile_there_is_no_pain_expression() -> None:
     with pytest.raises(ConfigError, match=r"no AU12.*pspi_proxy"):
         pain_expression(coded((1, 0, 0, 0, 0, 0)))
+
+
+@pytest.mark.shared
+def test_on_one_clip_the_grimace_lies_above_neutral_and_laugh(data_root: Path) -> None:
+    """A smoke test: one woman, and the cue was corrected with this clip in view (docs/face.md)."""
+    faces = pytest.importorskip("dolorimeter.preprocessing.faces")
+    track = faces.track_face(data_root / "faces" / "WolfgangLanger_Pexels.mp4")
+    units = action_units(track)
+    cue = pain_expression(units)
+
+    def median(values: np.ndarray, start: float, stop: float) -> float:
+        return float(np.nanmedian(values[(track.times >= start) & (track.times < stop)]))
+
+    grimace, neutral, laugh = (median(cue, *s) for s in ((0, 5), (6, 9), (10, 19)))
+    assert grimace > neutral
+    assert grimace > laugh
+    closed = units.unit("au43")
+    assert median(closed, 0, 5) == 1
+    assert median(closed, 6, 9) == 0
+    # a sum that knows no smile takes the laugh for more pain
+    assert median(pspi_proxy(units).value, 10, 19) > median(pspi_proxy(units).value, 0, 5)
+    for dead in ("au6", "au9"):
+        assert np.nanmax(units.unit(dead)) < 0.01
+        assert not units.seen(dead)
