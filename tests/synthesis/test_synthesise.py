@@ -119,7 +119,11 @@ def test_nothing_is_left_when_writing_fails(
         ({"conditions": ["PA5"]}, r"expected a list of some of BL1, PA1"),
         ({"conditions": "PA4"}, r"conditions are 'PA4'; expected a list"),
         ({"conditions": []}, r"conditions are \[\]"),
-        ({"modalities": ["video"]}, r"takes no modalities"),
+        ({"modalities": ["fnirs"]}, r"expected a list of some of signals, video"),
+        ({"modalities": "video"}, r"modalities are 'video'; expected a list"),
+        ({"size": (641, 480)}, r"size is \(641, 480\), expected width and height"),
+        ({"size": (640,)}, r"size is \(640,\)"),
+        ({"confounders": -1.0}, r"confounders is -1.0, expected a number in 0…10"),
     ],
 )
 def test_arguments_are_checked_before_anything_is_written(
@@ -132,8 +136,8 @@ def test_arguments_are_checked_before_anything_is_written(
 
 def test_other_kinds_refuse_what_they_cannot_write(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match=r"video is asked for and is not synthesised"):
-        synthesise("ai4pain_2024", out, modalities=["fnirs", "video"])
+    with pytest.raises(ConfigError, match=r"ai4pain_2025: takes no modalities"):
+        synthesise("ai4pain_2025", out, modalities=["eda"])
     with pytest.raises(ConfigError, match=r"files are continuous and hold all of no_pain"):
         synthesise("ai4pain_2024", out, conditions=["no_pain", "high_pain"])
     with pytest.raises(ConfigError, match=r"part is 'A'; it has no parts"):

@@ -1,4 +1,4 @@
-"""Look-alikes of AI4Pain 2024 (fNIRS) and 2025 (EDA, blood volume pulse, respiration, SpO2).
+"""Look-alikes of AI4Pain 2024 (fNIRS, video) and 2025 (EDA, pulse, respiration, SpO2).
 
 Layouts are written from published descriptions (Fernandez Rojas et al. 2024, the AI4Pain grand
 challenge). Published people have the numbers 1 to 65; these begin at 901.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +20,7 @@ from jaxtyping import Float, Int
 from dolorimeter.synthesis import physiology
 from dolorimeter.synthesis.cohort import (
     BODY,
+    FACE_RESPONSE,
     LOSS,
     WINDOW,
     Kind,
@@ -34,6 +36,11 @@ from dolorimeter.synthesis.cohort import (
 from dolorimeter.synthesis.disturbance import disturb
 from dolorimeter.synthesis.population import Design, Response, Trait
 
+if TYPE_CHECKING:
+    from dolorimeter.synthesis.face_video import FaceVideo
+else:
+    from typing import Any as FaceVideo
+
 CONDITIONS = ("no_pain", "low_pain", "high_pain")
 DOSES = (0.0, 0.35, 1.0)
 LETTERS = ("R", "L", "H")
@@ -44,6 +51,8 @@ FIRST_ID = 901
 FNIRS_RATE = 10.0
 FNIRS_ROWS = 100
 """Of a segment of 10 s."""
+FRAMES, FRAME_RATE = 300, 30.0
+"""Of a segment's video."""
 LEAD_ROWS = 30
 """Before the first marker."""
 PAIRS = 24
@@ -98,7 +107,7 @@ def design_2024(request: Request) -> Design:
     """Haemoglobin answers; heart rate, pulse and breathing in it tell people apart."""
     return _design(
         request,
-        [Response("hbo", ("fnirs",), 3.0)],
+        [Response("hbo", ("fnirs",), 3.0), *([FACE_RESPONSE] if request.video else [])],
         [
             Trait("heart_rate", ("fnirs",), 9.0, 6.0),
             Trait("pulse", ("fnirs",), 9.0, 6.0),
@@ -229,7 +238,7 @@ def _drift(
 
 
 def write_subject_2024(request: Request, number: int, root: Path) -> Written:
-    """One person's fNIRS file, with a marker where each segment begins."""
+    """One person's fNIRS file, with a marker where each segment begins, and video of each."""
     latents = design_2024(request)
     subject = draw_subject(request, latents, number, _name)
     clips = clip_names(subject.session.condition.tolist())
@@ -239,9 +248,9 @@ def write_subject_2024(request: Request, number: int, root: Path) -> Written:
     folder = root / split.capitalize() / "fnirs"
     folder.mkdir(parents=True, exist_ok=True)
     markers: list[str | None] = [None] * recording.shape[1]
-    for trial, clip in enumerate(clips):
-        shown = f"S{trial + 1}" if split == "test" else clip  # test labels are not published
-        markers[LEAD_ROWS + trial * FNIRS_ROWS] = shown
+    shown = [f"S{n}" for n in range(1, len(clips) + 1)] if split == "test" else clips
+    for trial, name in enumerate(shown):  # test labels are not published
+        markers[LEAD_ROWS + trial * FNIRS_ROWS] = name
     columns: dict[str, np.ndarray | Sequence[str | None]] = {
         "1": np.arange(1, recording.shape[1] + 1)
     }
@@ -252,7 +261,23 @@ def write_subject_2024(request: Request, number: int, root: Path) -> Written:
         window_row(latents, subject, trial, clip, moved=moved, artefact=artefact, missing=missing)
         for trial, (clip, (moved, artefact)) in enumerate(zip(clips, disturbed, strict=True))
     ]
-    return Written({**subject_row(latents, subject), "split": split}, windows)
+    frames = []
+    if (face := _face(request, subject)) is not None:
+        videos = root / split.capitalize() / "video" / subject.name
+        for trial, (name, row) in enumerate(zip(shown, windows, strict=True)):
+            moved = disturbed[trial][0]
+            frames.append(face.write(videos / f"{name}.mp4", clips[trial], trial, moved=moved))
+            row["missing_video"] = face.missing(trial)
+    return Written({**subject_row(latents, subject), "split": split}, windows, frames)
+
+
+def _face(request: Request, subject: Subject) -> FaceVideo | None:
+    """The person's face, where video is asked for: OpenCV is imported for nothing else here."""
+    if not request.video:
+        return None
+    from dolorimeter.synthesis.face_video import FaceVideo
+
+    return FaceVideo(request, subject, FRAMES, FRAME_RATE, 0.0)
 
 
 # ── 2025 ────────────────────────────────────────────────────────────────────────────────────────
@@ -361,8 +386,9 @@ KIND_2024 = Kind(
     design=design_2024,
     write_subject=write_subject_2024,
     write_index=_no_index,
-    about="AI4Pain 2024: fNIRS files with sparse markers; no video.",
+    about="AI4Pain 2024: fNIRS files with sparse markers, and video of each segment if asked for.",
     whole=True,
+    modalities=("fnirs", "video"),
 )
 KIND_2025 = Kind(
     conditions=CONDITIONS,

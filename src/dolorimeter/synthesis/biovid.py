@@ -1,4 +1,4 @@
-"""Look-alikes of BioVid, parts A and B: one tab-separated file a clip of 5.5 s at 512 Hz.
+"""Look-alikes of BioVid, parts A and B: a tab-separated file a clip of 5.5 s at 512 Hz, and video.
 
 The layout is written from the published description (Walter et al. 2013,
 doi:10.1109/CYBConf.2013.6617456). Dates of the published subject names lie in the second half of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.synthesis import physiology
 from dolorimeter.synthesis.cohort import (
     BODY,
+    FACE_RESPONSE,
     LOSS,
     WINDOW,
     Kind,
@@ -33,12 +35,19 @@ from dolorimeter.synthesis.cohort import (
 from dolorimeter.synthesis.disturbance import disturb
 from dolorimeter.synthesis.population import Design, Response, Trait
 
+if TYPE_CHECKING:
+    from dolorimeter.synthesis.face_video import FaceVideo
+else:
+    from typing import Any as FaceVideo
+
 SAMPLING_RATE = 512.0
 ROWS = 2816
 """5.5 s."""
 CONDITIONS = ("BL1", "PA1", "PA2", "PA3", "PA4")
 DOSES = (0.0, 0.1, 0.25, 0.55, 1.0)
 SUBJECTS = {"A": 87, "B": 86}
+FRAMES, FRAME_RATE = 138, 25.0
+"""Of a clip's video."""
 STIMULUS = -1.0
 """Seconds from a clip's start at which its stimulus began: clips are cut after it."""
 YEAR = "99"
@@ -75,6 +84,8 @@ def design(request: Request) -> Design:
             Response("burst_corrugator", ("emg_corrugator",), 1.3),
             Response("burst_zygomaticus", ("emg_zygomaticus",), 0.6),
         ]
+    if request.video:
+        responses.append(FACE_RESPONSE)
     traits = (
         Trait("skin_level", ("eda",), 20.0, 9.0),
         Trait("heart_rate", ("ecg", "emg_trapezius"), 12.0, 7.0),
@@ -175,7 +186,8 @@ def write_subject(request: Request, number: int, root: Path) -> Written:
     folder = root / f"Part{request.part}" / "biosignals_raw" / subject.name
     folder.mkdir(parents=True)
     time = np.rint(sample_times(ROWS, SAMPLING_RATE) * 1e6).astype(np.int64)
-    windows = []
+    face = _face(request, subject)
+    windows, frames = [], []
     for i, trial in enumerate(trials):
         sample = f"{subject.name}-{names[trial]}-{trial + 1:03d}"
         one = {column: values[i] for column, values in signals.items()}
@@ -187,12 +199,24 @@ def write_subject(request: Request, number: int, root: Path) -> Written:
         if not missing:
             table = {c: np.round(v, 4 if c == "gsr" else 2) for c, v in one.items()}
             write_columns(folder / f"{sample}_bio.csv", {"time": time, **table}, "\t")
-        windows.append(
-            window_row(
-                latents, subject, trial, sample, moved=moved, artefact=artefact, missing=missing
-            )
+        row = window_row(
+            latents, subject, trial, sample, moved=moved, artefact=artefact, missing=missing
         )
-    return Written(subject_row(latents, subject), windows)
+        if face is not None:
+            video = root / f"Part{request.part}" / "video" / subject.name / f"{sample}.mp4"
+            frames.append(face.write(video, sample, trial, moved=moved))
+            row["missing_video"] = face.missing(trial)
+        windows.append(row)
+    return Written(subject_row(latents, subject), windows, frames)
+
+
+def _face(request: Request, subject: Subject) -> FaceVideo | None:
+    """The person's face, where video is asked for: OpenCV is imported for nothing else here."""
+    if not request.video:
+        return None
+    from dolorimeter.synthesis.face_video import FaceVideo
+
+    return FaceVideo(request, subject, FRAMES, FRAME_RATE, STIMULUS)
 
 
 def write_index(request: Request, root: Path, written: Sequence[Written]) -> None:
@@ -241,4 +265,5 @@ KIND = Kind(
     write_index=write_index,
     about="BioVid Heat Pain Database: layout of biosignals_raw, after Walter et al. 2013.",
     parts=("A", "B"),
+    modalities=("signals", "video"),
 )

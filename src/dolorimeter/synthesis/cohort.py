@@ -15,17 +15,21 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.synthesis.population import (
     Design,
     Person,
+    Response,
     Session,
     draw_person,
     draw_session,
     is_low_reactive,
 )
 
-PERSON, SESSION, BODY, LOSS, WINDOW, EVERYBODY = range(6)
+PERSON, SESSION, BODY, LOSS, WINDOW, EVERYBODY, FACE = range(7)
 """Streams of random numbers of one person."""
 
 SEX_AND_AGE = ("w", "m"), (20, 65)
 """BioVid's people are women and men of 20 to 65 years."""
+
+FACE_RESPONSE = Response("face", ("face",), 2.5, last=True)
+"""What face video is driven by; in the design only when video is asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,15 @@ class Request:
     missing: float
     identity_strength: float
     seed: int
+    modalities: tuple[str, ...] = ()
+    size: tuple[int, int] = (640, 480)
+    confounders: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("subjects", "per_condition"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"synthesise: {name} is {getattr(self, name)}, expected ≥ 1.")
-        for name in ("effect", "noise", "identity_strength"):
+        for name in ("effect", "noise", "identity_strength", "confounders"):
             value = getattr(self, name)
             if not (np.isfinite(value) and 0 <= value <= 10):
                 raise ConfigError(f"synthesise: {name} is {value}, expected a number in 0…10.")
@@ -59,6 +66,11 @@ class Request:
                 raise ConfigError(f"synthesise: {name} is {value}, expected a rate in 0…1.")
         if self.seed < 0:
             raise ConfigError(f"synthesise: seed is {self.seed}, expected a number ≥ 0.")
+
+    @property
+    def video(self) -> bool:
+        """Whether face video is written."""
+        return "video" in self.modalities
 
     def rng(self, subject: int, *stream: int) -> np.random.Generator:
         """A generator of one person's stream; the same whatever else is drawn.
@@ -83,10 +95,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Written:
-    """What the truth keeps of one person: a row, and a row for each window."""
+    """What the truth keeps of one person: a row, a row for each window, frames of each video."""
 
     subject: Mapping[str, object]
     windows: Sequence[Mapping[str, object]]
+    frames: Sequence[pd.DataFrame] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +125,8 @@ class Kind:
         Layout and source, for ``LOOKALIKE.json``.
     whole : bool
         Whether all conditions must be written, since files are continuous.
+    modalities : tuple of str
+        What can be chosen from, the first being written in any case; empty where nothing can.
     """
 
     conditions: tuple[str, ...]
@@ -123,6 +138,7 @@ class Kind:
     about: str
     parts: tuple[str, ...] = ()
     whole: bool = False
+    modalities: tuple[str, ...] = ()
 
 
 def draw_subject(

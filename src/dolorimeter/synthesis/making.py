@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 import dolorimeter
 from dolorimeter.errors import ConfigError, UnknownNameError
-from dolorimeter.storage import atomic_path, write_json
+from dolorimeter.storage import atomic_path, write_json, write_parquet
 from dolorimeter.synthesis import ai4pain, biovid, unbc
 from dolorimeter.synthesis.cohort import Kind, Request, Written
-from dolorimeter.synthesis.truth import Truth
+from dolorimeter.synthesis.truth import FOLDER, FRAMES, Truth
 
 KINDS: Mapping[str, Kind] = {
     "biovid": biovid.KIND,
@@ -22,6 +23,10 @@ KINDS: Mapping[str, Kind] = {
 }
 """The published layouts that can be written."""
 
+SMALLEST, LARGEST = 96, 4096
+"""Pixels of a side of the video's picture."""
+OF_VIDEO = ("modalities", "size", "confounders")
+"""Arguments that are kept only where there is video."""
 MARK = "LOOKALIKE.json"
 NOTICE = (
     "Synthesised by dolorimeter. There is no person behind these data: every number was drawn "
@@ -45,6 +50,8 @@ def synthesise(
     artefacts: float = 0.0,
     missing: float = 0.0,
     identity_strength: float = 1.0,
+    size: Sequence[int] = (640, 480),
+    confounders: float = 1.0,
     workers: int = 1,
 ) -> Truth:
     """Write a look-alike cohort with known truth. There is no person behind these data.
@@ -68,7 +75,8 @@ def synthesise(
     part : str, optional
         Of BioVid: ``"A"`` (default) or ``"B"``.
     modalities : sequence of str, optional
-        Of AI4Pain 2024: ``("fnirs",)``. Video is not synthesised.
+        Of BioVid ``"signals"``, ``"video"``; of AI4Pain 2024 ``"fnirs"``, ``"video"``. Default all
+        but the video; signals are written in any case, the same with video and without.
     effect : float
         Strength of everything that depends on the level; at 0 nothing does.
     noise : float
@@ -84,6 +92,11 @@ def synthesise(
         How far levels shift in a direction of each person's own. It tells nothing of a person
         never seen, and much of a person whose other windows were trained on: at 1 a split that
         leaves windows, not people, out is inflated by 10 points or more; at 0 by nothing.
+    size : (int, int)
+        Width and height of the video in pixels; BioVid's published size is 1388 × 1038.
+    confounders : float
+        Rate of what a face does at any level alike: blink, talk, smile, a hand before the face,
+        and how far head and light move. At 0 none of it.
     workers : int
         Processes.
 
@@ -114,8 +127,10 @@ def synthesise(
         missing=missing,
         identity_strength=identity_strength,
         seed=seed,
+        modalities=modalities,
+        size=size,
+        confounders=confounders,
     )
-    _check_modalities(kind, modalities)
     if workers < 1:
         raise ConfigError(f"synthesise: workers is {workers}, expected ≥ 1.")
     out = Path(out).resolve()
@@ -126,13 +141,15 @@ def synthesise(
         )
     with atomic_path(out) as part_path:
         part_path.mkdir()
-        return _write(request, part_path, workers)
+        truth = _write(request, part_path, workers)
+    return replace(truth, root=out)
 
 
 def request_of(parameters: Mapping[str, object]) -> Request:
     """The request that `parameters` of a truth were made from."""
     fields = {k: v for k, v in parameters.items() if k in Request.__dataclass_fields__}
-    return Request(**{**fields, "conditions": tuple(fields["conditions"])})  # type: ignore[arg-type]  # from JSON
+    lists = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
+    return Request(**{**fields, **lists})  # type: ignore[arg-type]  # from JSON
 
 
 def _request(
@@ -149,6 +166,9 @@ def _request(
     missing: float,
     identity_strength: float,
     seed: int,
+    modalities: Sequence[str] | None,
+    size: Sequence[int],
+    confounders: float,
 ) -> Request:
     if kind not in KINDS:
         raise UnknownNameError(f"synthesise: no kind {kind!r}; there are {', '.join(KINDS)}.")
@@ -182,23 +202,34 @@ def _request(
         missing=float(missing),
         identity_strength=float(identity_strength),
         seed=seed,
+        modalities=_modalities(kind, modalities),
+        size=_size(size),
+        confounders=float(confounders),
     )
 
 
-def _check_modalities(kind: str, modalities: Sequence[str] | None) -> None:
-    if modalities is None:
-        return
-    if kind != "ai4pain_2024":
+def _modalities(kind: str, chosen: Sequence[str] | None) -> tuple[str, ...]:
+    known = KINDS[kind].modalities
+    if chosen is None:
+        return known[:1]
+    if not known:
         raise ConfigError(f"synthesise {kind}: takes no modalities; it writes all its signals.")
-    if "video" in modalities:
+    if isinstance(chosen, str) or not chosen or set(chosen) - set(known):
         raise ConfigError(
-            "synthesise ai4pain_2024: video is asked for and is not synthesised; expected "
-            "modalities=('fnirs',). The folder 'video' is left out."
+            f"synthesise {kind}: modalities are {chosen!r}; expected a list of some of "
+            f"{', '.join(known)}."
         )
-    if tuple(modalities) != ("fnirs",):
+    return tuple(name for name in known if name in {known[0], *chosen})
+
+
+def _size(size: Sequence[int]) -> tuple[int, int]:
+    even = all(type(n) is int and SMALLEST <= n <= LARGEST and n % 2 == 0 for n in size)
+    if len(size) != 2 or not even:
         raise ConfigError(
-            f"synthesise ai4pain_2024: modalities are {modalities!r}, expected ('fnirs',)."
+            f"synthesise: size is {size}, expected width and height of the video: even numbers of "
+            f"{SMALLEST}…{LARGEST} pixels, such as (640, 480)."
         )
+    return size[0], size[1]
 
 
 def _write(request: Request, root: Path, workers: int) -> Truth:
@@ -207,6 +238,12 @@ def _write(request: Request, root: Path, workers: int) -> Truth:
     parameters: dict[str, object] = {
         name: getattr(request, name) for name in Request.__dataclass_fields__
     }
+    if request.video:
+        frames = pd.concat([clip for one in written for clip in one.frames], ignore_index=True)
+        write_parquet(root / FOLDER / FRAMES, frames)
+        parameters |= {name: list(getattr(request, name)) for name in ("modalities", "size")}
+    else:  # without video a cohort is what it was before there was any
+        parameters = {k: v for k, v in parameters.items() if k not in OF_VIDEO}
     parameters |= {"conditions": list(request.conditions), "version": dolorimeter.__version__}
     truth = Truth(
         design=KINDS[request.kind].design(request),

@@ -62,11 +62,14 @@ class Response:
         Signals in which it can be seen.
     weight : float
         Mean at dose, effect and gain 1, in standard deviations from window to window.
+    last : bool
+        Drawn when all else was, so that asking for it leaves all else as it is. Stands at the end.
     """
 
     name: str
     modalities: tuple[str, ...]
     weight: float
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,13 +178,16 @@ def draw_session(design: Design, person: Person, rng: np.random.Generator) -> Se
     condition = np.asarray(design.schedule(rng), dtype=np.int64)
     drive = design.effect * person.gain * drives(design, condition)
     weights = np.array([r.weight for r in design.responses], dtype=float)
-    responses = drive[:, None] * weights + rng.standard_normal((len(condition), len(weights)))
+    first = sum(not r.last for r in design.responses)
+    noise = rng.standard_normal((len(condition), first))
     own = design.trait_scale * np.asarray(design.doses)[condition]
     drift = rng.standard_normal((len(condition), len(person.base)))
     for i in range(1, len(drift)):
         drift[i] *= np.sqrt(1 - DRIFT_CORRELATION**2)
         drift[i] += DRIFT_CORRELATION * drift[i - 1]
     traits = person.base + own[:, None] * person.shift + drift
+    later = rng.standard_normal((len(condition), len(weights) - first))
+    responses = drive[:, None] * weights + np.hstack([noise, later])
     return Session(condition, drive, responses, traits)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dolorimeter.storage import write_json, write_parquet
 from dolorimeter.synthesis.population import Design, Observer, Odds, odds
 
 FOLDER = "truth"
+FRAMES = "frames.parquet"
 BAYES_DRAWS = 100_000
 """Windows of each class; the standard error is then under 0.0006."""
 
@@ -44,12 +45,49 @@ class Truth:
         the file is missing, movement, artefact, drive, the latents ``response_…`` and ``trait_…``.
     subjects : pandas.DataFrame
         One row a person: subject, sex, age, low_reactive, gain, ``base_…``, ``shift_…``.
+    root : Path, optional
+        Where the cohort lies.
     """
 
     design: Design
     parameters: Mapping[str, object]
     windows: pd.DataFrame
     subjects: pd.DataFrame
+    root: Path | None = field(default=None, compare=False)
+
+    def frames(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The truth of every frame of face video, read when asked for.
+
+        One row a frame, also of videos that are missing: ``subject``, ``recording``, ``frame``,
+        ``time`` (seconds), ``au4`` … ``au26`` (FACS intensity, 0 to 5; ``au43`` is 0 or 1),
+        ``pspi`` (Prkachin and Solomon), ``pain`` (0 to 5: the strongest action that pain alone
+        made), ``closure`` of the eyes (0 to 1), flags ``blink``, ``talk``, ``smile``,
+        ``occluded``, the head (``yaw``, ``pitch``, ``roll`` in radians; ``shift_u``, ``shift_v``
+        in distances of the pupils; ``scale``) and the light (``light``, ``light_slope``) as
+        shares. AU6 and AU25 are also made by a smile, AU25 and AU26 by talk.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Only these; default all.
+
+        Raises
+        ------
+        DatasetError
+            If the cohort has no video, or the table cannot be read.
+        """
+        path = None if self.root is None else self.root / FOLDER / FRAMES
+        if path is None or not path.is_file():
+            raise DatasetError(
+                f"{self.root}: no {FOLDER}/{FRAMES} there: the cohort has no face video. "
+                "Synthesise it with 'video' among its modalities."
+            )
+        try:
+            return pd.read_parquet(path, columns=None if columns is None else list(columns))
+        except (OSError, ValueError) as error:
+            raise DatasetError(
+                f"{path}: the truth cannot be read ({error}). Synthesise the cohort again."
+            ) from error
 
     def bayes_accuracy(
         self,
@@ -181,7 +219,8 @@ class Truth:
             raise DatasetError(
                 f"{folder}: the truth cannot be read ({error}). Synthesise the cohort again."
             ) from error
-        return cls(KINDS[request.kind].design(request), parameters, windows, subjects)
+        design = KINDS[request.kind].design(request)
+        return cls(design, parameters, windows, subjects, Path(root))
 
     def _classes(self, a: str | Sequence[str], b: str | Sequence[str]) -> tuple[Odds, Odds]:
         first, second = _names(a), _names(b)
