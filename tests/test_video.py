@@ -185,7 +185,7 @@ def test_frames_before_an_edit_list_do_not_count(tmp_path: Path) -> None:
     ("name", "codec", "pixels", "height", "width"),
     [
         ("one.mp4", "libx264", "yuv420p", 48, 64),
-        ("ten-bit.mp4", "libx265", "yuv420p10le", 48, 64),
+        ("ten-bit.mp4", "libx264", "yuv420p10le", 48, 64),
         ("ten-bit.mov", "prores_ks", "yuv422p10le", 48, 64),
         ("grey.mp4", "libx264", "gray", 48, 64),
         ("grey16.mkv", "ffv1", "gray16le", 48, 64),
@@ -198,16 +198,12 @@ def test_frames_before_an_edit_list_do_not_count(tmp_path: Path) -> None:
 def test_sizes_and_pixel_formats(
     tmp_path: Path, name: str, codec: str, pixels: str, height: int, width: int
 ) -> None:
-    options = {"x265_params": "log-level=none"} if codec == "libx265" else {}
-    if pixels == "gray":
-        options = {"color_range": "pc"}
-    count = 3 if codec == "libx265" else 1  # x265 gives no header to a single frame
-    images = [np.full((height, width, 3), 90, np.uint8)] * count
-    path = encode(tmp_path / name, images, codec, pixels, **options)
+    options = {"color_range": "pc"} if pixels == "gray" else {}
+    image = np.full((height, width, 3), 90, np.uint8)
+    path = encode(tmp_path / name, [image], codec, pixels, **options)
     info = probe(path)
     assert (info.height, info.width) == (height, width)
-    frame, *more = read_frames(path)
-    assert len(more) == count - 1
+    (frame,) = read_frames(path)
     assert (frame.index, frame.time, frame.image.shape) == (0, 0.0, (height, width, 3))
     assert np.abs(frame.image.astype(int) - 90).max() <= 3
 
