@@ -404,6 +404,43 @@ def test_a_file_cut_off_after_its_index(tmp_path: Path) -> None:
         assert same(frames[:4], whole[:4])
 
 
+def test_an_index_that_points_beyond_the_file(tmp_path: Path) -> None:
+    path = encode(tmp_path / "far.mp4", textured(60), preset="ultrafast", crf="8")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stco") + 8
+    (chunks,) = struct.unpack(">I", data[at : at + 4])
+    assert chunks > 1
+    (last,) = struct.unpack(">I", data[at + 4 * chunks : at + 4 * chunks + 4])
+    data[at + 4 * chunks : at + 4 * chunks + 4] = struct.pack(">I", last + 10**8)
+    path.write_bytes(data)
+    for threads in (1, 3):
+        reader = read_frames(path, threads=threads)
+        frames = list(reader)
+        assert 0 < len(frames) < 60
+        assert reader.frames + reader.damaged == 60
+
+
+def test_a_container_that_always_fails_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "clip.mp4", grey(5))
+
+    class Failing:
+        @staticmethod
+        def demux(stream: object) -> None:
+            raise av.error.InvalidDataError(1, "broken")
+
+    with _source.Source(path, 1) as source:
+        packets = list(source._packets())[:-1]
+        real = source.container
+        monkeypatch.setattr(source, "container", Failing)
+        *lost, last = source._packets()
+        assert lost == [None] * 64
+        assert sum(len(source.stream.decode(p)) for p in packets) < 5  # some wait for their turn
+        assert len(source.stream.decode(last)) > 0  # the last packet brings them out
+        monkeypatch.setattr(source, "container", real)
+
+
 def test_a_file_cut_off_before_its_index(tmp_path: Path) -> None:
     path = write(tmp_path / "cut.mp4", textured(20))
     path.write_bytes(path.read_bytes()[:-200])

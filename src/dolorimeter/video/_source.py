@@ -156,7 +156,7 @@ class Source:
         for packet in self._packets():
             if packet is None or packet.is_corrupt:
                 faults += 1
-                yield Damage(packet.pts if packet and self._timed else None)
+                yield Damage(None if packet is None or not self._timed else packet.pts)
                 continue
             try:
                 frames = self.stream.decode(packet)
