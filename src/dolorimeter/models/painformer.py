@@ -53,7 +53,7 @@ class SpectralGating(nn.Module):
     ) -> Float[Tensor, "image token width"]:
         """Tokens of a ``height × width`` grid, row by row."""
         weight = self.weight_for(height, width)  # (height, width // 2 + 1, channel), complex
-        grid = x.reshape(len(x), height, width, -1)  # (image, height, width, channel)
+        grid = x.reshape(x.shape[0], height, width, -1)  # (image, height, width, channel)
         spectrum = torch.fft.rfft2(grid, dim=(1, 2), norm="ortho") * weight
         out = torch.fft.irfft2(spectrum, s=(height, width), dim=(1, 2), norm="ortho")
         return out.flatten(1, 2)  # (image, token, channel)
@@ -117,7 +117,7 @@ class MatrixGating(nn.Module):
                 f"an exported PainFormer was made for a grid of {self.side}, found "
                 f"{height} × {width}: give it pictures of the size it was exported for."
             )
-        grid = x.reshape(len(x), self.side, self.side, -1)  # (image, row, column, channel)
+        grid = x.reshape(x.shape[0], self.side, self.side, -1)  # (image, row, column, channel)
         spectrum = self.along @ grid  # (image, row, 2 · frequency, channel)
         real, imaginary = spectrum.transpose(1, 2).chunk(
             2, dim=1
@@ -210,7 +210,7 @@ class DepthwiseConv(nn.Module):
         self, x: Float[Tensor, "image token width"], height: int, width: int
     ) -> Float[Tensor, "image token width"]:
         """Tokens of a ``height × width`` grid, row by row."""
-        grid = x.mT.reshape(len(x), -1, height, width)  # (image, channel, height, width)
+        grid = x.mT.reshape(x.shape[0], -1, height, width)  # (image, channel, height, width)
         return self.dwconv(grid).flatten(2).mT
 
 
@@ -318,7 +318,7 @@ class Downsampling(nn.Module):
         self, x: Float[Tensor, "image token width"], height: int, width: int
     ) -> tuple[Tensor, int, int]:
         """Tokens of the next grid row by row, and its height and width."""
-        grid = self.proj(x.mT.reshape(len(x), -1, height, width))
+        grid = self.proj(x.mT.reshape(x.shape[0], -1, height, width))
         return self.norm(grid.flatten(2).mT), grid.shape[2], grid.shape[3]
 
 

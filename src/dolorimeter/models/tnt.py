@@ -131,7 +131,8 @@ class Block(nn.Module):
         """Mixed words, and mixed tokens (the class token, then the sentences)."""
         words = words + self.attn_in(self.norm_in(words))
         words = words + self.mlp_in(self.norm_mlp_in(words))
-        joined = words.reshape(len(tokens), tokens.shape[1] - 1, -1)  # (image, token - 1, joined)
+        images, count, _ = tokens.shape
+        joined = words.reshape(images, count - 1, -1)  # (image, token - 1, joined)
         sentences = self.norm2_proj(self.proj(self.norm1_proj(joined)))
         tokens = torch.cat((tokens[:, :1], tokens[:, 1:] + sentences), dim=1)
         tokens = tokens + self.attn_out(self.norm_out(tokens))
@@ -250,10 +251,10 @@ class TNT(nn.Module):
         self._check_shape(x)
         words = self.pixel_embed(x, self.pixel_pos)  # (image · 196, 16, 24)
         joined = words.reshape(
-            len(x), -1, self.norm1_proj.normalized_shape[0]
+            x.shape[0], -1, self.norm1_proj.normalized_shape[0]
         )  # (image, 196, 384)
         sentences = self.norm2_proj(self.proj(self.norm1_proj(joined)))  # (image, 196, 384)
-        first = self.cls_token.expand(len(x), -1, -1)  # (image, 1, 384)
+        first = self.cls_token.expand(x.shape[0], -1, -1)  # (image, 1, 384)
         tokens = torch.cat((first, sentences), dim=1) + self.patch_pos  # (image, 197, 384)
         for block in self.blocks:
             words, tokens = block(words, tokens)
