@@ -1,0 +1,328 @@
+"""What turns pictures into numbers, in plain values: which network, which weights, run by what."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dolorimeter import storage
+from dolorimeter.errors import ConfigError, StorageError
+from dolorimeter.models import create_model, load_weights
+from dolorimeter.registry import MODELS, InputSpec, Weights
+
+PUBLISHED = "published"
+"""As `Encoder.weights`: the file on the model's Card, fetched once and checked."""
+
+PRECISIONS: Mapping[str, tuple[str, ...]] = {
+    "torch": ("f32", "bf16"),
+    "onnx": ("f32", "int8"),
+    "openvino": ("f32", "bf16", "int8"),
+}
+"""What each runtime can compute in. bf16 keeps sums in float32; int8 is for matrix products."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen network and how it is run. Plain values: it can be written as TOML or JSON.
+
+    Parameters
+    ----------
+    name : str
+        A name of the registry `MODELS` whose Card says what pictures it takes.
+    weights : str
+        Path of a weights file, or ``"published"`` for the one on the Card. Empty: randomly
+        initialised from `seed`, which every report then says.
+    seed : int
+        Of the random weights; without meaning where weights are given.
+    without : sequence of str
+        Names in the weights file that are left out (``head.weight``, ``head.bias``). All others
+        must match.
+    runtime : str
+        ``torch``, or ``onnx`` (ONNX Runtime) or ``openvino`` from the extra ``fast``.
+    precision : str
+        ``f32``, ``bf16`` or ``int8``, as `PRECISIONS` says.
+    calibration : str
+        For int8: a ``.npy`` of uint8 pictures (picture, channel, height, width) from which the
+        ranges of activations are taken. They must not show the people under test. Without it,
+        ``onnx`` takes the ranges from each batch, and ``openvino`` refuses.
+    batch_size : int
+        Pictures at once.
+    threads : int, optional
+        Of the processor; None is as many as PyTorch has at that moment.
+    device : str
+        ``cpu``, or ``auto`` for a GPU when PyTorch sees one (runtime ``torch`` only).
+
+    Raises
+    ------
+    UnknownNameError
+        If no model has that name.
+    ConfigError
+        If the model takes no pictures or gives no features, or a value is refused.
+
+    Examples
+    --------
+    >>> Encoder("tnt_s_patch16_224").width
+    384
+    """
+
+    name: str
+    weights: str = ""
+    seed: int = 0
+    without: Sequence[str] = ()
+    runtime: str = "torch"
+    precision: str = "f32"
+    calibration: str = ""
+    batch_size: int = 32
+    threads: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "without", tuple(self.without))  # a list has no hash
+        _check_model(self.name)
+        _check_values(self)
+
+    @property
+    def input(self) -> InputSpec:
+        """Size, mean and std of the pictures, from the Card."""
+        spec = MODELS.card(self.name).input
+        assert spec is not None  # checked when it was made
+        return spec
+
+    @property
+    def width(self) -> int:
+        """Numbers in one embedding."""
+        return _width(self.name, _source(self.name))
+
+    @property
+    def digest(self) -> str:
+        """Identity of the numbers it gives: code, weights, runtime and precision.
+
+        Batch size, threads and device change them by rounding alone, and are not part of it.
+
+        Raises
+        ------
+        StorageError
+            If the weights or the calibration pictures cannot be read.
+        """
+        calibration = _content(self.calibration) if self.calibration else ""
+        return storage.digest(
+            "encoder", self._network_digest, self.runtime, self.precision, calibration
+        )
+
+    @property
+    def _network_digest(self) -> str:
+        """Identity of the network alone: the same for every runtime."""
+        if not self.weights:
+            return storage.digest(self.name, _source(self.name), f"seed {self.seed}")
+        known = self._published.sha256 if self._is_published else None
+        content = known or _content(str(self.weights_path))
+        return storage.digest(self.name, _source(self.name), content, *self.without)
+
+    @property
+    def weights_path(self) -> Path | None:
+        """The weights file; published weights are fetched first. None where there are none.
+
+        Raises
+        ------
+        ConfigError
+            If the Card has no published weights.
+        StorageError
+            If they cannot be fetched, or are not what the Card says.
+        """
+        if not self._is_published:
+            return Path(self.weights) if self.weights else None
+        card = self._published
+        name = Path(urllib.parse.urlsplit(card.url).path).name
+        kept = storage.digest(card.url)[:16]
+        path = storage.user_cache() / "weights" / f"{kept}-{name}"
+        storage.download(card.url, path, sha256=card.sha256)
+        return path
+
+    @property
+    def provenance(self) -> Weights:
+        """Where the weights are from and whom they have met.
+
+        Of a file, as ``FILE.json`` beside it says (`trained_on`: person namespace to subjects;
+        `self_supervised`). Random weights have met nobody.
+
+        Raises
+        ------
+        StorageError
+            If the file beside the weights is not such JSON.
+        """
+        if not self.weights:
+            return Weights("", None, trained_on={})
+        if self._is_published:
+            return self._published
+        return _sidecar(Path(self.weights))
+
+    @property
+    def trained_on(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Person namespace to subjects that the weights have met; None: nobody has said."""
+        return self.provenance.trained_on
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the results must know of it."""
+        found = []
+        if not self.weights:
+            found.append(
+                f"{self.name} is randomly initialised (seed {self.seed}): no weights were given"
+            )
+        elif self.trained_on is None:
+            found.append(f"{self.name}: nobody has said whom the weights {self.weights} have met")
+        if self._is_published and self._published.sha256 is None:
+            found.append(f"{self.name}: its Card has no SHA-256, so the weights are unverified")
+        if self.precision == "bf16":
+            found.append(f"{self.name} was run in bfloat16 by {self.runtime}")
+        if self.precision == "int8":
+            ranges = f"calibrated on {self.calibration}" if self.calibration else "dynamic ranges"
+            found.append(f"{self.name} was run in int8 by {self.runtime} ({ranges})")
+        return tuple(found)
+
+    def build(self) -> nn.Module:
+        """The network in float32, in evaluation, without gradients; it takes normalised pictures.
+
+        Raises
+        ------
+        StorageError
+            If the weights cannot be read or fetched.
+        ConfigError
+            If they are of another network.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            module = create_model(self.name, num_classes=0)
+        path = self.weights_path
+        if path is not None:
+            load_weights(module, path, without=self.without)
+        return module.eval().requires_grad_(False)
+
+    @property
+    def _is_published(self) -> bool:
+        return self.weights == PUBLISHED
+
+    @property
+    def _published(self) -> Weights:
+        card = MODELS.card(self.name)
+        if card.weights is None:
+            raise ConfigError(
+                f"weights is 'published', and the Card of {self.name} names none. Give the path "
+                "of a weights file, or leave weights empty for a randomly initialised network."
+            )
+        return card.weights
+
+
+def _check_model(name: str) -> None:
+    card = MODELS.card(name)
+    spec = card.input
+    if spec is None or len(spec.shape) != 3 or spec.mean is None or spec.std is None:
+        raise ConfigError(
+            f"{name} is no encoder of pictures: its Card does not say their size, mean and std. "
+            "Take another model (dolorimeter list models)."
+        )
+    if not getattr(MODELS.get(name), "gives_features", False):
+        raise ConfigError(
+            f"{name} gives logits alone, and an embedding needs features. Take another model "
+            "(dolorimeter list models)."
+        )
+
+
+def _check_values(encoder: Encoder) -> None:
+    if encoder.runtime not in PRECISIONS:
+        raise ConfigError(
+            f"runtime is '{encoder.runtime}', expected one of {', '.join(PRECISIONS)}."
+        )
+    known = PRECISIONS[encoder.runtime]
+    if encoder.precision not in known:
+        raise ConfigError(
+            f"precision is '{encoder.precision}', and {encoder.runtime} runs {', '.join(known)}. "
+            "Choose one of these, or another runtime."
+        )
+    if encoder.calibration and encoder.precision != "int8":
+        raise ConfigError(
+            f"calibration pictures are for int8, and precision is '{encoder.precision}'. Leave "
+            "them out, or set precision = 'int8'."
+        )
+    if (encoder.runtime, encoder.precision, encoder.calibration) == ("openvino", "int8", ""):
+        raise ConfigError(
+            "openvino needs calibration pictures for int8: give calibration = a .npy of uint8 "
+            "pictures that do not show the people under test, or take runtime = 'onnx'."
+        )
+    if encoder.without and not encoder.weights:
+        raise ConfigError("without names entries of a weights file, and no weights are given.")
+    for name, value in (("batch_size", encoder.batch_size), ("threads", encoder.threads)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} is {value}, expected at least 1.")
+    if encoder.seed < 0:
+        raise ConfigError(f"seed is {encoder.seed}, expected at least 0.")
+    if encoder.device not in ("cpu", "auto"):
+        raise ConfigError(f"device is '{encoder.device}', expected 'cpu' or 'auto'.")
+    if encoder.device == "auto" and encoder.runtime != "torch":
+        raise ConfigError(
+            f"device = 'auto' is for runtime = 'torch'; {encoder.runtime} runs on the processor."
+        )
+
+
+def _sidecar(weights: Path) -> Weights:
+    path = weights.with_name(weights.name + ".json")
+    try:
+        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        met = told.get("trained_on")
+        trained_on = None if met is None else {k: tuple(map(str, v)) for k, v in met.items()}
+        return Weights(str(weights), None, trained_on, bool(told.get("self_supervised", False)))
+    except FileNotFoundError:
+        return Weights(str(weights), None)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise StorageError(
+            f"{path}: cannot be read as what the weights have met ({error}). Expected JSON like "
+            '{"trained_on": {"biovid": ["071309_w_21"]}, "self_supervised": false}.'
+        ) from error
+
+
+def _source(name: str) -> str:
+    """Digest of the file that defines the model, and of the layers it shares."""
+    file = inspect.getsourcefile(MODELS.get(name))
+    if file is None:
+        return "no source"
+    shared = Path(file).with_name("_layers.py")
+    return "".join(_content(str(p)) for p in (Path(file), shared) if p.is_file())
+
+
+def _content(path: str) -> str:
+    """Digest of a file's bytes, computed once as long as the file stays as it is."""
+    try:
+        told = Path(path).stat()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error}). Check the path.") from error
+    return _content_of(path, told.st_mtime_ns, told.st_size)
+
+
+@lru_cache(maxsize=64)
+def _content_of(path: str, _changed: int, _size: int) -> str:
+    return storage.digest(Path(path))
+
+
+@lru_cache(maxsize=16)
+def _width(name: str, _source: str) -> int:
+    """Asked of the network itself, on a device that computes shapes alone."""
+    spec = MODELS.card(name).input
+    assert spec is not None  # an Encoder of that name was made
+    with torch.device("meta"):
+        module = create_model(name, num_classes=0).eval()
+        out = module(torch.empty(1, *spec.shape))
+    if out.ndim != 2:
+        raise ConfigError(
+            f"{name} gives {tuple(out.shape)} for one picture, expected (1, feature): it is no "
+            "encoder of pictures."
+        )
+    return int(out.shape[1])

@@ -1,0 +1,212 @@
+"""An encoder as an ONNX file: uint8 pictures in, features out, mean and std inside.
+
+The file is written by PyTorch's TorchScript exporter, which needs no package beyond `onnx` (its
+successor needs onnxscript). OpenVINO reads the same file, so that there is one thing to check; its
+own converter from PyTorch measured no faster (docs/benchmarks.md).
+
+A model whose operators runtimes lack (a Fourier transform) has a method `exportable()`: an
+equivalent module without them. A model must take its batch size from ``x.shape[0]``: what `len`
+gives is written into the file as a constant.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from dolorimeter import storage
+from dolorimeter.embeddings._encoder import Encoder
+from dolorimeter.errors import ConfigError, DependencyError, StorageError
+from dolorimeter.types import Array
+
+INPUT, OUTPUT = "pictures", "features"
+"""Names in the file."""
+OPSET = 17
+QUANTISED = ("Conv", "Gemm", "MatMul")
+"""Operators that int8 replaces where they have weights; products of activations stay as they are:
+attention weights lose most by eight bits and cost least."""
+
+
+class Pictures(nn.Module):
+    """An encoder that takes uint8 pictures: mean and std of the Card are applied inside."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: Encoder, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(encoder.input, name), dtype=torch.float32)
+            self.register_buffer(name, (255 * values).reshape(-1, 1, 1))
+
+    def forward(
+        self, pictures: UInt8[Tensor, "picture channel height width"]
+    ) -> Float[Tensor, "picture feature"]:
+        """Features of pictures in 0…255."""
+        return self.module((pictures.float() - self.mean) / self.std)
+
+
+def require(name: str) -> ModuleType:
+    """A package of the extra ``fast``.
+
+    Raises
+    ------
+    DependencyError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.split(".", maxsplit=1)[0]
+        raise DependencyError(
+            f"this runtime needs {package}, which is not installed: "
+            "pip install 'dolorimeter[fast]'. runtime = 'torch' needs nothing more."
+        ) from error
+
+
+def write_onnx(encoder: Encoder, path: Path) -> None:
+    """Write the network of `encoder` to `path`, quantised if its precision is int8.
+
+    The pictures' size is fixed, their number is not.
+
+    Raises
+    ------
+    DependencyError
+        If `onnx` (or, for int8, `onnxruntime`) is not installed.
+    ConfigError
+        If the network cannot be written, or the calibration pictures do not fit it.
+    """
+    require("onnx")
+    if encoder.precision != "int8":
+        with storage.atomic_path(path) as part:
+            _trace(encoder, part)
+        return
+    require("onnxruntime.quantization")
+    with TemporaryDirectory() as folder, storage.atomic_path(path) as part:
+        whole = Path(folder) / "whole.onnx"
+        _trace(encoder, whole)
+        _quantise(encoder, whole, part)
+
+
+def _trace(encoder: Encoder, path: Path) -> None:
+    module = encoder.build()
+    twin = getattr(module, "exportable", None)
+    wrapped = Pictures(encoder, module if twin is None else twin()).eval()
+    example = torch.zeros((2, *encoder.input.shape), dtype=torch.uint8)
+    onnx: Any = torch.onnx  # these names are public, and not marked so for type checkers
+    jit: Any = torch.jit
+    onnx.register_custom_op_symbolic("aten::mT", _transposed, OPSET)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            # The exporter announces its successor, and the tracer warns of checks of the input's
+            # shape. A batch size that became a constant is found when the file is checked.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", jit.TracerWarning)
+            onnx.export(
+                wrapped,
+                (example,),
+                path,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "picture"}, OUTPUT: {0: "picture"}},
+            )
+    except torch.onnx.errors.UnsupportedOperatorError as error:
+        raise ConfigError(
+            f"{encoder.name} cannot be written as ONNX: {str(error).splitlines()[0]} Take "
+            "runtime = 'torch', or give the model a method exportable() without that operator."
+        ) from error
+    finally:
+        onnx.unregister_custom_op_symbolic("aten::mT", OPSET)
+
+
+def _transposed(g: Any, x: Any) -> Any:
+    """``x.mT``, which the exporter does not know."""
+    order = list(range(x.type().dim()))
+    return g.op("Transpose", x, perm_i=[*order[:-2], order[-1], order[-2]])
+
+
+def _quantise(encoder: Encoder, source: Path, target: Path) -> None:
+    quantization = require("onnxruntime.quantization")
+    prepared = source.with_name("prepared.onnx")
+    require("onnxruntime.quantization.shape_inference").quant_pre_process(
+        source, prepared, skip_symbolic_shape=True
+    )
+    settings = {
+        "op_types_to_quantize": list(QUANTISED),
+        "nodes_to_exclude": _without_weights(prepared),
+        "per_channel": True,
+        "weight_type": quantization.QuantType.QInt8,
+    }
+    if not encoder.calibration:
+        quantization.quantize_dynamic(prepared, target, **settings)
+        return
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc,name-defined]  # no stubs
+        def __init__(self, pictures: Array) -> None:
+            self.pictures: Iterator[Array] = iter(pictures)
+
+        def get_next(self) -> dict[str, Array] | None:
+            picture = next(self.pictures, None)
+            return None if picture is None else {INPUT: picture[None]}
+
+    quantization.quantize_static(
+        prepared,
+        target,
+        Reader(calibration_pictures(encoder)),
+        quant_format=quantization.QuantFormat.QDQ,
+        activation_type=quantization.QuantType.QUInt8,
+        **settings,
+    )
+
+
+def _without_weights(path: Path) -> list[str]:
+    """Names of products of two activations."""
+    graph = require("onnx").load(path).graph
+    weights = {initializer.name for initializer in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in QUANTISED and not weights.intersection(node.input)
+    ]
+
+
+def calibration_pictures(encoder: Encoder) -> UInt8[np.ndarray, "picture channel height width"]:
+    """The calibration pictures of `encoder`.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read.
+    ConfigError
+        If it does not hold uint8 pictures of the encoder's size.
+    """
+    try:
+        found = np.load(encoder.calibration, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(
+            f"{encoder.calibration}: cannot be read as pictures ({error}). Expected a .npy of "
+            "uint8 (picture, channel, height, width)."
+        ) from error
+    wanted = encoder.input.shape
+    told = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "several arrays"
+    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.shape[1:] != wanted:
+        raise ConfigError(
+            f"{encoder.calibration}: holds {told}, and {encoder.name} is calibrated on uint8 "
+            f"(picture, {', '.join(map(str, wanted))}). Save such pictures with numpy.save."
+        )
+    if not len(found):
+        raise ConfigError(f"{encoder.calibration}: holds no picture. Give some dozens.")
+    return found
