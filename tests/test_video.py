@@ -124,6 +124,7 @@ def test_any_stretch_equals_that_stretch_of_the_whole(
     path = encode(tmp_path / name, grey(40), codec, pixels, **options)
     whole = list(read_frames(path))
     assert [f.index for f in whole] == list(range(40))
+    assert probe(path).duration == pytest.approx(1.6, abs=0.002)
     np.testing.assert_allclose([f.time for f in whole], np.arange(40) / 25, atol=1e-9)
     levels = [f.image.mean() for f in whole]
     np.testing.assert_allclose(levels, [20 + 5 * i for i in range(40)], atol=4)

@@ -89,12 +89,17 @@ class Source:
         """Seconds from one frame to the next, for files that do not time them."""
         return float(1 / self.rate) if self.rate else 0.001
 
-    @property
-    def duration(self) -> float | None:
-        """Seconds."""
-        if self.stream.duration and self.stream.time_base:
-            return float(self.stream.duration * self.stream.time_base)
-        return self.container.duration / 1e6 if self.container.duration else None
+    def duration(self) -> float:
+        """Seconds, as the file says; where it does not, its packets are counted."""
+        stream, whole = self.stream, self.container.duration
+        told = [whole / 1e6] if whole else []
+        if stream.duration and stream.time_base:
+            told.append(float(stream.duration * stream.time_base))
+        if told:
+            return min(told)  # the whole may last longer by its sound, the stream by what is cut
+        self.close()
+        self.reopen(self.threads)
+        return self.step * sum(packet is None or packet.size > 0 for packet in self._packets())
 
     def time(self, frame: VideoFrame, index: int, origin: int | None) -> float:
         """Seconds from `origin`; by the index where the file times no frames."""

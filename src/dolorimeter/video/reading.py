@@ -59,8 +59,8 @@ class VideoInfo:
         Of the upright frame, in (square) pixels.
     frame_rate : float or None
         Average, in hertz; None where the file does not tell.
-    duration : float or None
-        Seconds; None where the file does not tell.
+    duration : float
+        Seconds, as the file says.
     frames : int or None
         As the container says, which a truncated file does not keep; None where it does not say.
     codec, pixel_format : str
@@ -76,7 +76,7 @@ class VideoInfo:
     width: int
     height: int
     frame_rate: float | None
-    duration: float | None
+    duration: float
     frames: int | None
     codec: str
     pixel_format: str
@@ -104,12 +104,12 @@ def probe(path: str | Path) -> VideoInfo:
             width=height if turn.transposed else width,
             height=width if turn.transposed else height,
             frame_rate=None if source.rate is None else float(source.rate),
-            duration=source.duration,
             frames=source.stream.frames or None,
             codec=source.stream.codec_context.codec.canonical_name,
             pixel_format=frame.format.name,
             rotation=rotation,
             mirrored=mirrored,
+            duration=source.duration(),  # last: it may read the file to its end
         )
 
 
