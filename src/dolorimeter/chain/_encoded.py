@@ -33,13 +33,7 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
     representation = stream.representation
     reasons = [representation.missing(window) for window in windows]
     present = np.array([not reason for reason in reasons], dtype=bool)
-    counts = {representation.picture_count(window) for window in windows}
-    if len(counts) != 1:
-        raise SignalError(
-            f"windows have {' and '.join(map(str, sorted(counts)))} pictures: they do not fit "
-            "into one array. Give the representation duration and frame_rate."
-        )
-    (count,) = counts
+    count = _common_count(stream, windows)
 
     def pictures() -> Iterator[UInt8[np.ndarray, "batch 3 height width"]]:
         for window, there in zip(windows, present, strict=True):
@@ -64,6 +58,22 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
         remarks=(*stream.encoder.remarks, *representation.remarks(windows)),
         undefined=tuple(Undefined(stream.name, reason, 1) for reason in reasons if reason),
     )
+
+
+def _common_count(stream: ChainStream, windows: Sequence[Window]) -> int:
+    """Pictures of a window; 0 where no window has a video that tells."""
+    counts = set()
+    for window in windows:
+        try:
+            counts.add(stream.representation.picture_count(window))
+        except SignalError:
+            continue  # a window without video is NaN in the shape of the others
+    if len(counts) > 1:
+        raise SignalError(
+            f"windows have {' and '.join(map(str, sorted(counts)))} pictures of {stream.name}: "
+            "they do not fit into one array. Give the representation duration and frame_rate."
+        )
+    return counts.pop() if counts else 0
 
 
 def pooled(x: Float32[np.ndarray, "window picture feature"], pooling: str) -> Array:

@@ -13,6 +13,7 @@ from dolorimeter.chain._parts import Part
 from dolorimeter.errors import SignalError
 from dolorimeter.representations import Represented, concatenate
 from dolorimeter.types import (
+    Array,
     Exclusion,
     LabelSource,
     Recording,
@@ -29,7 +30,7 @@ def join(
     streams = {}
     for name in parts[0].streams:
         try:
-            streams[name] = concatenate([part.streams[name] for part in parts])
+            streams[name] = concatenate(_shaped_alike([part.streams[name] for part in parts]))
         except SignalError as error:
             raise SignalError(f"stream '{name}': {error}") from error
     notes: Counter[str] = Counter()
@@ -50,6 +51,30 @@ def join(
         lookalike=lookalike,
     )
     return _without_empty(flattened(samples, streams), streams)
+
+
+def _shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
+    """Parts in which no window has the modality, as NaN in the shape that the others have."""
+    known = next((part for part in parts if part.present.any()), None)
+    if known is None:
+        return list(parts)
+    return [
+        part
+        if part.present.any()
+        else replace(
+            part,
+            x=_nothing(len(part.x), known.x),
+            names=known.names,
+            units=known.units,
+        )
+        for part in parts
+    ]
+
+
+def _nothing(rows: int, like: Array) -> Array:
+    """Rows without content: NaN, or zeros where the array is of pictures."""
+    empty = np.nan if np.issubdtype(like.dtype, np.floating) else 0
+    return np.full((rows, *like.shape[1:]), empty, dtype=like.dtype)
 
 
 def flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:
