@@ -21,6 +21,7 @@ from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import DolorimeterError
 from dolorimeter.registry import DATASETS
 from dolorimeter.types import Recording
+from dolorimeter.video import VideoWriter
 
 Options = dict[str, str]
 
@@ -226,6 +227,17 @@ def tiny_snirf(root: Path) -> Options:
     return {}
 
 
+def tiny_video_files(root: Path) -> Options:
+    for subject in ("s1", "s2"):
+        with VideoWriter(root / subject / "clip.mp4", 25.0, (16, 16)) as writer:
+            for level in (20, 90, 160):
+                writer.write(np.full((16, 16, 3), level, np.uint8))
+    lines = ["file,subject,condition,level,onset,duration,vas,age"]
+    lines += [f"s{k}/clip.mp4,s{k},pain,{k},0.0,0.1,{k}.5,4{k}" for k in (1, 2)]
+    write(root / "labels.csv", "\n".join(lines) + "\n")
+    return {}
+
+
 TINY: dict[str, Callable[[Path], Options]] = {
     "ai4pain_2024": tiny_ai4pain_2024,
     "ai4pain_2025": tiny_ai4pain_2025,
@@ -243,6 +255,7 @@ TINY: dict[str, Callable[[Path], Options]] = {
     "snirf": tiny_snirf,
     "stress_predict": tiny_stress_predict,
     "unbc_mcmaster": tiny_unbc_mcmaster,
+    "video_files": tiny_video_files,
     "x_ite": tiny_x_ite,
 }
 WITHOUT_WRITER = {"acqknowledge"}

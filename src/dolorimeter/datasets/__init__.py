@@ -27,6 +27,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     snirf,
     stress_predict,
     unbc_mcmaster,
+    video_files,
     x_ite,
 )
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
