@@ -262,6 +262,17 @@ def test_a_gap_repeats_the_last_frame_and_the_first_at_the_beginning() -> None:
     assert shares.tolist() == [0.8]
 
 
+def test_frames_that_the_file_lost_are_a_gap_too() -> None:
+    track = moving()
+    kept = np.delete(np.arange(100), np.arange(5, 10))
+    lost = replace(made(track.times[kept], start=0.0), landmarks=track.landmarks[kept], stop=4.0)
+    landmarks = Landmarks(points=(13,))
+    windows = windows_of(lost, (0.0, 1.0))
+    shown = frames_shown(landmarks(windows), track)
+    assert shown.tolist() == [0, 1, 2, 3, 4, 4, 4, 4, 4, 4, *range(10, 25)]
+    assert landmarks.valid_share(windows).tolist() == [0.8]
+
+
 def test_no_frame_after_the_window_is_used() -> None:
     track = moving()
     later = replace(track, landmarks=np.where(

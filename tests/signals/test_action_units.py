@@ -232,6 +232,11 @@ def test_a_term_that_is_not_measured_leaves_sum_and_divisor() -> None:
     assert pain_expression(au)[0] == pytest.approx(0.5)
 
 
+def test_where_the_smile_is_not_known_nothing_is() -> None:
+    au = coded((0.5, np.nan), (0.5, 0.0), names=("au4", "au12"), scale="probability")
+    np.testing.assert_array_equal(pain_expression(au), [np.nan, 0.5])
+
+
 def test_without_the_smile_there_is_no_pain_expression() -> None:
     with pytest.raises(ConfigError, match=r"no AU12.*pspi_proxy"):
         pain_expression(coded((1, 0, 0, 0, 0, 0)))
