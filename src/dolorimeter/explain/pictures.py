@@ -1,8 +1,8 @@
 """Relevance to look at: over the face, as one picture of a few frames, and as a video.
 
-One scale for the whole clip: a frame that matters little stays pale. Colours are cividis, whose
-lightness rises evenly and which readers with colour-vision deficiency see as others do (Nuñez,
-Anderton, Renslow, PLoS ONE 13:e0199239, 2018). The face below is grey: colour is relevance.
+One scale for the whole clip: a frame that matters little stays pale. Colours are viridis, whose
+lightness rises evenly, with or without colour-vision deficiency (Smith and van der Walt, SciPy
+2015). The face below is grey, so that colour is relevance; no colour of the map is grey.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 CEILING = 99.5
 """Percentile of the clip's pixels that gets the strongest colour: one patch must not pale all."""
+COLOURS = "viridis"
 OPACITY = 0.75
 """Of the strongest colour over the face."""
 
@@ -45,7 +46,7 @@ def colours() -> UInt8[np.ndarray, "256 3"]:
     """The colour map as 256 RGB values, from none to most."""
     from matplotlib import colormaps
 
-    table: np.ndarray = colormaps["cividis"](np.arange(256), bytes=True)[:, :3]
+    table: np.ndarray = colormaps[COLOURS](np.arange(256), bytes=True)[:, :3]
     table.flags.writeable = False
     return table
 
@@ -132,6 +133,7 @@ def write_figure(
     chosen = spaced(len(pictures), frames)
     heat = heat_maps(patches, pictures.shape[1])
     with _style():
+        from matplotlib.cm import ScalarMappable
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(1.35 * max(len(chosen), 5) + 0.6, 6.4), layout="constrained")
@@ -143,6 +145,8 @@ def write_figure(
             _picture(grid[0, column], pictures[i])
             _picture(grid[1, column], overlay(pictures[i], heat[i]))
             grid[0, column].set_title(f"{times[i]:.2f} s", fontsize=8.5)
+        scale = above.colorbar(ScalarMappable(cmap=COLOURS), ax=grid[1, :], pad=0.01, aspect=12)
+        scale.set_ticks([0.0, 1.0], labels=["none", "most"])
         curve, bars = below.subplots(1, 2, width_ratios=[1.25, 1])
         _time_curve(curve, times, relevance, chosen)
         _region_bars(bars, regions)
@@ -196,8 +200,8 @@ def _time_curve(
     axes.axhline(100 / len(times), color=_GREY, ls="--", lw=1, label="all frames alike")
     axes.set_ylim(0, max(share.max(), 100 / len(times)) * 1.15)
     axes.set_xlabel("time, s")
-    axes.set_ylabel("relevance, %")
-    axes.legend(loc="upper right", frameon=False, fontsize=8)
+    axes.set_ylabel("share of relevance, %")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
 
 
 def _region_bars(axes: Axes, regions: pd.DataFrame) -> None:
@@ -217,7 +221,7 @@ def _region_bars(axes: Axes, regions: pd.DataFrame) -> None:
     axes.set_yticks(place, names)
     axes.set_xlim(0, 118 * float(rows[["relevance_share", "area_share"]].to_numpy().max()))
     axes.set_xlabel("share of the face, %   (* of the picture)")
-    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
 
 
 def _panel(
@@ -238,6 +242,8 @@ def _panel(
         foot = 0.05 + 0.13 * (1 + caption.count("\n"))
         axes = figure.add_axes((0.09, foot + 0.2, 0.89, 0.83 - foot - 0.2))
         _time_curve(axes, times, relevance)
+        axes.legend().remove()
+        axes.set_ylabel("%")
         figure.text(0.01, 0.98, title, va="top", weight="bold", fontsize=8)
         figure.text(0.01, 0.02, caption, va="bottom", fontsize=6.5)
         canvas.draw()

@@ -1,0 +1,209 @@
+"""What of a fitted model relevance passes through, and what of a video it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from dolorimeter.chain import ChainStream
+from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.estimators import NetworkClassifier
+from dolorimeter.explain.relevance import check_networks
+from dolorimeter.models import create_model
+from dolorimeter.models.full_transformer import FullTransformerEndToEnd
+from dolorimeter.predictor import Predictor
+from dolorimeter.registry import MODELS, InputSpec
+from dolorimeter.types import Recording, Stimulus, Video, Window
+from dolorimeter.windows import cut
+
+EXPLAINABLE = (
+    "the classifier 'full_transformer' on one stream of face pictures with the encoder "
+    "'tnt_s_patch16_224', or 'full_transformer_end_to_end' on one stream without an encoder"
+)
+"""What `explain_video` takes, for messages."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The networks of a model, and how pictures enter them.
+
+    Parameters
+    ----------
+    stream : ChainStream
+    frame_encoder, temporal : nn.Module
+        With the fitted weights, float32, in evaluation mode.
+    spec : InputSpec
+        Mean and standard deviation of pictures.
+    joint : bool
+        Whether the frame encoder is a part of the classifier (end to end).
+    """
+
+    stream: ChainStream
+    frame_encoder: nn.Module
+    temporal: nn.Module
+    spec: InputSpec
+    joint: bool
+
+    def normalised(
+        self, faces: UInt8[np.ndarray, "frame height width 3"]
+    ) -> Float[Tensor, "frame 3 height width"]:
+        """Pictures as the encoder wants them."""
+        values = torch.from_numpy(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+        mean, std = (
+            torch.tensor(numbers, dtype=torch.float32).reshape(1, -1, 1, 1)
+            for numbers in (self.spec.mean or (0.0,), self.spec.std or (1.0,))
+        )
+        return (values.float() / 255 - mean) / std
+
+
+def parts_of(predictor: Predictor) -> Parts:
+    """The networks of a fitted model.
+
+    Raises
+    ------
+    ConfigError
+        If it is another model than those in `EXPLAINABLE`; the message says which it is.
+    """
+    chain = predictor.chain
+    if chain is None or len(chain.streams) != 1:
+        has = "a feature table" if chain is None else f"{len(chain.streams)} streams"
+        raise _refused(predictor, f"it reads {has}")
+    (stream,) = chain.streams
+    if not hasattr(stream.representation, "rows"):
+        name = stream.representation.card.name
+        raise _refused(predictor, f"it reads {name}, no pictures of a tracked face")
+    classifier = _classifier(predictor)
+    network = _network(classifier)
+    encoder: nn.Module
+    temporal: nn.Module
+    if isinstance(network, FullTransformerEndToEnd) and stream.encoder is None:
+        encoder, temporal, spec = network.frame_encoder, network.temporal, network.card.input
+    elif stream.encoder is not None and stream.pooling == "none":
+        encoder, temporal = stream.encoder.build(), network
+        spec = MODELS.card(stream.encoder.name).input
+    else:
+        raise _refused(predictor, f"it is {classifier.module} with pooling '{stream.pooling}'")
+    try:
+        check_networks(encoder, temporal)
+    except ConfigError as error:
+        raise _refused(predictor, str(error)) from error
+    assert spec is not None  # both kinds of encoder have one
+    return Parts(stream, encoder.eval(), temporal.eval(), spec, network is not temporal)
+
+
+def _classifier(predictor: Predictor) -> NetworkClassifier:
+    """The network's estimator inside calibration, conformal sets, a search or a pipeline of it."""
+    estimator = predictor.estimator
+    while not isinstance(estimator, NetworkClassifier):
+        steps: Any = getattr(estimator, "steps", ())
+        inside = steps[-1][1] if len(steps) == 1 else getattr(estimator, "estimator_", None)
+        if inside is None:
+            before = f"{len(steps) - 1} steps before its network" if len(steps) > 1 else ""
+            raise _refused(predictor, before or f"its classifier is {type(estimator).__name__}")
+        estimator = inside
+    return estimator
+
+
+def _network(classifier: NetworkClassifier) -> nn.Module:
+    arguments = dict(classifier.module_args or {}) | {
+        "num_classes": len(classifier.classes_),
+        "input_shape": tuple(classifier.input_shape_),
+    }
+    if "frame_weights" in arguments:
+        arguments |= {"frame_weights": "", "frame_without": ()}  # the fitted ones are put in below
+    try:
+        network = create_model(classifier.module, **arguments)
+    except ConfigError as error:
+        raise ConfigError(
+            f"the classifier's network is '{classifier.module}', and relevance is known for "
+            f"{EXPLAINABLE}."
+        ) from error
+    network.load_state_dict({k: torch.tensor(v) for k, v in classifier.weights_.items()})
+    return network
+
+
+def _refused(predictor: Predictor, what: str) -> ConfigError:
+    return ConfigError(
+        f"model '{predictor.title}' cannot be explained: {what}. Relevance maps are known for "
+        f"{EXPLAINABLE}."
+    )
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a model reads of a video.
+
+    Parameters
+    ----------
+    faces : UInt8[np.ndarray, "frame 224 224 3"]
+    times : Float[np.ndarray, "frame"]
+        Seconds on the video's clock.
+    landmarks : Float[np.ndarray, "frame 478 3"]
+        In pixels of the faces; NaN where none was found.
+    remarks : tuple of str
+    """
+
+    faces: UInt8[np.ndarray, "frame height width 3"]
+    times: Float[np.ndarray, " frame"]
+    landmarks: Float[np.ndarray, "frame 478 3"]
+    remarks: tuple[str, ...]
+
+
+def clip_of(predictor: Predictor, parts: Parts, video: Path) -> Clip:
+    """The first window that the model's chain cuts from a video.
+
+    Raises
+    ------
+    RecordingError
+        If the video cannot be read, is shorter than a window, or has too few faces.
+    """
+    window = _window(predictor, parts.stream, video)
+    representation = parts.stream.representation
+    missing = representation.missing(window)
+    if missing:
+        raise RecordingError(f"{video}: {missing}. There is nothing to explain.")
+    found = np.concatenate(list(representation.pictures(window)))
+    track = window.recording.faces[representation.modality]
+    rows = representation.rows(window)
+    times = track.times[rows]
+    return Clip(
+        np.ascontiguousarray(found.transpose(0, 2, 3, 1)),
+        times,
+        track.aligned_landmarks[rows],
+        (
+            f"{len(times)} frames from {times[0]:.2f} to {times[-1]:.2f} s of a video of "
+            f"{track.stop - track.start:.2f} s are explained.",
+            *representation.remarks([window]),
+            *track.remarks,
+        ),
+    )
+
+
+def _window(predictor: Predictor, stream: ChainStream, video: Path) -> Window:
+    chain = predictor.chain
+    assert chain is not None  # looked at by `parts_of`
+    modality = stream.representation.modality
+    whole = Stimulus(None, None, "")
+    recording = Recording(
+        "", "", video.stem, videos={modality: Video(video)}, stimuli=(whole,), sources=(video,)
+    )
+    for step in stream.steps:
+        recording = cast(Any, step)(recording)
+    found = cut(
+        recording,
+        replace(chain.windows, conditions=()),
+        margins=chain.margins,
+        modalities=chain.sources,
+    )
+    if not found.windows:
+        reasons = "; ".join(e.reason for e in found.exclusions) or "no window fits into it"
+        raise RecordingError(
+            f"{video}: {reasons}. The model reads windows of {chain.windows.duration:g} s."
+        )
+    return found.windows[0]

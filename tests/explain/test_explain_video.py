@@ -1,0 +1,297 @@
+"""A model and a video in, an explanation and its files out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from dolorimeter import explain
+from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.embeddings import Encoder
+from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated
+from dolorimeter.explain import _checks, explain_video
+from dolorimeter.explain.regions import FACE, OUTSIDE
+from dolorimeter.predictor import Predictor
+from dolorimeter.registry import Card
+from dolorimeter.representations import FaceFrames, Raw
+from dolorimeter.types import FaceTrack, Recording
+from dolorimeter.video import VideoWriter, read_frames
+from dolorimeter.windows import WindowSpec
+
+RATE, FRAMES = 10.0, 4
+PORTRAIT = Path(explain.__file__).parent.parent / "assets" / "astronaut.png"
+SMALL = {"depth": 2, "width": 24, "heads": 2, "inner_width": 4, "inner_heads": 2}
+TEMPORAL = {"width": 16, "queries": 4, "heads": 2, "depth": 1, "hidden": 16}
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Knows where the face of the portrait is; stands for the face tracker."""
+
+    card: ClassVar[Card] = Card("tracked", "the portrait's face")
+    scope: ClassVar[str] = "causal"
+    modalities: ClassVar[tuple[str, ...]] = ("face",)
+    landmarks: Path = Path()
+    blind: bool = False
+
+    def __call__(self, recording: Recording) -> Recording:
+        path = recording.videos["face"].path
+        times = np.array([frame.time for frame in read_frames(path)])
+        n = len(times)
+        mesh = np.load(self.landmarks)["landmarks"].astype(float)
+        centre = mesh[:, :2].mean(axis=0)
+        matrix = np.concatenate([1.4 * np.eye(2), (112 - 1.4 * centre)[:, None]], axis=1)
+        seen = np.full(n, not self.blind)
+        one = np.where(seen, 1.0, np.nan)
+        track = FaceTrack(
+            path=path,
+            times=times,
+            start=0.0,
+            stop=n / RATE,
+            frame_rate=RATE,
+            frame_size=(512, 512),
+            landmarks=np.repeat(mesh[None], n, axis=0) * one[:, None, None],
+            blendshapes=np.zeros((n, 52)),
+            pose=np.zeros((n, 3)),
+            alignment=np.repeat(matrix[None], n, axis=0),
+            found=seen,
+            size=80 * one,
+            blur=one,
+            occlusion=one,
+            exposure=one,
+            remarks=("A remark of the track.",),
+        )
+        return replace(recording, faces={"face": track})
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven tenths of a second of the portrait, brightening."""
+    path = tmp_path_factory.mktemp("video") / "portrait.mp4"
+    image = cv2.cvtColor(cv2.imread(str(PORTRAIT)), cv2.COLOR_BGR2RGB)
+    with VideoWriter(path, RATE, (512, 512)) as writer:
+        for i in range(7):
+            writer.write(np.clip(image * (0.7 + 0.05 * i), 0, 255).astype(np.uint8))
+    return path
+
+
+def chain(fixtures: Path, *, encoder: Encoder | None = None, blind: bool = False) -> Chain:
+    step = Tracked(fixtures / "faces" / "astronaut_mesh.npz", blind)
+    frames = FaceFrames(frame_rate=RATE)
+    stream = ChainStream("face", (step,), frames, encoder=encoder)
+    return Chain(WindowSpec(duration=FRAMES / RATE), (stream,))
+
+
+def predictor(estimator: Any, chain: Chain | None, **more: Any) -> Predictor:
+    return Predictor(
+        estimator=estimator,
+        chain=chain,
+        target_kind="classifier",
+        classes=("BL", "PA4"),
+        dataset={},
+        trained_on={},
+        title="a small model",
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def joint() -> NetworkClassifier:
+    """End to end, so small that a pass takes milliseconds."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, size=(6, FRAMES, 3, 224, 224), dtype=np.uint8)
+    return NetworkClassifier(
+        "full_transformer_end_to_end",
+        module_args={"frame_args": SMALL, "temporal_args": TEMPORAL},
+        epochs=2,
+        batch_size=6,
+        learning_rate=1e-2,
+        early_stopping=False,
+    ).fit(x, np.array([0, 1] * 3))
+
+
+@pytest.fixture(scope="module")
+def temporal() -> NetworkClassifier:
+    x = np.random.default_rng(0).normal(size=(8, FRAMES, 384)).astype(np.float32)
+    return NetworkClassifier(
+        "full_transformer", module_args=TEMPORAL, epochs=2, batch_size=8, early_stopping=False
+    ).fit(x, np.array([0, 1] * 4))
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks with as few points as they take."""
+    for name, value in (("STEPS", 2), ("PATCH_ORDERS", 3), ("FRAME_STEPS", 4)):
+        monkeypatch.setattr(_checks, name, value)
+
+
+@pytest.mark.usefixtures("few")
+def test_everything_is_there_and_written(
+    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+    found = explain_video(
+        predictor(joint, chain(fixtures), lookalike=True),
+        video,
+        tmp_path / "out",
+        class_name="PA4",
+        frames=3,
+        progress=lambda done, total: told.append((done, total)),
+    )
+    assert found.frames.shape == (2, FRAMES)
+    assert found.patches.shape == (2, FRAMES, 14, 14)
+    assert found.times == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert found.probabilities.sum() == pytest.approx(1)
+    assert found.sanity is not None
+    assert list(found.sanity.table["layer"]) == [
+        "none", "classifier", "self-attention 1", "cross-attention", "frame projection",
+        "encoder blocks 2–1", "encoder input",
+    ]  # fmt: skip
+    areas = found.curve_areas
+    assert list(zip(areas["items"], areas["curve"], strict=True)) == [
+        ("patches", "deletion"), ("patches", "insertion"),
+        ("frames", "deletion"), ("frames", "insertion"),
+    ]  # fmt: skip
+    assert found.cautions == ("Look-alike data: made faces, no finding about people.",)
+    assert "A remark of the track." in found.remarks
+    assert told[-1][0] == told[-1][1]
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == set(explain.FILES)
+
+
+@pytest.mark.usefixtures("few")
+def test_files_say_what_the_explanation_says(
+    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+) -> None:
+    found = explain_video(predictor(joint, chain(fixtures)), video, tmp_path, frames=2)
+    told = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
+    assert told["model"] == "a small model"
+    assert told["video"] == "portrait.mp4"
+    assert told["warning"] == "Research software, not a medical device."
+    assert told["probabilities"]["PA4"] == pytest.approx(float(found.probabilities[1]))
+    assert told["frame_relevance"]["BL"] == pytest.approx(found.frames[0].tolist())
+    assert np.shape(told["patch_relevance"]["PA4"]) == (FRAMES, 14, 14)
+    assert told["sanity"]["passed"] is found.sanity.passed
+    assert len(told["curves"]) == 4
+    regions = pd.read_csv(tmp_path / "regions.csv")
+    assert set(regions["class"]) <= {"BL", "PA4"}
+    assert len(told["regions"]) == len(regions) == len(found.regions)
+    assert set(pd.read_csv(tmp_path / "curves.csv")["items"]) == {"patches", "frames"}
+    assert len(pd.read_csv(tmp_path / "sanity.csv")) == len(found.sanity.table)
+    picture = cv2.imread(str(tmp_path / "relevance.png"))
+    assert picture.shape[0] > 500
+    frames = list(read_frames(tmp_path / "relevance.mp4"))
+    assert len(frames) == FRAMES
+    assert frames[0].image.shape[1] == 448
+
+
+def test_an_encoder_without_weights_is_named_under_the_picture(
+    temporal: NetworkClassifier, video: Path, fixtures: Path
+) -> None:
+    encoder = Encoder("tnt_s_patch16_224", seed=3)
+    model = predictor(temporal, chain(fixtures, encoder=encoder))
+    found = explain_video(model, video, checks=False)
+    assert found.cautions == (
+        "Randomly initialised encoder: nothing was learnt about places in a face.",
+    )
+    assert any("randomly initialised (seed 3)" in remark for remark in found.remarks)
+    assert found.sanity is None
+    assert found.curves == ()
+    assert found.class_name == found.classes[int(found.probabilities.argmax())]
+    from dolorimeter.explain._model import clip_of, parts_of
+
+    parts = parts_of(model)
+    clip = clip_of(model, parts, video)
+    x = np.stack([encoder.build()(parts.normalised(clip.faces)).numpy()])
+    assert found.probabilities == pytest.approx(temporal.predict_proba(x)[0], abs=1e-5)
+
+
+def test_regions_lie_where_the_face_is(
+    joint: NetworkClassifier, video: Path, fixtures: Path
+) -> None:
+    found = explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    table = found.regions[found.regions["class"] == found.class_name].set_index("region")
+    assert 0.2 < table.loc[FACE, "area_share"] < 0.6
+    assert table.loc[[FACE, OUTSIDE], "relevance_share"].sum() == pytest.approx(1)
+    assert set(found.regions_by_frame["frame"]) == set(range(FRAMES))
+
+
+def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabilities(
+    joint: NetworkClassifier, video: Path, fixtures: Path
+) -> None:
+    calibrated = TemperatureCalibrated(joint)
+    calibrated.estimator_ = joint
+    calibrated.classes_ = joint.classes_
+    calibrated.predict_proba = lambda x: np.array([[0.25, 0.75]])
+    found = explain_video(predictor(calibrated, chain(fixtures)), video, checks=False)
+    plain = explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    assert found.probabilities.tolist() == [0.25, 0.75]
+    assert found.class_name == "PA4"
+    assert np.array_equal(found.patches, plain.patches)
+
+
+def test_a_lookalike_is_known_by_the_mark_of_its_root(
+    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "root" / "video").mkdir(parents=True)
+    (tmp_path / "root" / "LOOKALIKE.json").write_text("{}")
+    copy = tmp_path / "root" / "video" / "one.mp4"
+    copy.write_bytes(video.read_bytes())
+    found = explain_video(predictor(joint, chain(fixtures)), copy, checks=False)
+    assert found.cautions[0].startswith("Look-alike data")
+
+
+def test_nothing_is_written_unless_asked(
+    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_other_models_are_refused_by_name(
+    joint: NetworkClassifier, temporal: NetworkClassifier, video: Path, fixtures: Path
+) -> None:
+    known = "are known for the classifier 'full_transformer'"
+    cases = [
+        (predictor(joint, None), "it reads a feature table"),
+        (
+            predictor(joint, Chain(WindowSpec(1.0), (ChainStream("eda", (), Raw("eda")),))),
+            "it reads raw, no pictures",
+        ),
+        (
+            predictor(make_pipeline(FunctionTransformer(), joint), chain(fixtures)),
+            "1 steps before its network",
+        ),
+        (predictor(FunctionTransformer(), chain(fixtures)), "its classifier is FunctionTransf"),
+        (predictor(temporal, chain(fixtures)), "it is full_transformer with pooling 'none'"),
+    ]
+    for model, what in cases:
+        with pytest.raises(ConfigError, match=f"'a small model' cannot be explained: {what}"):
+            explain_video(model, video)
+        with pytest.raises(ConfigError, match=known):
+            explain_video(model, video)
+
+
+def test_bad_questions_are_refused(joint: NetworkClassifier, video: Path, fixtures: Path) -> None:
+    model = predictor(joint, chain(fixtures))
+    with pytest.raises(ConfigError, match="no class 'PA5'; it has: BL, PA4"):
+        explain_video(model, video, class_name="PA5")
+    with pytest.raises(ConfigError, match="frames is 0"):
+        explain_video(model, video, frames=0)
+    long = replace(model.chain, windows=WindowSpec(duration=3.0))
+    with pytest.raises(RecordingError, match=r"portrait.mp4: .*The model reads windows of 3 s"):
+        explain_video(replace(model, chain=long), video)
+    with pytest.raises(RecordingError, match="nothing to explain"):
+        explain_video(predictor(joint, chain(fixtures, blind=True)), video)
