@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from dolorimeter.datasets.ai4pain_2024 import AI4Pain2024, write_submission
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
-from dolorimeter.types import Stimulus
+from dolorimeter.types import Stimulus, Video
+from dolorimeter.video import VideoWriter, probe
 
 HEADER = ",".join(str(i) for i in range(1, 51))
 CHANNELS = ",".join(f"{c / 4}" for c in range(48))
@@ -93,6 +95,68 @@ def test_names_of_the_early_release_and_no_fnirs(root: Path) -> None:
     assert [(s.onset, s.condition) for s in two.stimuli] == [
         (None, "no_pain"), (None, "high_pain"), (None, "high_pain"), (None, "no_pain"),
     ]  # fmt: skip
+
+
+def clip(path: Path, frames: int = 6) -> Path:
+    with VideoWriter(path, 30.0, (16, 16)) as writer:
+        for i in range(frames):
+            writer.write(np.full((16, 16, 3), 40 * i, np.uint8))
+    return path
+
+
+def test_one_recording_a_segment(root: Path) -> None:
+    path = clip(root / "Train/video/12/L1.mp4")
+    clip(root / "Train/video/12/12_H12.mp4")
+    clip(root / "Train/video/12/R9.mp4")
+    reader = AI4Pain2024(root, unit="segment")
+    found = reader.recordings(["12"])
+    assert [r.name for r in found] == [
+        "Train/12/B1", "Train/12/L1", "Train/12/R1", "Train/12/H12", "Train/12/R9",
+    ]  # fmt: skip
+    baseline, low, _, high, unmarked = found
+    attributes = {"clip": "L1", "order": 2, "modality": "electric"}
+    assert low.stimuli == (Stimulus(None, None, "low_pain", 1, attributes),)
+    assert low.videos == {"face": Video(path, 30.0)}
+    assert (probe(path).frames, probe(path).frame_rate) == (6, 30.0)
+    assert (low.subject, low.subject_info, low.facts) == (
+        "12", {"split": "train"}, {"clip_index": 2.0},
+    )  # fmt: skip
+    assert low.sources == (root / "Train/fnirs/12.csv",)
+    assert (baseline.videos, list(high.videos)) == ({}, ["face"])
+    (whole,) = AI4Pain2024(root).recordings(["12"])
+    for recording, first, last in ((baseline, 0, 30), (low, 30, 55), (high, 80, 100)):
+        signal = recording.signals["fnirs"]
+        np.testing.assert_array_equal(signal.values, whole.signals["fnirs"].values[:, first:last])
+        assert (signal.start, signal.unit, len(signal.channels)) == (0.0, "a.u.", 48)
+    assert unmarked.stimuli == (Stimulus(None, None, "no_pain", 0, {"clip": "R9"}),)
+    assert (list(unmarked.signals), unmarked.sources) == ([], (root / "Train/video/12/R9.mp4",))
+    copy = pickle.loads(pickle.dumps(low))
+    assert np.array_equal(copy.signals["fnirs"].values, low.signals["fnirs"].values)
+
+
+def test_segments_without_fnirs_are_videos_only(root: Path) -> None:
+    found = AI4Pain2024(root, unit="segment").recordings(["2"])
+    assert [r.name for r in found] == [f"Validation/2/{clip}" for clip in ("B1", "H1", "H2", "R1")]
+    assert all(list(r.signals) == [] and list(r.videos) == ["face"] for r in found)
+    assert [r.stimuli[0].condition for r in found] == [
+        "no_pain", "high_pain", "high_pain", "no_pain",
+    ]  # fmt: skip
+    assert found[1].sources == (root / "Validation/video/2/2_Pain_HIGH_0.mp4",)
+
+
+def test_segments_of_everybody(root: Path) -> None:
+    reader = AI4Pain2024(root, unit="segment")
+    names = [r.name for r in reader.recordings()]
+    assert len(set(names)) == len(names) == 4 + 2 + 2 + 4
+    assert [n for n in names if n.startswith("Test")] == ["Test/6/S1", "Test/6/S48"]
+    write(root / "Train/fnirs/3.csv", SAMPLE.replace("L1", "X1"))
+    assert not [r for r in reader.recordings() if r.subject == "3"]
+    assert [e.subject for e in reader.exclusions] == ["3"]
+    by_segment, by_subject = reader.check(), AI4Pain2024(root).check()
+    assert by_segment.problems == by_subject.problems
+    assert (by_segment.recordings, by_subject.recordings) == (10, 3)
+    with pytest.raises(ConfigError, match="unit is 'clip'; expected one of 'subject', 'segment'"):
+        AI4Pain2024(root, unit="clip")
 
 
 def test_official_split_and_lists(root: Path) -> None:

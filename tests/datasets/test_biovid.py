@@ -11,6 +11,7 @@ import pytest
 from dolorimeter.datasets.biovid import BioVid
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.types import Stimulus
+from dolorimeter.video import VideoWriter
 
 WOMAN, MAN = "071309_w_21", "080309_m_29"
 HEADER = "time\tgsr\tecg\temg_trapezius"
@@ -221,6 +222,51 @@ def test_check_reads_everything(part_a: Path) -> None:
     assert ("extra", "stray") in found
     assert "1 of BL1" in found[WOMAN, "missing"]
     assert report.count("duplicate") == 1
+
+
+def film(path: Path, frames: int, rate: float = 25.0) -> None:
+    with VideoWriter(path, rate, (16, 16)) as writer:
+        for i in range(frames):
+            writer.write(np.full((16, 16, 3), i % 200, np.uint8))
+
+
+def test_check_lists_videos_and_opens_them_when_asked(part_a: Path) -> None:
+    videos = part_a / "video"
+    film(videos / WOMAN / f"{WOMAN}-PA4-007.mp4", 139)
+    film(videos / WOMAN / f"{WOMAN}-BL1-008.mp4", 100)
+    film(videos / WOMAN / f"{WOMAN}-PA1-009.mp4", 139, rate=30.0)
+    write(videos / MAN / f"{MAN}-PA4-007.mp4", "no video")
+    film(videos / MAN / f"{MAN}-BL1-008.mp4", 276, rate=50.0)
+    write(videos / MAN / f"{WOMAN}-PA1-009.mp4", "another's")
+    write(videos / MAN / "notes.txt", "stray")
+    write(videos / "odd" / "clip.mp4", "stray")
+    listed = BioVid(part_a).check()
+    opened = BioVid(part_a, check_videos=True).check()
+    assert listed.recordings == opened.recordings == 6
+    about = [(p.path, p.what, p.kind) for p in listed.problems if p.path.startswith("video")]
+    strays = [f"video/{MAN}/{WOMAN}-PA1-009.mp4", f"video/{MAN}/notes.txt", "video/odd"]
+    assert sorted(about) == sorted([
+        *((path, "not a file of this data set", "stray") for path in strays),
+        (f"video/{MAN}", "no video of 1 of 3 clips", "missing"),
+    ])  # fmt: skip
+    more = [p for p in opened.problems if p not in listed.problems]
+    assert {p.severity for p in more} == {"warning"}
+    found = [(p.path.removeprefix("video/").split("/")[1], p.kind, p.what[:60]) for p in more]
+    assert found == [
+        (f"{WOMAN}-BL1-008.mp4", "short", "100 frames, expected 138 ± 1"),
+        (f"{WOMAN}-PA1-009.mp4", "version", "frame rate 30 Hz, expected 25 Hz"),
+        (f"{MAN}-PA4-007.mp4", "unreadable", found[2][2]),
+        (f"{MAN}-BL1-008.mp4", "version", "276 frames, expected 138 ± 1"),
+        (f"{MAN}-BL1-008.mp4", "version", "frame rate 50 Hz, expected 25 Hz"),
+    ]
+    assert found[2][2].startswith("not a video that FFmpeg can read")
+
+
+def test_no_videos_are_no_problem(part_a: Path) -> None:
+    for path in sorted((part_a / "video").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (part_a / "video").rmdir()
+    assert not [p for p in BioVid(part_a).check().problems if "video" in p.path + p.what]
 
 
 def test_wrong_roots_and_options(part_a: Path, tmp_path: Path) -> None:

@@ -79,9 +79,9 @@ def test_opening_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         open_dataset("biovid")
     with pytest.raises(UnknownNameError, match="did you mean biovid"):
         open_dataset("biovod")
-    with pytest.raises(ConfigError, match="biovid: no option 'prt'; its options are part, source"):
+    with pytest.raises(ConfigError, match="biovid: no option 'prt'; its options are part, s"):
         open_dataset("biovid", prt="A")
-    with pytest.raises(ConfigError, match="ai4pain_2024: no option 'part'; its options are none"):
+    with pytest.raises(ConfigError, match="ai4pain_2024: no option 'part'; its options are unit"):
         open_dataset("ai4pain_2024", part="A")
     (tmp_path / "biovid" / "biosignals_raw").mkdir(parents=True)
     reader = open_dataset("biovid", part="A")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -27,6 +28,7 @@ from dolorimeter.datasets._files import (
     list_files,
     names_of,
     natural_key,
+    one_of,
     read_numbers,
     read_text,
     relative,
@@ -39,7 +41,15 @@ from dolorimeter.datasets._files import (
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import write_text
-from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus, Video
+from dolorimeter.types import (
+    Exclusion,
+    LazySignals,
+    Recording,
+    Signal,
+    Signals,
+    Stimulus,
+    Video,
+)
 
 SAMPLING_RATE = 10.0
 """Nominal, as published."""
@@ -48,6 +58,7 @@ CHANNELS = tuple(f"channel_{i}" for i in range(1, 49))
 COLUMNS = tuple(str(i) for i in range(1, 51))
 """1 is the sample index, 2…49 are the channels, 50 the sparse event marker."""
 
+UNITS = ("subject", "segment")
 SPLITS = {"train": "Train", "validation": "Validation", "test": "Test"}
 CLIPS = {"B": 1, "L": 12, "H": 12, "R": 23}
 CONDITIONS: Mapping[str, tuple[str, int | None]] = {
@@ -100,9 +111,15 @@ class AI4Pain2024:
     ----------
     root : path
         The folder with ``Train``, ``Validation`` or ``Test`` in it.
+    unit : {"subject", "segment"}
+        What one recording is. ``subject``: the fNIRS of the whole session, its segments as
+        stimuli, and its clips as videos under their names (``"L1"``). ``segment``: one segment,
+        its clip as ``videos["face"]``, its fNIRS cut out, and a clock that starts with it.
 
     Raises
     ------
+    ConfigError
+        For another unit.
     DatasetError
         If the root is not that data set.
     """
@@ -113,7 +130,8 @@ class AI4Pain2024:
         "validation": VALIDATION,
     }
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, unit: str = "subject") -> None:
+        self.unit = one_of("unit", unit, UNITS, dataset="ai4pain_2024")
         places = [f"{folder}/{kind}" for folder in SPLITS.values() for kind in ("fnirs", "video")]
         self.root = require_dir(root, *places, dataset="AI4Pain 2024")
         self.lookalike = is_lookalike(self.root)
@@ -124,17 +142,27 @@ class AI4Pain2024:
         return tuple(sorted(self._split_of(), key=natural_key))
 
     def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a subject: its fNIRS, its clips as videos, a stimulus a segment.
+        """One recording a subject (or a segment): fNIRS, clips as videos, a stimulus a segment.
 
-        A subject without fNIRS has videos only, and stimuli without onset. Files that cannot be
-        read and markers that make no sense are left out and counted in `exclusions`.
+        A subject without fNIRS has videos only, and stimuli without onset; so has a single
+        segment, whose stimulus began with it or before. Files that cannot be read and markers
+        that make no sense are left out and counted in `exclusions`.
         """
+        return self._units(self._listed(subjects))
+
+    def _listed(self, subjects: Sequence[str] | None = None) -> list[Recording]:
+        """One recording a subject."""
         chosen = select_subjects(subjects, self.subjects(), dataset="ai4pain_2024")
         excluded: list[Exclusion] = []
         splits = self._split_of()
         found = [self._recording(subject, splits[subject], excluded) for subject in chosen]
         self._exclusions = tuple(excluded)
         return [recording for recording in found if recording is not None]
+
+    def _units(self, recordings: Sequence[Recording]) -> list[Recording]:
+        if self.unit == "subject":
+            return list(recordings)
+        return [segment for recording in recordings for segment in _segments(recording)]
 
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
@@ -153,7 +181,7 @@ class AI4Pain2024:
 
     def check(self) -> CheckReport:
         """Read every fNIRS file, and report what is wrong by file."""
-        recordings = self.recordings()
+        recordings = self._listed()
         problems = [
             Problem(e.recording or e.subject, f"{e.what}: {e.reason}", "unreadable")
             for e in self.exclusions
@@ -170,7 +198,7 @@ class AI4Pain2024:
             root=self.root,
             subjects_found=len(self.subjects()),
             subjects_expected=65,
-            recordings=len(recordings),
+            recordings=len(self._units(recordings)),
             problems=tuple(problems),
             lookalike=self.lookalike,
         )
@@ -285,6 +313,27 @@ def read_fnirs(path: Path) -> dict[str, Signal]:
     return {"fnirs": Signal(values, SAMPLING_RATE, "a.u.", False, "unknown", channels=CHANNELS)}
 
 
+def read_segment(path: Path, onset: float, duration: float) -> dict[str, Signal]:
+    """The 48 channels of one segment; its first sample is at 0 s.
+
+    Parameters
+    ----------
+    onset, duration : float
+        Seconds from the first sample of the file.
+
+    Raises
+    ------
+    RecordingError
+        If the file has not the published form.
+    SignalError
+        If it ends before the segment does.
+    """
+    signals = read_fnirs(path)
+    return {
+        name: replace(signal.crop(onset, duration), start=0.0) for name, signal in signals.items()
+    }
+
+
 def read_stimuli(path: Path) -> tuple[Stimulus, ...]:
     """The segments of one fNIRS file, from its sparse markers.
 
@@ -338,6 +387,34 @@ def _stimulus(
     if clip[0] in "LH":
         attributes["modality"] = "electric"
     return Stimulus(onset, duration, condition, level, attributes)
+
+
+def _segments(recording: Recording) -> list[Recording]:
+    """One recording a segment, in the order of time; clips without a marker come last."""
+    segments = {str(stimulus.attributes["clip"]): stimulus for stimulus in recording.stimuli}
+    for clip in recording.videos:
+        segments.setdefault(clip, _stimulus(clip, None, None))
+    return [_segment(recording, clip, stimulus) for clip, stimulus in segments.items()]
+
+
+def _segment(recording: Recording, clip: str, stimulus: Stimulus) -> Recording:
+    video = recording.videos.get(clip)
+    signals: Signals = {}
+    sources: tuple[Path, ...] = (video.path,) if video else ()
+    if stimulus.onset is not None and stimulus.duration is not None:
+        sources = recording.sources
+        cut = partial(read_segment, sources[0], stimulus.onset, stimulus.duration)
+        signals = LazySignals(tuple(recording.signals), cut)
+    order = stimulus.attributes.get("order")
+    return replace(
+        recording,
+        name=f"{recording.name}/{clip}",
+        signals=signals,
+        videos={"face": video} if video else {},
+        stimuli=(replace(stimulus, onset=None, duration=None),),
+        sources=sources,
+        facts={} if order is None else {"clip_index": float(order)},
+    )
 
 
 def _check_segments(name: str, recording: Recording) -> list[Problem]:

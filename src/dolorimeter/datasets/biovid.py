@@ -49,6 +49,7 @@ from dolorimeter.types import (
     Stimulus,
     Video,
 )
+from dolorimeter.video import probe
 
 MICROSIEMENS = 1e-6
 """The database's description gives skin conductance in microsiemens (not checked on files)."""
@@ -59,6 +60,8 @@ SAMPLING_RATE = 512.0
 CLIP_ROWS = 2816
 """5.5 s at 512 Hz."""
 VIDEO_RATE = 25.0
+VIDEO_FRAMES = 138
+"""Of a clip; one more or less is let pass, since 5.5 s at 25 Hz are 137.5."""
 CLIPS_PER_CLASS = 20
 
 LEVELS = {"BL1": 0, "PA1": 1, "PA2": 2, "PA3": 3, "PA4": 4}
@@ -132,6 +135,8 @@ class BioVid:
     part : {"A", "B", "C"}
     source : {"raw", "filtered"}
         ``biosignals_raw`` or the publishers' ``biosignals_filtered``.
+    check_videos : bool
+        Whether `check` also opens every video: its header and first frame, some 20 ms each.
 
     Raises
     ------
@@ -147,7 +152,15 @@ class BioVid:
         "hold_out_validation": HOLD_OUT_VALIDATION,
     }
 
-    def __init__(self, root: str | Path, *, part: str = "A", source: str = "raw") -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        part: str = "A",
+        source: str = "raw",
+        check_videos: bool = False,
+    ) -> None:
+        self.check_videos = check_videos
         self.part = one_of("part", part, PARTS, dataset="biovid")
         self.source = one_of("source", source, SOURCES, dataset="biovid")
         top = require_dir(root, dataset="BioVid")
@@ -217,13 +230,17 @@ class BioVid:
         return {"hold_out": OfficialSplit(train=train, validation=held_out)}
 
     def check(self) -> CheckReport:
-        """Read every file of the part and source, and report what is wrong by file."""
+        """Read every file of the part and source, and report what is wrong by file.
+
+        Videos are listed; they are opened only with `check_videos`.
+        """
         recordings = self.recordings()
         problems = [self._excluded(e) for e in self.exclusions]
         paths = [path for recording in recordings for path in recording.sources]
         for path in paths:
             problems += self._check_file(path)
         problems += duplicate_problems(paths, self.root)
+        problems += self._check_videos(recordings)
         problems += self._check_counts(recordings) + self._check_strays()
         return CheckReport(
             dataset="biovid",
@@ -373,8 +390,58 @@ class BioVid:
                 strays += [p for p in inside if not p.name.endswith(("_bio.csv", "_bio.csv.gz"))]
         if self.part != "C":
             strays += list_files(self._signals, root=self.root)
+            strays += self._stray_videos()
         words = "not a file of this data set"
         return [Problem(relative(p, self.root), words, "stray", "warning") for p in strays]
+
+    def _stray_videos(self) -> list[Path]:
+        """What lies among the videos and is not named after a clip of its subject."""
+        top = self.root / "video"
+        strays = list_files(top, root=self.root)
+        for folder in list_dirs(top, root=self.root):
+            if not _SUBJECT.fullmatch(folder.name):
+                strays.append(folder)
+                continue
+            for path in list_dirs(folder) + list_files(folder, root=self.root):
+                match = _SAMPLE.fullmatch(path.stem)
+                if path.suffix != ".mp4" or not match or match["subject"] != folder.name:
+                    strays.append(path)
+        return strays
+
+    def _check_videos(self, recordings: Sequence[Recording]) -> list[Problem]:
+        """Clips without video, where there are videos; with `check_videos`, what is in them."""
+        if self.part == "C" or not (self.root / "video").is_dir():
+            return []
+        clips = Counter(recording.subject for recording in recordings)
+        seen = Counter(recording.subject for recording in recordings if recording.videos)
+        problems = [
+            Problem(f"video/{s}", f"no video of {clips[s] - seen[s]} of {clips[s]} clips",
+                    "missing", "warning")
+            for s in clips if seen[s] < clips[s]
+        ]  # fmt: skip
+        if self.check_videos:
+            videos = [video.path for r in recordings for video in r.videos.values()]
+            problems += [p for path in videos for p in _video_problems(path, self.root)]
+        return problems
+
+
+def _video_problems(path: Path, root: Path) -> list[Problem]:
+    """What a look at header and first frame finds: unreadable, another length, another rate."""
+    where = relative(path, root)
+    try:
+        info = probe(path)
+    except RecordingError as error:
+        return [Problem(where, without_path(error, path), "unreadable", "warning")]
+    problems = []
+    if info.frames is None or abs(info.frames - VIDEO_FRAMES) > 1:
+        what = f"{info.frames or 'an unknown number of'} frames, expected {VIDEO_FRAMES} ± 1"
+        short = info.frames is None or info.frames < VIDEO_FRAMES
+        problems.append(Problem(where, what, "short" if short else "version", "warning"))
+    if info.frame_rate is None or abs(info.frame_rate - VIDEO_RATE) > 0.1:
+        rate = "unknown" if info.frame_rate is None else f"{info.frame_rate:g} Hz"
+        what = f"frame rate {rate}, expected {VIDEO_RATE:g} Hz"
+        problems.append(Problem(where, what, "version", "warning"))
+    return problems
 
 
 def read_clip(path: Path, part: str) -> dict[str, Signal]:
