@@ -1,20 +1,29 @@
-"""Windows to arrays: the signal itself, or hand-made features.
+"""Windows to arrays: the signal itself, hand-made features, or pictures.
 
 A representation is a frozen dataclass registered in `REPRESENTATIONS`; called with windows it
-gives a `Represented`.
+gives a `Represented`. Those of pictures also give them in batches, for an encoder.
 """
 
+from dolorimeter.representations._pictures import window_faces
 from dolorimeter.representations._represented import Represented, Undefined, concatenate
+from dolorimeter.representations.depth import Depth
 from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
+from dolorimeter.representations.face_pictures import FaceClip, FaceFrames
 from dolorimeter.representations.features import Features
 from dolorimeter.representations.raw import Raw
+from dolorimeter.representations.video_frames import VideoFrames
 
 __all__ = [
+    "Depth",
     "FaceActivity",
+    "FaceClip",
+    "FaceFrames",
     "Features",
     "Landmarks",
     "Raw",
     "Represented",
     "Undefined",
+    "VideoFrames",
     "concatenate",
+    "window_faces",
 ]
