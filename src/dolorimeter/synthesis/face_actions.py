@@ -214,8 +214,12 @@ def _spells(
 
 def _blinks(found: dict[str, np.ndarray], rate: float, rng: np.random.Generator) -> None:
     times = found["time"]
+    last = -np.inf
     for start in _spells(times, BLINK_RATE * rate, BLINK_DOWN + BLINK_UP, rng):
         hold = rng.uniform(0.04, 0.10)
+        if start - last < BLINK_LIMIT:
+            continue  # two in a row would be one that is too long
+        last = start
         lid = _swell(times, start, BLINK_DOWN, hold, BLINK_UP)
         found["blink"] = np.maximum(found["blink"], (lid > 0) & (found["au43"] == 0))
         found["closure"] = np.maximum(found["closure"], lid)

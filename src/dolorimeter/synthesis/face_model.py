@@ -111,8 +111,9 @@ class FaceModel:
         The face at rest as the portrait's warp gives it (lips apart), RGB.
     landmarks : Float[np.ndarray, "2 478"]
         At rest, in pixels (column, row).
-    basis : Float32[np.ndarray, "action 2 y x"]
-        Displacement in pixels by each of `ACTIONS` at 1, on a grid of `GRID` pixels.
+    basis : Float32[np.ndarray, "action y x 2"]
+        Displacement in pixels (across, down) by each of `ACTIONS` at 1, on a grid of `GRID`
+        pixels.
     wrinkles : Float32[np.ndarray, "wrinkle y x"]
         How much darker each of `WRINKLES` makes the face, at half the size.
     eyes : tuple of Gap
@@ -125,7 +126,7 @@ class FaceModel:
 
     texture: UInt8[np.ndarray, "row column 3"]
     landmarks: Float[np.ndarray, "2 478"]
-    basis: Float32[np.ndarray, "action 2 _ _"]
+    basis: Float32[np.ndarray, "action _ _ 2"]
     wrinkles: Float32[np.ndarray, "wrinkle _ _"]
     eyes: tuple[Gap, Gap]
     lids: tuple[np.ndarray, np.ndarray]
@@ -158,7 +159,7 @@ def face_model(identity: Identity, size: tuple[int, int]) -> FaceModel:
     return FaceModel(
         texture,
         landmarks,
-        np.round(unit * basis * 256).astype(np.float32) / 256,
+        np.ascontiguousarray(np.moveaxis(unit * basis, 1, -1), dtype=np.float32),
         _wrinkles(identity, origin, unit, size),
         (eyes[0], eyes[1]),
         (lid_skin(texture, eyes[0]), lid_skin(texture, eyes[1])),

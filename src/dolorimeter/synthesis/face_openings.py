@@ -25,6 +25,8 @@ INNER_LIPS = (
     (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
     (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
 )
+ROUNDING = 0.02
+"""Landmarks are joined by lines whose corners are rounded over so much, in face units."""
 LASHES = 0.02
 """The upper lid's skin ends so far below its landmarks, in face units: lashes go along."""
 LID, CHEEK = 0.11, 0.30
@@ -105,21 +107,19 @@ def gap(
     left = max(int(upper[0].min() - beside), 0)
     right = min(int(upper[0].max() + beside) + 1, shape[1])
     columns = np.arange(left, right, dtype=float)
-    rows = [_smooth(columns, chain) - top for chain in (upper, lower)]
+    rows = [_smooth(columns, chain, unit) - top for chain in (upper, lower)]
     return Gap((top, bottom, left, right), rows[0], np.maximum(rows[0], rows[1]), unit)
 
 
 def _smooth(
-    columns: Float[np.ndarray, " column"], chain: Float[np.ndarray, "2 point"]
+    columns: Float[np.ndarray, " column"], chain: Float[np.ndarray, "2 point"], unit: float
 ) -> Float[np.ndarray, " column"]:
     """Rows of a chain of landmarks at all columns: no corners, level beyond its ends."""
-    from scipy.interpolate import PchipInterpolator
-
     order = np.argsort(chain[0], kind="stable")
-    x, y = chain[0][order], chain[1][order]
-    keep = np.concatenate([[True], np.diff(x) > 1e-6])
-    curve = PchipInterpolator(x[keep], y[keep])
-    return np.asarray(curve(np.clip(columns, x[0], x[-1])), dtype=float)
+    rows = np.interp(columns, chain[0][order], chain[1][order])
+    return cv2.GaussianBlur(rows[None], (0, 0), ROUNDING * unit, borderType=cv2.BORDER_REPLICATE)[
+        0
+    ]
 
 
 # ── eyes ────────────────────────────────────────────────────────────────────────────────────────

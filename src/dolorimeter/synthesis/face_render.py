@@ -14,7 +14,7 @@ from dolorimeter.synthesis.face_openings import move_lids, move_lips
 
 FACS = 5.0
 """The highest intensity of an action unit."""
-FIXED_POINTS = 3
+FIXED_POINTS = 2
 """Steps that turn a displacement of the face into where each pixel comes from."""
 JAW = 0.16
 """How far the lower lip goes down beyond the chin's displacement at AU26's highest, face units."""
@@ -64,14 +64,10 @@ class Renderer:
         self.model = model
         height, width = model.texture.shape[:2]
         self._size = (width, height)
-        self._pixels = np.meshgrid(
-            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-        )
-        down, across = model.basis.shape[2:]
-        self._cells = np.meshgrid(
-            np.arange(across, dtype=np.float32), np.arange(down, dtype=np.float32)
-        )
-        self._steps = np.float32(width / across), np.float32(height / down)
+        self._pixels = _places(width, height)
+        down, across = model.basis.shape[1:3]
+        self._cells = _places(across, down)
+        self._step = np.array([width / across, height / down], np.float32)
         half = model.wrinkles.shape[1:]
         self._slope = np.linspace(-1, 1, half[1], dtype=np.float32)[None, :].repeat(half[0], 0)
         self._noise: UInt8[np.ndarray, "row column 3"] | None = None
@@ -97,10 +93,7 @@ class Renderer:
         hand : Hand, optional
             Held before the face.
         """
-        columns, rows = self._sources(state)
-        image = cv2.remap(
-            self._texture(state), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        image = _taken(self._texture(state), self._sources(state))
         if hand is not None:
             self._hold(image, hand, 1 + state.get("light", 0.0))
         if self._noise is not None:
@@ -140,33 +133,19 @@ class Renderer:
         colours = [gain * (1 - share * folds) for share in FOLD_COLOUR]
         grey = cv2.merge([np.clip(np.rint(c), 0, 255).astype(np.uint8) for c in colours])
         grey = cv2.resize(grey, self._size, interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.multiply(texture, grey, scale=1 / UNITY), np.uint8)
+        product = cv2.multiply(texture, grey, dtype=cv2.CV_16U)
+        return np.asarray(cv2.convertScaleAbs(product, alpha=1 / UNITY), np.uint8)
 
-    def _sources(
-        self, state: Mapping[str, float]
-    ) -> tuple[Float32[np.ndarray, "row column"], Float32[np.ndarray, "row column"]]:
-        """Where each pixel of the frame comes from in the texture: columns and rows."""
+    def _sources(self, state: Mapping[str, float]) -> Float32[np.ndarray, "row column 2"]:
+        """Where each pixel of the frame comes from in the texture: column and row."""
         total = np.zeros(self.model.basis.shape[1:], np.float32)
         for name, basis in zip(ACTIONS, self.model.basis, strict=True):
             if amount := state.get(name, 0.0) / (FACS if name.startswith("au") else 1.0):
                 total += np.float32(amount) * basis
         moved = total
         for _ in range(FIXED_POINTS):
-            x, y = (
-                cells - shift / step
-                for cells, shift, step in zip(self._cells, moved, self._steps, strict=True)
-            )
-            moved = np.stack(
-                [
-                    cv2.remap(t, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                    for t in total
-                ]
-            )
-        columns, rows = (
-            pixels - cv2.resize(shift, self._size, interpolation=cv2.INTER_LINEAR)
-            for pixels, shift in zip(self._pixels, moved, strict=True)
-        )
-        return columns, rows
+            moved = _taken(total, self._cells - moved / self._step)
+        return self._pixels - cv2.resize(moved, self._size, interpolation=cv2.INTER_LINEAR)
 
     def _spot(self, u: float, v: float) -> tuple[int, int]:
         """Row and column of a place in face units, on the resting face."""
@@ -217,6 +196,18 @@ class Renderer:
                 width,
                 cv2.LINE_AA,
             )
+
+
+def _places(width: int, height: int) -> Float32[np.ndarray, "row column 2"]:
+    """Column and row of every cell of a grid."""
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return np.stack(np.meshgrid(columns, rows), axis=-1)
+
+
+def _taken(picture: np.ndarray, places: Float32[np.ndarray, "row column 2"]) -> np.ndarray:
+    """What lies at `places` (column, row) of a picture; beyond its border, the border."""
+    edge = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.remap(picture, places, None, cv2.INTER_LINEAR, borderMode=edge))  # type: ignore[call-overload]  # one map may hold both
 
 
 def _limb(
