@@ -18,6 +18,7 @@ from dolorimeter.embeddings import runtimes
 from dolorimeter.embeddings._encoder import Encoder
 from dolorimeter.embeddings._onnx import INPUT, OUTPUT, require, write_onnx
 from dolorimeter.embeddings.runtimes import Agreement
+from dolorimeter.errors import ConfigError
 from dolorimeter.registry import MODELS
 from dolorimeter.types import Array
 
@@ -70,6 +71,11 @@ def export(
     """
     out = Path(out)
     pictures = runtimes.probes(encoder) if pictures is None else pictures
+    if len(pictures) < 2:
+        raise ConfigError(
+            f"{len(pictures)} pictures to check the files on, expected at least 2: batches of two "
+            "sizes are compared."
+        )
     plain = replace(
         encoder,
         runtime="onnx",

@@ -93,10 +93,11 @@ def write_onnx(encoder: Encoder, path: Path) -> None:
             _trace(encoder, part)
         return
     require("onnxruntime.quantization")
+    pictures = calibration_pictures(encoder) if encoder.calibration else None
     with TemporaryDirectory() as folder, storage.atomic_path(path) as part:
         whole = Path(folder) / "whole.onnx"
         _trace(encoder, whole)
-        _quantise(encoder, whole, part)
+        _quantise(pictures, whole, part)
 
 
 def _trace(encoder: Encoder, path: Path) -> None:
@@ -138,7 +139,7 @@ def _transposed(g: Any, x: Any) -> Any:
     return g.op("Transpose", x, perm_i=[*order[:-2], order[-1], order[-2]])
 
 
-def _quantise(encoder: Encoder, source: Path, target: Path) -> None:
+def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
     quantization = require("onnxruntime.quantization")
     prepared = source.with_name("prepared.onnx")
     require("onnxruntime.quantization.shape_inference").quant_pre_process(
@@ -150,7 +151,7 @@ def _quantise(encoder: Encoder, source: Path, target: Path) -> None:
         "per_channel": True,
         "weight_type": quantization.QuantType.QInt8,
     }
-    if not encoder.calibration:
+    if pictures is None:
         quantization.quantize_dynamic(prepared, target, **settings)
         return
 
@@ -165,7 +166,7 @@ def _quantise(encoder: Encoder, source: Path, target: Path) -> None:
     quantization.quantize_static(
         prepared,
         target,
-        Reader(calibration_pictures(encoder)),
+        Reader(pictures),
         quant_format=quantization.QuantFormat.QDQ,
         activation_type=quantization.QuantType.QUInt8,
         **settings,

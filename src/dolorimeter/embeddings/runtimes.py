@@ -80,13 +80,18 @@ class OnnxRuntime(Runtime):
         ort = require("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # errors alone: it warns of its own fusions
+        options.log_severity_level = 4  # it warns of its own fusions; errors are raised
         # Idle threads sleep: the next batch is decoded meanwhile on the same processor.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        state = require("onnxruntime.capi.onnxruntime_pybind11_state")
+        self.faults = (state.Fail, state.InvalidArgument, state.RuntimeException)
 
     def _run(self, pictures: Array) -> Array:
-        return self.session.run(None, {INPUT: pictures})[0]
+        try:
+            return self.session.run(None, {INPUT: pictures})[0]
+        except self.faults as error:  # they have no base of their own
+            raise RuntimeError(str(error)) from error
 
 
 class OpenVinoRuntime(Runtime):
@@ -247,15 +252,19 @@ def checked(
         If it does not.
     """
     wanted = reference(encoder)(pictures)
-    try:
-        found = np.concatenate([runtime(pictures[:1]), runtime(pictures[1:])])
-        result = compared(wanted, found)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{what}: {encoder.runtime} cannot run {encoder.name} with batches of 1 and "
-            f"{len(pictures) - 1} ({str(error).strip().splitlines()[-1]}). A model must take its "
-            "batch size from x.shape[0], not from len(x)."
-        ) from error
+    found = []
+    for part in (pictures[:1], pictures[1:]):
+        try:
+            found.append(runtime(part))
+            fault = f"{len(found[-1])} rows came out" if len(found[-1]) != len(part) else ""
+        except RuntimeError as error:
+            fault = str(error).strip().splitlines()[-1]
+        if fault:
+            raise ConfigError(
+                f"{what}: {encoder.runtime} cannot run {encoder.name} on {len(part)} pictures "
+                f"({fault}). A model must take its batch size from x.shape[0], not from len(x)."
+            )
+    result = compared(wanted, np.concatenate(found))
     least = LEAST_COSINE[encoder.precision]
     if not result.cosine >= least:
         raise ConfigError(
