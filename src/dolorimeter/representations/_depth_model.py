@@ -17,6 +17,9 @@ from dolorimeter.storage import sha256
 
 Run = Callable[[np.ndarray], np.ndarray]
 
+COARSEST = 32
+"""A map that is coarser than its input by more than this is none: a score, or a feature vector."""
+
 NEARER = ("high", "low")
 
 
@@ -91,7 +94,9 @@ class DepthModel:
 
     def _checked(self, found: np.ndarray) -> Float32[np.ndarray, "height width"]:
         maps = found.reshape(-1, *found.shape[-2:]) if found.ndim >= 2 else found
-        if maps.ndim != 3 or len(maps) != 1 or not np.isfinite(maps).all():
+        coarsest = max(2, self.size // COARSEST)
+        small = maps.ndim != 3 or len(maps) != 1 or min(maps.shape[1:]) < coarsest
+        if small or not np.isfinite(maps).all():
             kind = "not finite" if np.isnan(found).any() else "of another kind"
             raise ConfigError(
                 f"{self.file.path}: gives {found.shape} {kind} for a picture of {self.size} × "

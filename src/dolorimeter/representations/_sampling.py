@@ -56,7 +56,7 @@ def nearest(
         return np.full(len(wanted), -1)
     after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
     before = (after - 1).clip(0)
-    earlier = np.abs(times[before] - wanted) <= np.abs(times[after] - wanted)
+    earlier = np.abs(times[before] - wanted) <= np.abs(times[after] - wanted) + ROUNDING
     found = np.where(earlier, before, after)
     return np.where(np.abs(times[found] - wanted) <= reach + ROUNDING, found, -1)
 
@@ -178,8 +178,9 @@ def frames_at(
     with read_frames(path, start=start, stop=stop) as frames:
         for frame in frames:
             while done < len(times) and frame.time >= times[done]:
-                close = last is None or frame.time - times[done] < times[done] - last.time
-                chosen = frame if close or last is None else last
+                chosen, ahead = frame, frame.time - times[done]
+                if last is not None and times[done] - last.time <= ahead + ROUNDING:
+                    chosen = last
                 _check_near(path, chosen.time, float(times[done]), reach)
                 yield chosen.image
                 done += 1

@@ -81,12 +81,12 @@ def keyframes(
     rows = np.flatnonzero(found)
     if not len(rows):
         return rows
-    paths = landmarks[rows] / eye_distance
-    if not eye_distance > 0 or not bool(np.isfinite(paths).all()):
+    if not eye_distance > 0 or not bool(np.isfinite(landmarks[rows]).all()):
         raise SignalError(
             f"keyframes of landmarks at {eye_distance:g} px between the eyes; expected a distance "
             "above 0 and landmarks in every frame with a face. Set found to False elsewhere."
         )
+    paths = landmarks[rows] / eye_distance
     chosen = rows[:1]
     for sweep in range(math.ceil(threshold / step)):
         limit = threshold - sweep * step
