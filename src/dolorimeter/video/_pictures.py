@@ -46,7 +46,14 @@ def turn_of(frame: VideoFrame) -> Turn:
     The matrix maps a stored pixel (x, y) to (a·x + c·y, b·x + d·y), y downwards (ISO/IEC
     14496-12, 6.2.2; FFmpeg keeps it as nine 32-bit integers a b u c d v x y w).
     """
-    matrix = cast("Mapping[str, Any]", frame.side_data).get("DISPLAYMATRIX")
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    try:  # a frame whose side data was asked for stays until the collector comes: ask a tiny copy
+        tiny = VideoReformatter().reformat(frame, 16, 16, "rgb24", threads=1)
+    except (av.FFmpegError, ValueError):  # a picture of it will fail, and say why
+        return Turn(False, False, False)
+    matrix = cast("Mapping[str, Any]", tiny.side_data).get("DISPLAYMATRIX")
     if matrix is None:
         return Turn(False, False, False)
     a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32, count=5))
