@@ -104,6 +104,128 @@ def test_one_step_equals_plain_pytorch(balanced: bool) -> None:
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_smoothed_labels_are_those_of_pytorch_in_training_only(balanced: bool) -> None:
+    x, y = data(40)
+    y[:25] = 0
+    weight = training.balanced_weights(y, 2) if balanced else None
+    module = network(dropout=0.0)
+    reference = copy.deepcopy(module).train()
+    history = training.fit(
+        module,
+        x,
+        y,
+        epochs=1,
+        batch_size=40,
+        class_weight=weight,
+        label_smoothing=0.3,
+        validation=(x, y),
+        optimiser=lambda p: torch.optim.SGD(p, lr=0.1),
+    )
+    w = None if weight is None else torch.tensor(weight.astype(np.float32))
+    loss = torch.nn.CrossEntropyLoss(w, label_smoothing=0.3)
+    step = torch.optim.SGD(reference.parameters(), lr=0.1)
+    first = loss(reference(torch.tensor(x)), torch.tensor(y))
+    first.backward()
+    step.step()
+    assert history.epochs[0].training_loss == pytest.approx(first.item(), rel=1e-6)
+    for a, b in zip(module.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+    with torch.no_grad():
+        plain = torch.nn.CrossEntropyLoss(w)(module(torch.tensor(x)), torch.tensor(y))
+    assert history.epochs[0].validation_loss == pytest.approx(plain.item(), rel=1e-6)
+
+
+def noisy(window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return window + rng.normal(size=window.shape).astype(np.float32)
+
+
+class Drawn:
+    """Keeps what every window was given, by its first value, and changes nothing."""
+
+    def __init__(self) -> None:
+        self.seen: dict[float, list[float]] = {}
+
+    def __call__(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        self.seen.setdefault(float(window[0]), []).append(rng.random())
+        return window
+
+
+def test_what_a_window_draws_depends_on_seed_epoch_and_row_alone() -> None:
+    draws = []
+    for arguments in ({}, {"batch_size": 7}, {"seed": 4}):
+        keeper = Drawn()
+        run(network(), augment=keeper, validation=data(20, 9), **arguments)
+        draws.append(keeper.seen)
+    x, _ = data()
+    assert sorted(draws[0]) == sorted(x[:, 0].tolist())  # each training window, and no other
+    assert all(len(values) == 4 for values in draws[0].values())
+    assert draws[0] == draws[1]
+    everything = [value for seen in (draws[0], draws[2]) for row in seen.values() for value in row]
+    assert len(set(everything)) == len(everything)
+
+
+def test_windows_are_changed_in_training_and_stay_as_they_are_in_memory() -> None:
+    x, y = data()
+    before = x.copy()
+    plain, changed = network(), network()
+    training.fit(plain, x, y, epochs=1)
+    training.fit(changed, x, y, epochs=1, augment=noisy)
+    np.testing.assert_array_equal(x, before)
+    assert not same(plain, changed)
+
+
+def test_bytes_are_prepared_batch_by_batch() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 4), dtype=np.uint8), np.arange(60) % 2
+    kinds = []
+
+    def prepare(batch: torch.Tensor) -> torch.Tensor:
+        kinds.append((batch.dtype, len(batch)))
+        return batch.float() / 255
+
+    one, two = network(), network()
+    floats = x.astype(np.float32) / 255
+    shared: dict[str, Any] = {"epochs": 2, "batch_size": 30}
+    weight = np.array([1.0, 2.0])
+    a = training.fit(one, x, y, validation=(x, y), prepare=prepare, class_weight=weight, **shared)
+    b = training.fit(two, floats, y, validation=(floats, y), class_weight=weight, **shared)
+    assert a == b
+    assert same(one, two)
+    assert set(kinds) == {(torch.uint8, 30), (torch.uint8, 60)}
+
+
+def test_cosine_and_warm_up() -> None:
+    rate = training.warm_up(training.cosine(1.0, 12, start=3), 3)
+    rates = [rate(epoch) for epoch in range(1, 13)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+    assert rates[-1] == pytest.approx(0.5 * (1 + np.cos(np.pi * 8 / 9)))
+    assert rate(13) == pytest.approx(0.0)
+
+
+def test_optimisers_decay_matrices_only_and_adam_is_that_of_pytorch() -> None:
+    plain, ours = network(), network()
+    run(plain, optimiser=torch.optim.Adam)
+    run(ours, optimiser=training.optimiser_of("adam"))
+    assert same(plain, ours)
+    module = network()
+    module.fc.weight.requires_grad_(False)
+    start = {name: p.detach().clone() for name, p in module.named_parameters()}
+    optimiser = training.optimiser_of("adamw", 0.5)(list(module.parameters()))
+    assert isinstance(optimiser, torch.optim.AdamW)
+    for p in module.parameters():
+        p.grad = torch.zeros_like(p)
+    for group in optimiser.param_groups:
+        group["lr"] = 0.1
+    optimiser.step()
+    for name, p in module.named_parameters():
+        shrunk = 0.95 if name == "hidden.weight" else 1.0
+        torch.testing.assert_close(p.detach(), shrunk * start[name], msg=name)
+    with pytest.raises(ConfigError, match="optimiser is 'sgd', expected 'adam' or 'adamw'"):
+        training.optimiser_of("sgd")
+
+
 def test_balanced_weights() -> None:
     np.testing.assert_allclose(training.balanced_weights(np.array([0, 0, 0, 1]), 2), [4 / 6, 2.0])
     np.testing.assert_allclose(training.balanced_weights(np.array([0, 2]), 3), [1.0, 0.0, 1.0])
@@ -144,6 +266,7 @@ class KilledError(Exception):
 def test_killed_and_resumed_equals_never_stopped(tmp_path: Path, validated: bool) -> None:
     settings_ = {
         "epochs": 6,
+        "augment": noisy if validated else None,
         "schedule": training.drop_after(1e-2, {3: 1e-3}),
         "validation": data(20, 9) if validated else None,
     }
@@ -176,6 +299,9 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path: Path) -> None:
         {"batch_size": 20},
         {"schedule": training.drop_after(1.0, {})},
         {"optimiser": torch.optim.SGD},
+        {"optimiser": lambda p: torch.optim.Adam(p, weight_decay=0.1)},
+        {"label_smoothing": 0.1},
+        {"augment": noisy},
     ):
         with pytest.raises(TrainingError, match="checkpoint is of another fit"):
             run(network(), checkpoint=path, **change)
@@ -217,6 +343,8 @@ def test_regression_targets_use_the_squared_error() -> None:
         module, x, y, epochs=80, batch_size=30, schedule=training.drop_after(1e-2, {})
     )
     assert history.epochs[-1].training_loss < 0.2 * float(np.var(y))
+    with pytest.raises(ConfigError, match="label_smoothing is for classes"):
+        training.fit(module, x, y, epochs=1, label_smoothing=0.1)
 
 
 def test_bfloat16_is_close_to_float32() -> None:
@@ -237,6 +365,7 @@ def test_bfloat16_is_close_to_float32() -> None:
         ({"patience": 0, "validation": data(8)}, "patience is 0"),
         ({"device": "tpu"}, "device is 'tpu'"),
         ({"precision": "half"}, "precision is 'half'"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0, expected 0 or more, below 1"),
     ],
 )
 def test_arguments_that_make_no_sense(arguments: dict[str, object], message: str) -> None:
@@ -283,7 +412,17 @@ PROCESS = """
         torch.manual_seed(0)
         module = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, 3))
         weight = training.balanced_weights(y, 3) * np.array([1.0, 2.0, 0.5])
-        history = training.fit(module, x, y, epochs=3, batch_size=9, class_weight=weight, seed=1)
+        history = training.fit(
+            module,
+            x,
+            y,
+            epochs=3,
+            batch_size=9,
+            class_weight=weight,
+            label_smoothing=0.2,
+            augment=lambda window, rng: window + rng.standard_normal(4, dtype=np.float32),
+            seed=1,
+        )
         return [e.training_loss for e in history.epochs], module.state_dict()
 
     if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from dolorimeter.errors import ConfigError, StorageError, TrainingError
@@ -30,6 +30,11 @@ Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 Schedule = Callable[[int], float]
 """Epoch, counted from 1, to its learning rate."""
 OnEpoch = Callable[[int, nn.Module], None]
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""One window and a generator of its own to that window, changed; its shape stays."""
+Prepare = Callable[[Tensor], Tensor]
+"""A batch as it lies in memory to what the module takes."""
+Windows = Float[np.ndarray, "_window ..."] | UInt8[np.ndarray, "_window ..."]
 State = dict[str, Any]
 
 
@@ -80,6 +85,74 @@ def drop_after(first: float, drops: Mapping[int, float]) -> Schedule:
     return rate
 
 
+def cosine(first: float, epochs: int, start: int = 0) -> Schedule:
+    """A learning rate that falls from `first` along half a cosine, towards 0 after `epochs`.
+
+    It stays at `first` through the first `start` epochs (`warm_up`).
+
+    Examples
+    --------
+    >>> rate = cosine(1e-3, 10)
+    >>> rate(1), rate(6)
+    (0.001, 0.0005)
+    """
+
+    def rate(epoch: int) -> float:
+        passed = max(epoch - start - 1, 0) / max(epochs - start, 1)
+        return first * 0.5 * (1 + math.cos(math.pi * min(passed, 1)))
+
+    return rate
+
+
+def warm_up(schedule: Schedule, epochs: int) -> Schedule:
+    """That schedule, rising in equal steps through the first `epochs`.
+
+    Examples
+    --------
+    >>> rate = warm_up(drop_after(1e-3, {}), 3)
+    >>> rate(1), rate(2), rate(4)
+    (0.00025, 0.0005, 0.001)
+    """
+
+    def rate(epoch: int) -> float:
+        return schedule(epoch) * min(1.0, epoch / (epochs + 1))
+
+    return rate
+
+
+def optimiser_of(name: str, weight_decay: float = 0.0) -> Optimiser:
+    """Adam or AdamW over the parameters that learn.
+
+    Weight decay is on matrices and larger only: not on biases, nor on the scales of a norm.
+
+    Parameters
+    ----------
+    name : str
+        ``"adam"`` (weight decay joins the gradient) or ``"adamw"`` (it shrinks the weights).
+    weight_decay : float
+        Its factor.
+
+    Raises
+    ------
+    ConfigError
+        If the name is another.
+    """
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    if name not in kinds:
+        raise ConfigError(f"optimiser is '{name}', expected 'adam' or 'adamw'.")
+
+    def build(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        learning = [p for p in parameters if p.requires_grad]
+        groups: list[State] = [
+            {"params": [p for p in learning if p.ndim >= 2]},
+            {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        kept = [group for group in groups if group["params"]]
+        return kinds[name](kept, weight_decay=weight_decay)
+
+    return build
+
+
 def balanced_weights(y: Int[np.ndarray, " window"], classes: int) -> Float[np.ndarray, " class"]:
     """Weight of each class, n / (classes · windows of it); 0 for a class without a window."""
     counts = np.bincount(y, minlength=classes).astype(float)
@@ -89,15 +162,18 @@ def balanced_weights(y: Int[np.ndarray, " window"], classes: int) -> Float[np.nd
 
 def fit(
     module: nn.Module,
-    x: Float[np.ndarray, "window ..."],
+    x: Windows,
     y: Shaped[np.ndarray, " label"],
     *,
     epochs: int,
-    validation: tuple[Float[np.ndarray, "held ..."], Shaped[np.ndarray, " held"]] | None = None,
+    validation: tuple[Windows, Shaped[np.ndarray, " held"]] | None = None,
     optimiser: Optimiser = torch.optim.Adam,
     schedule: Schedule | None = None,
     batch_size: int = 128,
     class_weight: Float[np.ndarray, " class"] | None = None,
+    label_smoothing: float = 0.0,
+    augment: Augment | None = None,
+    prepare: Prepare | None = None,
     patience: int | None = None,
     seed: int = 0,
     precision: str = "float32",
@@ -112,7 +188,8 @@ def fit(
     module : nn.Module
         One tensor in; logits out for a whole-number `y`, one number a window for a float `y`.
     x, y : arrays
-        Training windows and labels. Whole numbers: cross-entropy. Floats: squared error.
+        Training windows and labels. Whole numbers: cross-entropy. Floats: squared error. Windows
+        of uint8 stay so in memory, and `prepare` makes floats of each batch.
     epochs : int
         Passes over the training windows, at most.
     validation : pair of arrays, optional
@@ -126,6 +203,14 @@ def fit(
         since BatchNorm cannot take it.
     class_weight : array, optional
         Weight of each class in the loss (`balanced_weights`); None: all 1.
+    label_smoothing : float
+        Share of each label that is spread over all classes; in training only, so that validation
+        losses compare.
+    augment : callable, optional
+        Changes each training window before each use. Its generator is made of the seed, the epoch
+        and the window's row, so that neither processes nor the order of batches change the draw.
+    prepare : callable, optional
+        Applied to every batch, in training and validation, on the device.
     patience : int, optional
         Stop after this many epochs without a lower validation loss.
     seed : int
@@ -151,6 +236,7 @@ def fit(
         If the checkpoint cannot be read or written.
     """
     _check(len(x), len(y), epochs, batch_size, patience, validation is not None)
+    _check_loss(label_smoothing, y.dtype)
     if precision not in ("float32", "bfloat16"):
         raise ConfigError(f"precision is '{precision}', expected 'float32' or 'bfloat16'.")
     runtime = _runtime(device)
@@ -161,17 +247,21 @@ def fit(
             module=module,
             runtime=runtime,
             optimiser=optimiser(list(module.parameters())),
-            x=_tensor(x),
+            x=x,
             y=_tensor(y),
             weight=_weights(class_weight, x.dtype),
+            label_smoothing=label_smoothing,
+            augment=augment,
+            prepare=prepare,
+            seed=seed,
             batch_size=batch_size,
             precision=precision,
             order=torch.Generator().manual_seed(seed),
         )
-        held = None if validation is None else tuple(map(_tensor, validation))
+        held = None if validation is None else (validation[0], _tensor(validation[1]))
         saved = None
         if checkpoint is not None:
-            settings = f"{batch_size} {seed} {precision} {type(job.optimiser).__name__}"
+            settings = f"{batch_size} {seed} {precision} {job.settings()}"
             weight = () if class_weight is None else (class_weight,)
             arrays = (x, y, *(validation or ()), *weight)
             saved = _Checkpoint(checkpoint, _identity(module, settings, arrays), schedule)
@@ -185,9 +275,13 @@ class _Job:
     module: nn.Module
     runtime: Accelerator
     optimiser: torch.optim.Optimizer
-    x: Tensor
+    x: Windows
     y: Tensor
     weight: Tensor | None
+    label_smoothing: float
+    augment: Augment | None
+    prepare: Prepare | None
+    seed: int
     batch_size: int
     precision: str
     order: torch.Generator
@@ -203,7 +297,9 @@ class _Job:
             own = rows[self.runtime.process_index :: self.runtime.num_processes]
             size = self._size(self.y[rows])
             self.prepared.zero_grad(set_to_none=True)
-            loss = self._losses(self.parallel, self.x[own], self.y[own]).sum() / size
+            batch = self._batch(own, number)
+            smoothing = self.label_smoothing
+            loss = self._losses(self.parallel, batch, self.y[own], smoothing).sum() / size
             value = _number(self.runtime.reduce(loss.detach(), "sum"))
             if not math.isfinite(value):
                 raise TrainingError(
@@ -217,13 +313,24 @@ class _Job:
             total, seen = total + value * float(size), seen + float(size)
         return total / seen
 
-    def validate(self, number: int, x: Tensor, y: Tensor) -> float:
+    def _batch(self, rows: Tensor, epoch: int) -> Tensor:
+        """Those training windows as this epoch sees them."""
+        picked = self.x[rows.numpy()]
+        if self.augment is not None and len(picked):
+            # SeedSequence takes no negative numbers, and torch.manual_seed does
+            draws = ((self.seed % 2**64, epoch, row) for row in rows.tolist())
+            pairs = zip(picked, map(np.random.default_rng, draws), strict=True)
+            picked = np.stack([self.augment(window, rng) for window, rng in pairs])
+        return torch.from_numpy(picked)
+
+    def validate(self, number: int, x: Windows, y: Tensor) -> float:
         """Mean loss over windows that were not trained on, in evaluation mode."""
         self.parallel.eval()
         total = 0.0
         with torch.inference_mode():
             for rows in torch.split(torch.arange(len(x)), 2 * self.batch_size):
-                total += _number(self._losses(self.module, x[rows], y[rows]).sum())
+                batch = _tensor(x[rows.numpy()])
+                total += _number(self._losses(self.module, batch, y[rows]).sum())
         loss = total / float(self._size(y))
         if not math.isfinite(loss):
             raise TrainingError(
@@ -233,16 +340,24 @@ class _Job:
             )
         return loss
 
-    def _losses(self, module: nn.Module, x: Tensor, y: Tensor) -> Float[Tensor, " window"]:
+    def _losses(
+        self, module: nn.Module, x: Tensor, y: Tensor, smoothing: float = 0.0
+    ) -> Float[Tensor, " window"]:
         """Loss of each window, weighted."""
         x, y = x.to(self.runtime.device), y.to(self.runtime.device)
+        if self.prepare is not None:
+            x = self.prepare(x)
         with self._autocast():
             output = module(x)
         if y.is_floating_point():
             return (output.reshape(len(y)).to(y.dtype) - y) ** 2
         weight = None if self.weight is None else self.weight.to(self.runtime.device)
         return nn.functional.cross_entropy(
-            output.to(x.dtype), y.long(), weight=weight, reduction="none"
+            output.to(x.dtype),
+            y.long(),
+            weight=weight,
+            reduction="none",
+            label_smoothing=smoothing,
         )
 
     def _size(self, y: Tensor) -> Tensor:
@@ -255,6 +370,14 @@ class _Job:
         if self.precision == "bfloat16":
             return torch.autocast(self.runtime.device.type, torch.bfloat16)
         return nullcontext()
+
+    def settings(self) -> str:
+        """What makes this fit another than one on the same windows; not the learning rates."""
+        options = {k: v for k, v in self.optimiser.defaults.items() if k != "lr"}
+        hooks = [
+            getattr(hook, "__qualname__", repr(hook)) for hook in (self.augment, self.prepare)
+        ]
+        return f"{type(self.optimiser).__name__} {options} {self.label_smoothing} {hooks}"
 
     def state(self) -> State:
         """What a later process needs to go on exactly from here."""
@@ -310,7 +433,7 @@ def threads(count: int | None) -> Iterator[None]:
 
 def _epochs(
     job: _Job,
-    held: tuple[Tensor, ...] | None,
+    held: tuple[Windows, Tensor] | None,
     epochs: int,
     schedule: Schedule | None,
     patience: int | None,
@@ -376,8 +499,8 @@ class _Checkpoint:
         if content["identity"] != self.identity or rates != planned:
             raise TrainingError(
                 f"{self.path}: this checkpoint is of another fit (other windows, labels, starting "
-                "weights, seed, batch size, optimiser or learning rates). Remove it to start "
-                "over, or give another checkpoint path."
+                "weights, seed, batch size, optimiser, augmentation or learning rates). Remove it "
+                "to start over, or give another checkpoint path."
             )
         job.restore(content["state"])
         return done, content["best"]
@@ -416,13 +539,23 @@ def _check(
         raise ConfigError(f"patience is {patience}, expected at least 1 epoch, or None.")
 
 
+def _check_loss(label_smoothing: float, labels: np.dtype[Any]) -> None:
+    if not 0 <= label_smoothing < 1:
+        raise ConfigError(f"label_smoothing is {label_smoothing}, expected 0 or more, below 1.")
+    if label_smoothing and labels.kind == "f":
+        raise ConfigError(
+            "label_smoothing is for classes, and the labels are floats: set it to 0."
+        )
+
+
 def _tensor(values: np.ndarray) -> Tensor:
     """Shares memory where it can; a read-only array (a memory map of joblib) is copied."""
     return torch.from_numpy(np.require(values, requirements=["C", "W"]))
 
 
 def _weights(weight: np.ndarray | None, dtype: np.dtype[Any]) -> Tensor | None:
-    return None if weight is None else torch.from_numpy(weight.astype(dtype))
+    floats = dtype if dtype.kind == "f" else np.dtype(np.float32)
+    return None if weight is None else torch.from_numpy(weight.astype(floats))
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:

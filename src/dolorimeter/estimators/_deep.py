@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -16,11 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.estimators._inner import check_parameters, require_groups
-from dolorimeter.registry import MODELS
+from dolorimeter.estimators._input import change_of, scaling_of
+from dolorimeter.registry import MODELS, Card
 from dolorimeter.splits import inner_validation
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from dolorimeter.training import Schedule
 
 PLAUSIBLE = {"uS": (1e-3, 1e3, "skin conductance lies between 0.05 and 100 microsiemens")}
 """By unit of a Card's input: what the largest absolute values of windows must lie between."""
@@ -40,9 +43,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     batch_size : int
         Windows a batch.
     learning_rate : float
-        Of Adam, at first.
+        Of the optimiser, at first (after the warm-up).
     learning_rate_drops : sequence of (int, float)
-        ``(n, rate)``: the learning rate after epoch n.
+        ``(n, rate)``: the learning rate after epoch n. Of ``schedule="drops"`` only.
     early_stopping : bool
         Cut `validation_share` of the subjects off the training windows and keep the epoch with the
         lowest loss on them. Needs ``groups=subject`` in `fit`. Without it the last epoch is kept.
@@ -63,6 +66,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         ``"cpu"``, or ``"auto"`` for what `accelerate` finds; prediction is on the CPU.
     keep_epochs : bool
         Keep the weights of every epoch for `staged_predict_proba`.
+    optimiser : str
+        ``"adam"`` or ``"adamw"``.
+    weight_decay : float
+        Of the optimiser, on matrices and larger only.
+    schedule : str
+        ``"drops"``, or ``"cosine"``: half a cosine from `learning_rate` towards 0 at the end.
+    warmup_epochs : int
+        Epochs through which the learning rate rises in equal steps.
+    label_smoothing : float
+        Share of each label that is spread over all classes, in training.
+    augment : sequence of str
+        Names of `dolorimeter.augmentation.AUGMENTATIONS`, applied to each clip in each epoch, the
+        same for all its frames. For clips of uint8 only.
+    embedding_noise : float
+        Gaussian noise added to each training window in each epoch, as a share of the standard
+        deviation of that value over the training windows. For windows of floats.
+    mask_out : float
+        Share of the last axis (features of embeddings, time of signals), one stretch drawn for
+        each training window in each epoch, that is set to its training mean. For windows of
+        floats.
 
     Attributes
     ----------
@@ -93,6 +116,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         "precision": [StrOptions({"float32", "bfloat16"})],
         "device": [StrOptions({"cpu", "auto"})],
         "keep_epochs": ["boolean"],
+        "optimiser": [StrOptions({"adam", "adamw"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "schedule": [StrOptions({"drops", "cosine"})],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "augment": ["array-like"],
+        "embedding_noise": [Interval(Real, 0, None, closed="left")],
+        "mask_out": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -113,6 +144,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         precision: str = "float32",
         device: str = "cpu",
         keep_epochs: bool = False,
+        optimiser: str = "adam",
+        weight_decay: float = 0.0,
+        schedule: str = "drops",
+        warmup_epochs: int = 0,
+        label_smoothing: float = 0.0,
+        augment: Sequence[str] = (),
+        embedding_noise: float = 0.0,
+        mask_out: float = 0.0,
     ) -> None:
         self.module = module
         self.module_args = module_args
@@ -129,14 +168,25 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.precision = precision
         self.device = device
         self.keep_epochs = keep_epochs
+        self.optimiser = optimiser
+        self.weight_decay = weight_decay
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.label_smoothing = label_smoothing
+        self.augment = augment
+        self.embedding_noise = embedding_noise
+        self.mask_out = mask_out
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> NetworkClassifier:
-        """Train on windows ``(window, channel, time)`` or a table ``(window, feature)``.
+        """Train on windows, first axis first: ``(window, channel, time)``, ``(window, feature)``.
 
         Parameters
         ----------
         X, y : arrays
-            In the unit that the network's Card states.
+            In the unit that the network's Card states. Frame vectors are ``(window, frame,
+            feature)``, clips ``(window, frame, 3, height, width)``. Where the Card says how
+            pictures are scaled, X may be uint8: it stays so in memory, and each batch is scaled.
+            Floats are taken as scaled already.
         groups : array, optional
             Subject of each window; needed for early stopping.
 
@@ -153,31 +203,38 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         from dolorimeter import training
 
         check_parameters(self, "NetworkClassifier")
-        X, y = validate_data(self, X, y, allow_nd=True, dtype=np.float32)
+        X, y = validate_data(self, X, y, allow_nd=True, dtype=self._kinds())
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self._check(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         train, held = self._inner_split(codes, groups, seed)
         self.input_shape_ = tuple(int(n) for n in X.shape[1:])
+        self.input_type_ = str(X.dtype)
         self.epoch_weights_: list[dict[str, np.ndarray]] = []
-        network = self._network(seed)
+        own = X if held is None else X[train]
+        change = change_of(own, self.augment, self.embedding_noise, self.mask_out)
+        schedule = self._schedule()
+        network = self._network(seed, start=True)
         weights = None
         if self.class_weight == "balanced":
             weights = training.balanced_weights(codes[train], len(self.classes_))
         elif self.class_weight is not None:
             weights = np.array([float(self.class_weight.get(c, 1)) for c in self.classes_])
-        drops = _drops(self.learning_rate_drops)
         with training.threads(self.threads):
             history = training.fit(
                 network,
-                X[train],
+                own,
                 codes[train],
                 validation=None if held is None else (X[held], codes[held]),
                 epochs=self.epochs,
-                schedule=training.drop_after(self.learning_rate, drops),
+                optimiser=training.optimiser_of(self.optimiser, self.weight_decay),
+                schedule=schedule,
                 batch_size=self.batch_size,
                 class_weight=weights,
+                label_smoothing=self.label_smoothing,
+                augment=change,
+                prepare=scaling_of(self._card(network)),
                 patience=self.patience if self.early_stopping else None,
                 seed=seed,
                 precision=self.precision,
@@ -231,26 +288,61 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
         from dolorimeter import training
 
-        if isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[1:] != self.input_shape_:
+        if isinstance(X, np.ndarray) and X.ndim >= 3:
+            self._as_in_fit(X)
+        X = validate_data(self, X, allow_nd=True, dtype=self._kinds(), reset=False)
+        self._as_in_fit(X)
+        if str(X.dtype) != self.input_type_:
             raise ConfigError(
-                f"windows of shape {X.shape[1:]}, expected {self.input_shape_} as in fit."
+                f"windows of {X.dtype}, expected {self.input_type_} as in fit: pictures of uint8 "
+                "are scaled by the network's Card, floats are taken as they are."
             )
-        X = validate_data(self, X, allow_nd=True, dtype=np.float32, reset=False)
         network = self._network(0)
+        scale = scaling_of(self._card(network))
         network.load_state_dict({name: torch.tensor(v) for name, v in weights.items()})
         network.eval()
         with training.threads(self.threads), torch.inference_mode():
             size = 2 * self.batch_size
             parts = (torch.tensor(X[i : i + size]) for i in range(0, len(X), size))
-            logits = torch.cat([network(part) for part in parts])
+            scaled = (part if scale is None else scale(part) for part in parts)
+            logits = torch.cat([network(part) for part in scaled])
             return torch.softmax(logits.double(), dim=1).numpy()
 
-    def _network(self, seed: int) -> nn.Module:
+    def _as_in_fit(self, X: np.ndarray) -> None:
+        if X.shape[1:] != self.input_shape_:
+            raise ConfigError(
+                f"windows of shape {X.shape[1:]}, expected {self.input_shape_} as in fit."
+            )
+
+    def _kinds(self) -> Any:
+        """Types that X may have; the first is what another is turned into."""
+        pictures = scaling_of(MODELS.card(self.module)) is not None
+        return [np.float32, np.uint8] if pictures else np.float32
+
+    def _card(self, network: nn.Module) -> Card:
+        """Its own: that of a network built of parts depends on the parts."""
+        return cast(Card, getattr(network, "card", MODELS.card(self.module)))
+
+    def _schedule(self) -> Schedule:
+        from dolorimeter import training
+
+        rate, warm = self.learning_rate, self.warmup_epochs
+        if warm >= self.epochs:
+            raise ConfigError(f"warmup_epochs is {warm}, of {self.epochs} epochs: leave some.")
+        if self.schedule == "cosine":
+            schedule = training.cosine(rate, self.epochs, start=warm)
+        else:
+            schedule = training.drop_after(rate, _drops(self.learning_rate_drops))
+        return training.warm_up(schedule, warm) if warm else schedule
+
+    def _network(self, seed: int, *, start: bool = False) -> nn.Module:
         import torch
 
         from dolorimeter.models import create_model, model_arguments
 
         arguments = dict(self.module_args or {})
+        if not start:  # a file to start from is not needed again, nor need it still be there
+            arguments = {n: v for n, v in arguments.items() if not n.endswith("_weights")}
         if "num_classes" in arguments:
             raise ConfigError("num_classes comes from the labels: take it out of module_args.")
         arguments["num_classes"] = len(self.classes_)

@@ -451,6 +451,7 @@ def _positions(frames: int, width: int) -> Float[Tensor, "frame width"]:
 
 
 def _draw_weights(module: nn.Module) -> None:
+    # so that the embedded vectors are as large as the positions that are added to them
     if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

@@ -1,0 +1,128 @@
+"""What a network is given of a window: scaled pictures, and changes in training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from dolorimeter.augmentation import add_noise, augment_clip, check_names, mask_out
+from dolorimeter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dolorimeter.registry import Card
+
+
+@dataclass(frozen=True)
+class PictureScaling:
+    """Pictures of uint8 as a network's Card wants them: divided by 255, minus mean, over std.
+
+    Anything else passes as it is.
+
+    Parameters
+    ----------
+    mean, std : tuple of float
+        One a channel, of values in 0…1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """A batch ``(…, channel, height, width)`` as float32."""
+        import torch
+
+        if x.dtype != torch.uint8:
+            return x
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=x.device)[:, None, None]
+            for values in (self.mean, self.std)
+        )
+        return x.float().div_(255).sub_(mean).div_(std)
+
+
+def scaling_of(card: Card) -> PictureScaling | None:
+    """The scaling that a network's Card asks for; None where it asks for none."""
+    spec = card.input
+    if spec is None or spec.mean is None or spec.std is None:
+        return None
+    return PictureScaling(spec.mean, spec.std)
+
+
+@dataclass(frozen=True)
+class ClipChange:
+    """`augment_clip` with these names, for `dolorimeter.training.fit`."""
+
+    names: tuple[str, ...]
+
+    def __call__(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The clip, changed."""
+        return augment_clip(window, self.names, rng)
+
+
+@dataclass(frozen=True)
+class VectorChange:
+    """Noise and a masked stretch in one window of numbers, for `dolorimeter.training.fit`.
+
+    Parameters
+    ----------
+    mean, deviation : arrays
+        Of each value over the training windows.
+    noise : float
+        Standard deviation of what is added, as a share of `deviation`.
+    masked : float
+        Share of the last axis that is set to `mean`.
+    """
+
+    mean: Float[np.ndarray, "*shape"]
+    deviation: Float[np.ndarray, "*shape"]
+    noise: float
+    masked: float
+
+    def __call__(
+        self, window: Float[np.ndarray, "*shape"], rng: np.random.Generator
+    ) -> Float[np.ndarray, "*shape"]:
+        """The window, changed."""
+        if self.noise:
+            window = add_noise(window, self.deviation, self.noise, rng)
+        if self.masked:
+            window = mask_out(window, self.mean, self.masked, rng)
+        return window
+
+
+def change_of(
+    x: Shaped[np.ndarray, "window ..."], augment: Sequence[str], noise: float, masked: float
+) -> Any:
+    """What changes the training windows `x` between epochs; None where nothing does.
+
+    Raises
+    ------
+    ConfigError
+        If the windows are not of the kind that the change is for, or a name is not known.
+    """
+    pictures = x.dtype == np.uint8
+    check_names(augment)
+    if len(augment):
+        if not pictures or x.ndim != 5:
+            raise ConfigError(
+                f"augment={list(augment)} is for clips of pictures, uint8 (window, frame, 3, "
+                f"height, width) to a network that takes them, and the windows are {x.dtype} of "
+                f"shape {x.shape}. For embeddings there are embedding_noise and mask_out."
+            )
+        return ClipChange(tuple(augment))
+    if not noise and not masked:
+        return None
+    if pictures:
+        raise ConfigError(
+            "embedding_noise and mask_out are for windows of floats, and these are pictures of "
+            "uint8: use augment."
+        )
+    mean, deviation = (
+        np.asarray(f(axis=0, dtype=np.float64), dtype=np.float32) for f in (x.mean, x.std)
+    )
+    return VectorChange(mean, deviation, noise, masked)
