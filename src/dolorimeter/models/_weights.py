@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from dolorimeter.errors import ConfigError, StorageError
 
+WRAPPINGS = ("state_dict", "model_state_dict")
+"""Keys under which published files hold their state dict."""
+
 
 def load_weights(model: nn.Module, path: str | Path, *, without: Sequence[str] = ()) -> None:
     """Load a weights file into `model`: every name and shape must match.
@@ -22,8 +25,8 @@ def load_weights(model: nn.Module, path: str | Path, *, without: Sequence[str] =
     model : nn.Module
         Changed in place.
     path : str or Path
-        ``.safetensors``, or a file of `torch.save` that holds a state dict, bare or under the key
-        ``state_dict``. The latter is read with ``weights_only=True``, which runs no code.
+        ``.safetensors``, or a file of `torch.save` that holds a state dict, bare or under one of
+        the keys of `WRAPPINGS`. The latter is read with ``weights_only=True``, which runs no code.
     without : sequence of str
         Names that are not taken from the file, whatever is there under them; where the model has
         them it keeps its own. ``("head.weight", "head.bias")`` leaves out a classifier.
@@ -70,14 +73,15 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             f"{path}: not a weights file that can be read without running code "
             f"({str(error).splitlines()[0]}). Give .safetensors, or a state dict from torch.save."
         ) from error
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    for key in WRAPPINGS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
     if not isinstance(content, Mapping) or not all(
         isinstance(v, Tensor) for v in content.values()
     ):
         raise StorageError(
             f"{path}: holds {type(content).__name__}, expected a state dict (names to tensors), "
-            "bare or under the key 'state_dict'."
+            f"bare or under the key {' or '.join(map(repr, WRAPPINGS))}."
         )
     return content
 

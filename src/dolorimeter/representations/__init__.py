@@ -11,6 +11,12 @@ from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
 from dolorimeter.representations.face_pictures import FaceClip, FaceFrames
 from dolorimeter.representations.features import Features
 from dolorimeter.representations.raw import Raw
+from dolorimeter.representations.signal_pictures import (
+    SpectrogramAngle,
+    SpectrogramPhase,
+    SpectrogramPSD,
+    Waveform,
+)
 from dolorimeter.representations.video_frames import VideoFrames
 
 __all__ = [
@@ -22,8 +28,12 @@ __all__ = [
     "Landmarks",
     "Raw",
     "Represented",
+    "SpectrogramAngle",
+    "SpectrogramPSD",
+    "SpectrogramPhase",
     "Undefined",
     "VideoFrames",
+    "Waveform",
     "concatenate",
     "window_faces",
 ]
