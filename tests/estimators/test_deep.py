@@ -26,6 +26,7 @@ from dolorimeter.estimators import (
 from dolorimeter.estimators._deep import check_unit
 from dolorimeter.estimators._input import PictureScaling, VectorChange, change_of
 from dolorimeter.models import PainAttnNet, create_model
+from dolorimeter.registry import ESTIMATORS
 
 
 def table(
@@ -216,6 +217,13 @@ def test_painattnnet_refuses_other_windows() -> None:
     x, y, groups = eda(16)
     with pytest.raises(ConfigError, match=r"5\.5 s at 512 Hz"):
         painattnnet(epochs=1).fit(x[:, :, :2560], y, groups=groups)
+
+
+def test_the_registered_network_takes_all_arguments_with_the_same_defaults() -> None:
+    own = NetworkClassifier("perceptron", learning_rate_drops=()).get_params()
+    assert ESTIMATORS.get("network")().get_params() == own
+    given = {"module": "full_transformer", "augment": ["augmix"], "weight_decay": 0.05}
+    assert ESTIMATORS.get("network")(**given).get_params() == own | given
 
 
 def sequences(windows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

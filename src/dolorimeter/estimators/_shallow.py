@@ -262,3 +262,61 @@ def painattnnet(
         device=device,
         keep_epochs=keep_epochs,
     )
+
+
+@factory(
+    "Any registered network (`module`, with `module_args`), trained by the one loop; the epoch "
+    "chosen on an inner split by subject unless early_stopping is off."
+)
+def network(
+    *,
+    module: str = "perceptron",
+    module_args: Any = None,
+    epochs: int = 100,
+    batch_size: int = 128,
+    learning_rate: float = 1e-3,
+    learning_rate_drops: Sequence[Any] = (),
+    early_stopping: bool = True,
+    validation_share: float = 0.2,
+    patience: Any = 20,
+    class_weight: Any = None,
+    random_state: int = 0,
+    threads: Any = None,
+    precision: str = "float32",
+    device: str = "cpu",
+    keep_epochs: bool = False,
+    optimiser: str = "adam",
+    weight_decay: float = 0.0,
+    schedule: str = "drops",
+    warmup_epochs: int = 0,
+    label_smoothing: float = 0.0,
+    augment: Sequence[str] = (),
+    embedding_noise: float = 0.0,
+    mask_out: float = 0.0,
+) -> Any:
+    """`NetworkClassifier`; without drops of the learning rate, which are PainAttnNet's."""
+    return NetworkClassifier(
+        module,
+        module_args=module_args,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        learning_rate_drops=learning_rate_drops,
+        early_stopping=early_stopping,
+        validation_share=validation_share,
+        patience=patience,
+        class_weight=class_weight,
+        random_state=random_state,
+        threads=threads,
+        precision=precision,
+        device=device,
+        keep_epochs=keep_epochs,
+        optimiser=optimiser,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        warmup_epochs=warmup_epochs,
+        label_smoothing=label_smoothing,
+        augment=augment,
+        embedding_noise=embedding_noise,
+        mask_out=mask_out,
+    )
