@@ -7,6 +7,7 @@ from dolorimeter.preprocessing._step import Step, Stream
 from dolorimeter.preprocessing.baseline import BaselineCorrect
 from dolorimeter.preprocessing.eda import Phasic, Tonic
 from dolorimeter.preprocessing.emg import Envelope, Rectify
+from dolorimeter.preprocessing.faces import FaceTracker, FaceTracking, track_face
 from dolorimeter.preprocessing.filters import Bandpass, Highpass, Lowpass, Notch
 from dolorimeter.preprocessing.fnirs import Haemoglobin, OpticalDensity
 from dolorimeter.preprocessing.quality import Quality, window_quality
@@ -23,6 +24,8 @@ __all__ = [
     "Bandpass",
     "BaselineCorrect",
     "Envelope",
+    "FaceTracker",
+    "FaceTracking",
     "Haemoglobin",
     "Highpass",
     "Lowpass",
@@ -37,6 +40,7 @@ __all__ = [
     "Step",
     "Stream",
     "Tonic",
+    "track_face",
     "window_quality",
     "within_subject",
 ]
