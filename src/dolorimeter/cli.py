@@ -26,11 +26,15 @@ VERBS: dict[str, str] = {
     "fetch": "dolorimeter.datasets:fetch",
     "check": "dolorimeter.datasets:open_dataset",
     "synthesise": "dolorimeter.synthesis:synthesise",
+    "faces": "dolorimeter.report:write_faces",
     "evaluate": "dolorimeter.experiment:run",
+    "sweep": "dolorimeter.experiment:sweep",
+    "occlusion": "dolorimeter.experiment:occlusion",
     "train": "dolorimeter.experiment:train",
     "predict": "dolorimeter.experiment:predict",
     "report": "dolorimeter.report:write_report",
     "compare": "dolorimeter.report:compare",
+    "explain": "dolorimeter.explain:explain_video",
     "audit": "dolorimeter.experiment:audit_run",
     "sys-info": "dolorimeter.evaluation:environment",
 }
@@ -288,6 +292,36 @@ def synthesise(
 
 
 @app.command()
+def faces(
+    videos: Annotated[list[Path], typer.Argument(help="Video files.")],
+    out: Annotated[Path, typer.Option(help="Folder: a table, a summary and pictures each.")],
+    stride: Annotated[int, typer.Option(min=1, help="Look at every so many frames.")] = 1,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="Also write the aligned face as a video.")
+    ] = False,
+    preview: Annotated[bool, typer.Option(help="Draw a strip of the aligned face.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Find the face in each video: landmarks, action cues, quality, and what they look like."""
+    from dolorimeter.report import write_faces
+
+    rows = []
+    for video in videos:
+        found = write_faces(
+            video,
+            out,
+            stride=stride,
+            aligned=aligned,
+            preview=preview,
+            progress=_Progress(video.name),
+        )
+        rows.append(found.summary)
+    _print(rows, as_json, f"faces in {out}")
+    if not as_json:
+        typer.echo("Research software, not a medical device.")
+
+
+@app.command()
 def evaluate(
     experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
@@ -363,6 +397,85 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
 
 def _without(rows: Sequence[Mapping[str, Any]], column: str) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k != column} for row in rows]
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    key: Annotated[str, typer.Argument(help="DOTTED.KEY, streams.0.representation.stride.")],
+    values: Annotated[list[str], typer.Argument(help="Its values, one run each.")],
+    out: Annotated[Path, typer.Option(help="Folder: one run folder a value.")],
+    root: Root = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment once for each value of a key: score and run time, nothing from cache."""
+    from dolorimeter.experiment import sweep as run_each
+
+    overrides = _options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
+    parsed = [_options_of([f"v={value}"])["v"] for value in values]
+    table = run_each(
+        experiment,
+        key,
+        parsed,
+        root,
+        out,
+        overrides=overrides,
+        workers=workers,
+        threads_per_fold=threads_per_fold,
+        progress=_Progress,
+    )
+    _print(_records(table), as_json, f"{key} of {experiment}")
+
+
+@app.command()
+def occlusion(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    out: Annotated[Path, typer.Option(help="Run folder; keeps each fold's model.")],
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="eyes, brows, nose, mouth, upper, lower, left, right; repeatable."),
+    ] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Share of it that is covered; repeatable.")
+    ] = None,
+    root: Root = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Test models of clear faces on faces that are partly covered: score against region, share."""
+    from dolorimeter.experiment import occlusion as cover
+    from dolorimeter.experiment import read_experiment
+
+    overrides = _options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
+    given: dict[str, Any] = {} if not region else {"regions": region}
+    given |= {} if not share else {"shares": share}
+    table = cover(
+        read_experiment(experiment, overrides),
+        root,
+        out,
+        workers=workers,
+        threads_per_fold=threads_per_fold,
+        progress=_Progress,
+        **given,
+    )
+    _print(_records(table), as_json, f"occlusion of {experiment}")
 
 
 @app.command()
@@ -469,6 +582,37 @@ def compare(
         Run.load(first), Run.load(second), metric=metric, across_protocols=across_protocols
     )
     _print(found.to_dict(), as_json, f"{first} against {second}")
+
+
+@app.command()
+def explain(
+    model: Annotated[Path, typer.Argument(help="Model folder written by train.")],
+    video: Annotated[Path, typer.Argument(help="A video file.")],
+    out: Annotated[Path, typer.Option(help="Folder for pictures and tables.")],
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="Class to explain; else the predicted one.")
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames on the strip.")] = 8,
+    checks: Annotated[bool, typer.Option(help="Sanity checks and deletion curves.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Show where a video model looked: relevance over the face, by region, with sanity checks."""
+    from dolorimeter.explain import explain_video
+
+    found = explain_video(
+        model,
+        video,
+        out,
+        class_name=class_name,
+        frames=frames,
+        checks=checks,
+        progress=_Progress("explain"),
+    )
+    _print(_records(found.regions), as_json, f"share of relevance by region, {video.name}")
+    if not as_json:
+        for remark in found.remarks:
+            typer.echo(f"note: {remark}")
+        typer.echo("Research software, not a medical device.")
 
 
 @app.command()

@@ -32,6 +32,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
 )
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
+from dolorimeter.datasets.action_unit_tables import read_action_units
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
@@ -44,6 +45,7 @@ __all__ = [
     "fetch",
     "fetchable",
     "open_dataset",
+    "read_action_units",
 ]
 
 

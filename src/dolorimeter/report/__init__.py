@@ -14,6 +14,7 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.evaluation import Run
 from dolorimeter.report import words
 from dolorimeter.report.comparison import Comparison, compare, compare_all
+from dolorimeter.report.faces import FaceFindings, write_faces
 from dolorimeter.report.html import html
 from dolorimeter.report.markdown import markdown, table_markdown
 from dolorimeter.report.numbers import numbers
@@ -23,11 +24,13 @@ from dolorimeter.storage import write_text
 
 __all__ = [
     "Comparison",
+    "FaceFindings",
     "ReportPaths",
     "compare",
     "compare_all",
     "markdown_table",
     "table_rows",
+    "write_faces",
     "write_report",
 ]
 
