@@ -47,7 +47,7 @@ def seen() -> Seen:
     """Rest (BL1) and the strongest heat (PA4) of everybody, every fifteenth frame."""
     rows, landmarks = [], []
     for number, face in enumerate(videos()):
-        conditions = face._subject.session.condition
+        conditions = face.subject.session.condition
         for trial in np.flatnonzero(np.isin(conditions, (0, 4))):
             course = face.course(int(trial), moved=False)
             renderer, tracker = face.renderer(int(trial)), FaceTracker()

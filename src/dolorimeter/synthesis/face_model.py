@@ -154,7 +154,7 @@ def face_model(identity: Identity, size: tuple[int, int]) -> FaceModel:
     basis = np.stack([_displacement(name, grid, own) for name in ACTIONS])
     shape = (height, width)
     eyes = tuple(
-        gap(landmarks, edges, (0.24, 0.40, 0.06), unit, shape) for edges in (RIGHT_EYE, LEFT_EYE)
+        gap(landmarks, edges, (0.24, 0.40, 0.12), unit, shape) for edges in (RIGHT_EYE, LEFT_EYE)
     )
     return FaceModel(
         texture,
@@ -163,7 +163,7 @@ def face_model(identity: Identity, size: tuple[int, int]) -> FaceModel:
         _wrinkles(identity, origin, unit, size),
         (eyes[0], eyes[1]),
         (lid_skin(texture, eyes[0]), lid_skin(texture, eyes[1])),
-        gap(landmarks, INNER_LIPS, (0.30, 0.60, 0.05), unit, shape),
+        gap(landmarks, INNER_LIPS, (0.30, 0.60, 0.12), unit, shape),
         unit,
     )
 

@@ -243,7 +243,8 @@ def move_lips(
     upper_rows = mouth.upper - _shortened(above, PHILTRUM * unit, sink)
     lower_rows = mouth.lower + _shortened(below, CHIN_FOLD * unit, lift)
     inside = _inside_mouth(box, mouth)
-    shut = np.clip(1 - (mouth.height - sink - lift) / (0.06 * unit), 0, 1) * (mouth.height > 0)
+    shut = np.clip(1 - (mouth.height - sink - lift) / (0.06 * unit), 0, 1)
+    shut *= np.clip(mouth.height / (0.10 * unit), 0, 1)  # the line ends before the corners do
     edge = np.minimum(np.abs(above), np.abs(below))
     line = np.exp(-0.5 * (edge / (0.014 * unit)) ** 2) * shut
     lower = _blend(inside, _sampled(box, lower_rows), below)

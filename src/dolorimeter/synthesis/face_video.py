@@ -41,7 +41,7 @@ class FaceVideo:
     def __init__(
         self, request: Request, subject: Subject, frames: int, frame_rate: float, stimulus: float
     ) -> None:
-        self._request, self._subject = request, subject
+        self._request, self.subject = request, subject
         self._times = np.arange(frames) / frame_rate
         self._rate, self._stimulus = frame_rate, stimulus
         self.identity = draw_identity(
@@ -58,22 +58,22 @@ class FaceVideo:
         """What the face does in the clip of a trial; the last response is the face's."""
         return draw_course(
             self._times,
-            float(self._subject.session.responses[trial, -1]),
+            float(self.subject.session.responses[trial, -1]),
             self.expressiveness,
             stimulus=self._stimulus,
             confounders=self._request.confounders,
             moved=moved,
-            rng=self._request.rng(self._subject.number, FACE, CLIP, trial),
+            rng=self._request.rng(self.subject.number, FACE, CLIP, trial),
         )
 
     def renderer(self, trial: int) -> Renderer:
         """Frames of a trial; ask for them in order: the camera's noise goes on."""
-        rng = self._request.rng(self._subject.number, FACE, GRAIN, trial)
+        rng = self._request.rng(self.subject.number, FACE, GRAIN, trial)
         return Renderer(self.model, self._request.noise, rng)
 
     def missing(self, trial: int) -> bool:
         """Whether the clip's file is not there."""
-        rng = self._request.rng(self._subject.number, FACE, LOST, trial)
+        rng = self._request.rng(self.subject.number, FACE, LOST, trial)
         return bool(rng.random() < self._request.missing)
 
     def write(self, path: Path, recording: str, trial: int, *, moved: bool) -> pd.DataFrame:
@@ -100,6 +100,6 @@ class FaceVideo:
             name: values > 0 if name in FLAGS else values.astype(np.float32)
             for name, values in course.columns.items()
         }
-        names = {"subject": self._subject.name, "recording": recording}
+        names = {"subject": self.subject.name, "recording": recording}
         frame = {"frame": np.arange(len(self._times), dtype=np.int32)}
         return pd.DataFrame({**names, **frame, **{name: columns[name] for name in COLUMNS}})
