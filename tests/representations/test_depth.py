@@ -215,6 +215,26 @@ def test_a_network_made_here(tmp_path: Path, whole: FaceTrack, runtime: str, nea
     )
 
 
+def test_what_the_network_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def run(x: np.ndarray) -> np.ndarray:
+        given.append(x)
+        return x[:, :1]
+
+    picture = np.empty((64, 64, 3), dtype=np.uint8)
+    picture[...] = (10, 20, 30)
+    model = _depth_model.DepthModel(
+        _depth_model.ModelFile("made.onnx", ""), 32, (0.1, 0.2, 0.3), (0.5, 0.25, 2.0), "high"
+    )
+    monkeypatch.setattr(_depth_model, "network", lambda file: run)
+    model(picture)
+    assert given[0].dtype == np.float32
+    assert given[0].shape == (1, 3, 32, 32)
+    wanted = [(10 / 255 - 0.1) / 0.5, (20 / 255 - 0.2) / 0.25, (30 / 255 - 0.3) / 2.0]
+    np.testing.assert_allclose(given[0][0, :, 5, 7], wanted, rtol=1e-6)
+
+
 def test_an_even_picture_has_no_depth(tmp_path: Path, whole: FaceTrack) -> None:
     path = onnx_file(tmp_path / "depth.onnx", (0.0, 0.0, 0.0), 32)
     made = Depth(depth_model=str(path), depth_size=32, size=48)

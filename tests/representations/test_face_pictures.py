@@ -297,6 +297,17 @@ def test_aligned_against_our_own_sampling(size: int) -> None:
         np.testing.assert_allclose(picture[row, column], bilinear(image, x, y), atol=2)
 
 
+@pytest.mark.parametrize("size", [224, 112, 384])
+def test_the_same_picture_as_in_preprocessing(size: int) -> None:
+    """The preview of `dolorimeter faces` shows what a network sees."""
+    from dolorimeter.preprocessing.faces import align
+
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    alignment = np.array([[0.9, -0.2, 12.3], [0.2, 0.9, -31.7]], dtype=np.float32)
+    np.testing.assert_array_equal(aligned(image, alignment, size), align(image, alignment, size))
+
+
 def test_the_picture_comes_through_the_video(
     tmp_path: Path, still: Make, write: Callable[..., Path]
 ) -> None:
@@ -352,6 +363,19 @@ def test_both_eyes_are_covered_alike(whole: FaceTrack) -> None:
     shares = [half[:, side].sum() / region[:, side].sum()
               for side in (slice(middle), slice(middle, None))]  # fmt: skip
     assert all(0.3 < share < 0.7 for share in shares)
+
+
+@pytest.mark.parametrize("what", ["mouth", "nose", "eyes"])
+def test_a_region_is_covered_from_its_inside(whole: FaceTrack, what: str) -> None:
+    landmarks = landmarks_at(whole, np.array([0]))[0]
+    region = region_masks(landmarks, 224)[what]
+    half = occlusion_mask(what, 0.5, landmarks, 224, np.random.default_rng(0))
+    outside = np.argwhere(~region)
+
+    def depth(mask: np.ndarray) -> np.ndarray:
+        return np.array([np.linalg.norm(outside - at, axis=1).min() for at in np.argwhere(mask)])
+
+    assert depth(half).min() >= depth(region & ~half).max() - 1e-6
 
 
 @pytest.mark.parametrize(
@@ -492,6 +516,27 @@ def test_keyframes_need_a_face(whole: FaceTrack, without: Callable[..., FaceTrac
 def test_clips_that_make_no_sense(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         FaceClip(**arguments)
+
+
+# ── a real face ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.shared
+def test_a_real_face_is_upright_and_in_the_middle(data_root: Path) -> None:
+    from dolorimeter.preprocessing.faces import track_face
+
+    path = data_root / "faces" / "WolfgangLanger_Pexels.mp4"
+    track = track_face(path, stride=4, start=0.0, stop=2.0)
+    window = window_of(track, 0.5, 1.0)
+    made = FaceFrames(stride=4)
+    pictures = np.concatenate(list(made.pictures(window)))
+    assert pictures.shape == (6, 3, 224, 224)
+    assert made.remarks([window]) == ()
+    eyes = landmarks_at(track, np.array([4]))[0][[33, 263], :2]
+    assert abs(eyes[:, 1] - eyes[:, 1].mean()).max() < 5
+    assert abs(eyes[:, 0].mean() - 111.5) < 8
+    skin = pictures[:, :, 100:140, 90:134].mean(axis=(0, 2, 3))
+    assert skin[0] > skin[1] > skin[2]  # red first: RGB, not BGR
 
 
 # ── properties of the sampling ──────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float32
@@ -69,10 +69,10 @@ class FaceRows:
     """
 
     def __init__(self) -> None:
-        self._chunk: dict[str, np.ndarray[Any, Any]] = {
+        self._chunk: dict[str, np.ndarray] = {
             name: np.empty((CHUNK, *shape), kind) for name, (kind, shape) in FIELDS.items()
         }
-        self._done: dict[str, list[np.ndarray[Any, Any]]] = {name: [] for name in FIELDS}
+        self._done: dict[str, list[np.ndarray]] = {name: [] for name in FIELDS}
         self._filled = self._written = 0
         self._file: BinaryIO | None = None
 
@@ -89,7 +89,7 @@ class FaceRows:
                 self._chunk[name][self._filled] = getattr(frame, name)
         self._filled += 1
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """One array a field; nothing can be added afterwards."""
         if self._file is None:
             return {name: chunk[: self._filled].copy() for name, chunk in self._chunk.items()}

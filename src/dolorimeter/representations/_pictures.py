@@ -407,7 +407,7 @@ def aligned(
 def scaled(alignment: Float[np.ndarray, "2 3"], size: int) -> Float[np.ndarray, "2 3"]:
     """An alignment into a picture of another size; a pixel's centre is at its whole number."""
     factor = size / CROP_SIZE
-    matrix = alignment * factor
+    matrix = alignment.astype(np.float64) * factor
     matrix[:, 2] += 0.5 * factor - 0.5
     return matrix
 
