@@ -342,7 +342,7 @@ def end_to_end(**arguments: Any) -> NetworkClassifier:
 def test_clips_are_learnt_end_to_end_and_come_back_from_disk(tmp_path: Path) -> None:
     x, y = clips(32)
     before = x.copy()
-    model = end_to_end(epochs=24, module_args={"frames_at_once": 5}).fit(x, y)
+    model = end_to_end(epochs=24, module_args={"frames_at_once": 16}).fit(x, y)
     new_x, new_y = clips(24, seed=1)
     assert (model.predict(new_x) == new_y).mean() > 0.9
     np.testing.assert_array_equal(x, before)
