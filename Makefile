@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz benchmarks docs results clean
+.PHONY: demo test fuzz benchmarks docs results face-checks clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
@@ -17,6 +17,9 @@ fuzz: .venv/installed-test
 
 results: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/results
+
+face-checks: .venv/installed
+	$(BIN)/python scripts/face_checks
 
 benchmarks: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/benchmarks

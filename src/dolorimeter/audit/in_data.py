@@ -400,7 +400,7 @@ def _tells(column: Float[np.ndarray, " row"], y: Array, is_classifier: bool) -> 
     return len(spans) > 1 and all(a[1] < b[0] for a, b in itertools.pairwise(spans))
 
 
-def _comparable(x: Float[np.ndarray, "row column"], seed: int) -> Float[np.ndarray, "row column"]:
+def _comparable(x: Float[np.ndarray, "row column"], seed: int) -> Float[np.ndarray, "row kept"]:
     """Standardised columns, at most 64 (seeded random projections), missing as the mean."""
     finite = np.isfinite(x)
     mean = np.where(finite, x, 0.0).sum(axis=0) / np.maximum(finite.sum(axis=0), 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dolorimeter.chain import Progress
+from dolorimeter.chain import Chain, Progress
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import fit_fold
@@ -64,9 +64,10 @@ def train(
     )
     names = experiment.task.class_names if experiment.task.kind != "regressor" else ()
     people = tuple(sorted(set(prepared.samples.subjects.astype(str))))
+    chain = experiment.chain()
     predictor = Predictor(
         estimator=estimator,
-        chain=experiment.chain(),
+        chain=chain,
         target_kind=experiment.task.kind,
         classes=names,
         dataset={
@@ -74,7 +75,7 @@ def train(
             "options": dict(experiment.dataset.options),
             "columns": list(experiment.dataset.columns),
         },
-        trained_on={prepared.person_namespace: people},
+        trained_on=_met(chain, prepared.person_namespace, people),
         feature_names=prepared.samples.feature_names,
         label_source=prepared.samples.label_source,
         lookalike=prepared.samples.lookalike,
@@ -84,6 +85,18 @@ def train(
     if out is not None:
         predictor.save(Path(out))
     return predictor
+
+
+def _met(
+    chain: Chain | None, namespace: str, people: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Whom the model has met: in its fit, and in what its encoders' weights say."""
+    met = {namespace: people}
+    for stream in () if chain is None else chain.streams:
+        known = None if stream.encoder is None else stream.encoder.trained_on
+        for space, others in (known or {}).items():
+            met[space] = tuple(sorted({*met.get(space, ()), *others}))
+    return met
 
 
 def predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from dolorimeter.experiment._prepare import (
     sample_cache,
 )
 from dolorimeter.experiment._thinned import thinned_rows
-from dolorimeter.registry import MODELS
+from dolorimeter.registry import MODELS, Weights
 from dolorimeter.storage import find_root, write_json
 from dolorimeter.types import Samples
 
@@ -150,15 +150,27 @@ def run(
 
 
 def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
-    """Refuse published weights that have met the people under test, or say what is not known."""
-    name, samples = getattr(experiment.estimator(), "module", None), prepared.samples
-    weights = None if name is None else MODELS.card(name).weights
-    if weights is None:
-        return prepared
+    """Refuse weights that have met the people under test, or say what is not known of them."""
+    samples = prepared.samples
     people = samples.subjects.astype(str).tolist()
-    note = refuse_overlap(weights, prepared.person_namespace, people, samples.target_access)
-    notes = (*samples.notes, note) if note else samples.notes
-    return replace(prepared, samples=replace(samples, notes=notes))
+    notes = [
+        refuse_overlap(weights, prepared.person_namespace, people, samples.target_access)
+        for weights in _weights_of(experiment)
+    ]
+    told = (*samples.notes, *(note for note in notes if note))
+    return replace(prepared, samples=replace(samples, notes=tuple(dict.fromkeys(told))))
+
+
+def _weights_of(experiment: Experiment) -> Iterator[Weights]:
+    """Weights from outside: of the estimator's network, and of the streams' encoders."""
+    name = getattr(experiment.estimator(), "module", None)
+    weights = None if name is None else MODELS.card(name).weights
+    if weights is not None:
+        yield weights
+    chain = experiment.chain()
+    for stream in () if chain is None else chain.streams:
+        if stream.encoder is not None:
+            yield stream.encoder.provenance
 
 
 def _same_experiment(out: Path, experiment: Experiment) -> None:

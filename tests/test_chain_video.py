@@ -1,0 +1,336 @@
+"""Videos in a chain: the face is found once, pictures are embedded, no frame is cached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from torch import Tensor, nn
+
+from dolorimeter.chain import Chain, ChainStream, encoder_of
+from dolorimeter.chain._kept import key_of
+from dolorimeter.embeddings import Encoder
+from dolorimeter.errors import ConfigError, DatasetError, OverlapError
+from dolorimeter.experiment import experiment_from, occlusion, run, sweep
+from dolorimeter.preprocessing import FaceTracking
+from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.representations import FaceActivity, FaceFrames, Raw, VideoFrames
+from dolorimeter.storage import Cache
+from dolorimeter.types import Recording, Signal, Stimulus, Video
+from dolorimeter.video import VideoWriter
+from dolorimeter.windows import WindowSpec, cut
+
+RATE, SECONDS = 10.0, 1.0
+SPEC = WindowSpec(duration=SECONDS)
+TRACKING = FaceTracking(stride=5)
+FRAMES = FaceFrames(frame_rate=RATE, stride=5)
+
+
+def encoder(seed: int = 0, batch_size: int = 4) -> Encoder:
+    return Encoder("tests_brightness", seed=seed, batch_size=batch_size)
+
+
+class Brightness(nn.Module):
+    """Mean of each colour: what an embedding is can be reckoned by hand."""
+
+    gives_features = True
+
+    def __init__(self, num_classes: int = 0) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _encoder() -> Iterator[None]:
+    """Registered for these tests alone: others walk the registry."""
+    MODELS.names()
+    spec = InputSpec((3, 224, 224), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    MODELS.register(Card("tests_brightness", "For tests.", input=spec))(Brightness)
+    yield
+    MODELS._entries.pop("tests_brightness")
+    MODELS._cards.pop("tests_brightness")
+
+
+def portrait() -> np.ndarray:
+    data = resources.files("dolorimeter").joinpath("assets/astronaut.png").read_bytes()
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.ascontiguousarray(picture[:400, 20:420, ::-1])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten frames each of a face that gets brighter, and of nobody."""
+    folder = tmp_path_factory.mktemp("clips")
+    face = portrait()
+    for name, gain in (("dark", 0.6), ("bright", 1.0), ("nobody", 0.0)):
+        with VideoWriter(folder / f"{name}.mp4", RATE, (400, 400)) as writer:
+            for _ in range(10):
+                writer.write((face * gain).astype(np.uint8))
+    return folder
+
+
+def recording(clips: Path, clip: str, subject: str = "s1", name: str = "") -> Recording:
+    path = clips / f"{clip}.mp4"
+    condition, level = ("PA4", 4) if clip == "bright" else ("BL1", 0)
+    return Recording(
+        "made",
+        subject,
+        name or clip,
+        videos={"face": Video(path, RATE)},
+        stimuli=(Stimulus(None, None, condition, level),),
+        sources=(path,),
+    )
+
+
+def deep(**changes: object) -> Chain:
+    stream = ChainStream("face", (TRACKING,), FRAMES, encoder=encoder())
+    return Chain(SPEC, (replace(stream, **changes),))  # type: ignore[arg-type]  # of a test
+
+
+def test_pictures_go_through_the_encoder_in_order(clips: Path) -> None:
+    samples = deep().samples([recording(clips, "dark"), recording(clips, "bright")])
+    assert isinstance(samples.x, np.ndarray)
+    assert samples.x.shape == (2, 2, 3)
+    assert samples.x.dtype == np.float32
+    raw = Chain(SPEC, (ChainStream("face", (TRACKING,), FRAMES),)).samples(
+        [recording(clips, "dark"), recording(clips, "bright")]
+    )
+    assert isinstance(raw.x, np.ndarray)
+    assert raw.x.dtype == np.uint8
+    np.testing.assert_allclose(samples.x, raw.x.mean(axis=(3, 4)) / 255, atol=1e-6)
+    assert (samples.x[1] > samples.x[0]).all()
+    assert any("randomly initialised" in note for note in samples.notes)
+    assert samples.meta["found_face"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shape"), [("mean", (2, 3)), ("add", (2, 3)), ("concat", (2, 6))]
+)
+def test_embeddings_of_a_window_are_joined_as_asked(
+    clips: Path, pooling: str, shape: tuple[int, ...]
+) -> None:
+    recordings = [recording(clips, "dark"), recording(clips, "bright")]
+    each = deep().samples(recordings).x
+    joined = deep(pooling=pooling).samples(recordings)
+    assert isinstance(each, np.ndarray)
+    assert isinstance(joined.x, np.ndarray)
+    assert joined.x.shape == shape
+    assert len(joined.feature_names) == shape[1]
+    wanted = {"mean": each.mean(1), "add": each.sum(1), "concat": each.reshape(2, -1)}
+    np.testing.assert_allclose(joined.x, wanted[pooling], rtol=1e-6)
+
+
+def test_a_window_without_a_face_is_kept_out_and_counted(clips: Path) -> None:
+    samples = deep().samples([recording(clips, "nobody"), recording(clips, "bright")])
+    assert samples.meta["recording"].tolist() == ["bright"]
+    (lost,) = samples.exclusions
+    assert (lost.recording, lost.what) == ("nobody", "window at 0 s")
+    assert "face" in lost.reason
+    with pytest.raises(DatasetError, match="none of 1 recordings gave a window"):
+        deep().samples([recording(clips, "nobody")])
+    table = Chain(SPEC, (ChainStream("face", (TRACKING,), FaceActivity()),))
+    kept = table.samples([recording(clips, "nobody"), recording(clips, "bright")])
+    assert isinstance(kept.x, np.ndarray)
+    assert len(kept) == 2  # a table's missing numbers can be filled in
+    assert np.isnan(kept.x[0]).any()
+
+
+def test_the_face_is_found_once_for_all_streams(
+    clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    whole = FaceTracking.__call__
+
+    def counted(step: FaceTracking, of: Recording) -> Recording:
+        calls.append(of.name)
+        return whole(step, of)
+
+    monkeypatch.setattr(FaceTracking, "__call__", counted)
+    two = (
+        ChainStream("pictures", (TRACKING,), FRAMES, encoder=encoder(), pooling="mean"),
+        ChainStream("activity", (TRACKING,), FaceActivity()),
+    )
+    samples = Chain(SPEC, two).samples([recording(clips, "bright")])
+    assert calls == ["bright"]
+    assert isinstance(samples.x, np.ndarray)
+    assert samples.feature_names[0] == "pictures.tests_brightness_1"
+
+
+def test_the_cache_holds_embeddings_and_never_frames(clips: Path, tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    first = deep().samples([recording(clips, "bright")], cache=cache)
+    stored = sorted(tmp_path.rglob("*.npz"))
+    assert stored
+    assert sum(path.stat().st_size for path in stored) < 30_000
+    again = deep().samples([recording(clips, "bright")], cache=cache)
+    assert isinstance(first.x, np.ndarray)
+    assert isinstance(again.x, np.ndarray)
+    assert np.array_equal(first.x, again.x)
+    pictures = Chain(SPEC, (ChainStream("face", (TRACKING,), FRAMES),))
+    pictures.samples([recording(clips, "bright")], cache=cache)
+    assert sorted(tmp_path.rglob("*.npz")) == stored
+
+
+def test_the_cache_sees_another_video_and_other_weights(clips: Path, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes((clips / "dark.mp4").read_bytes())
+    moving = replace(recording(clips, "dark"), videos={"face": Video(path, RATE)}, sources=())
+    keys = [key_of(deep(), [moving])]
+    keys.append(key_of(deep(encoder=encoder(seed=1)), [moving]))
+    path.write_bytes((clips / "bright.mp4").read_bytes())
+    keys.append(key_of(deep(), [moving]))
+    assert None not in keys
+    assert len(set(keys)) == 3
+    sized = deep(encoder=encoder(batch_size=2))
+    assert json.dumps(sized.to_dict()) != json.dumps(deep().to_dict())
+
+
+def test_a_chain_with_an_encoder_survives_its_dictionary() -> None:
+    chain = deep(pooling="add")
+    assert Chain.from_dict(json.loads(json.dumps(chain.to_dict()))) == chain
+
+
+def test_signals_and_videos_cover_windows_together(clips: Path) -> None:
+    eda = Signal(np.random.default_rng(0).normal(size=(1, 200)) + 5, 100.0, "S", True, "eda")
+    both = replace(recording(clips, "bright"), signals={"eda": eda})
+    spec = WindowSpec(duration=SECONDS, anchor="recording", step=1.0)
+    streams = (
+        ChainStream("face", (TRACKING,), FRAMES, encoder=encoder()),
+        ChainStream("eda", (), Raw("eda")),
+    )
+    samples = Chain(spec, streams).samples([both])  # the signal goes on for a second
+    assert samples.present is not None
+    assert samples.present["face"].tolist() == [True, False]
+    assert samples.present["eda"].tolist() == [True, True]
+    assert isinstance(samples.x, dict)
+    assert np.isnan(samples.x["face"][1]).all()
+
+
+def test_a_video_in_which_nobody_looked_for_a_face_covers_its_own_length(clips: Path) -> None:
+    found = cut(recording(clips, "nobody"), WindowSpec(duration=0.4, anchor="sliding"))
+    assert [round(w.start, 3) for w in found.windows] == [0.0, 0.4]
+    stream = ChainStream("face", (), VideoFrames("face", frame_rate=RATE), encoder=encoder())
+    samples = Chain(SPEC, (stream,)).samples([recording(clips, "nobody")])
+    assert isinstance(samples.x, np.ndarray)
+    assert samples.x.shape == (1, 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pooling": "sum"}, "pooling is 'sum', expected one of none, mean, add, concat"),
+        ({"encoder": None, "pooling": "mean"}, "joins embeddings, and there is no encoder"),
+        ({"representation": FaceActivity()}, "takes pictures, and face_activity gives none"),
+    ],
+)
+def test_streams_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        deep(**changes)
+
+
+def test_an_unknown_key_of_an_encoder_is_named() -> None:
+    with pytest.raises(ConfigError, match="encoder has no key 'weight'; it takes: name, weights"):
+        encoder_of({"name": "tests_brightness", "weight": "x"})
+
+
+# ── studies ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def labelled(clips: Path, tmp_path: Path) -> Path:
+    """Four people with a dark and a bright clip each, as `video_files` reads them."""
+    root = tmp_path / "data"
+    root.mkdir()
+    lines = ["file,subject,condition"]
+    for subject in "abcd":
+        (root / subject).mkdir()
+        for clip, condition in (("dark", "BL1"), ("bright", "PA4")):
+            path = root / subject / f"{clip}.mp4"
+            path.write_bytes((clips / f"{clip}.mp4").read_bytes())
+            lines.append(f"{subject}/{clip}.mp4,{subject},{condition}")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def values(classifier: str = "logistic_regression") -> dict[str, object]:
+    return {
+        "title": "brightness",
+        "dataset": {"name": "video_files"},
+        "task": {"classes": [["BL1"], ["PA4"]]},
+        "windows": {"duration": SECONDS},
+        "streams": [
+            {
+                "modality": "face",
+                "preprocessing": [{"name": "face_track", "stride": 5}],
+                "representation": {"name": "face_frames", "frame_rate": RATE, "stride": 5},
+                "encoder": {"name": "tests_brightness"},
+                "pooling": "mean",
+            }
+        ],
+        "classifier": {"name": classifier},
+        "split": {"name": "leave_one_subject_out"},
+    }
+
+
+def test_occlusion_tests_models_of_clear_faces_on_covered_ones(
+    labelled: Path, tmp_path: Path
+) -> None:
+    table = occlusion(
+        experiment_from(values()), labelled, tmp_path / "run", regions=["lower"], shares=[1.0]
+    )
+    assert table["region"].tolist() == ["none", "lower"]
+    assert table["mean of people"][0] == 1.0
+    assert table["loss"][1] == pytest.approx(1.0 - table["mean of people"][1])
+    assert (tmp_path / "run" / "occlusion.csv").is_file()
+    with pytest.raises(ConfigError, match="shares above 0 and up to 1"):
+        occlusion(experiment_from(values()), labelled, tmp_path / "run", shares=[0.0])
+    plain = values() | {"streams": [{"modality": "eda"}], "dataset": {"name": "biovid"}}
+    with pytest.raises(ConfigError, match="no stream of face pictures"):
+        occlusion(experiment_from(plain), labelled, tmp_path / "other")
+
+
+def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: Path) -> None:
+    import tomli_w
+
+    path = tmp_path / "experiment.toml"
+    path.write_text(tomli_w.dumps(values()))
+    key = "streams.0.representation.stride"
+    table = sweep(path, key, [1, 5], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
+    assert table["value"].tolist() == [1, 5]
+    assert (table["seconds"] > 0).all()
+    assert (tmp_path / "sweep" / "stride-5" / "run.json").is_file()
+    again = sweep(path, key, [5, 1], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
+    assert again["seconds"].tolist() == table["seconds"].tolist()[::-1]  # nothing ran again
+    with pytest.raises(ConfigError, match=r"holds a sweep of streams\.0"):
+        sweep(path, "seeds", [[1]], labelled, tmp_path / "sweep")
+    with pytest.raises(ConfigError, match="one or more, each once"):
+        sweep(path, key, [1, 1], labelled)
+    with pytest.raises(ConfigError, match=r"'3' is no entry of a list of 1; count from 0"):
+        sweep(path, "streams.3.representation.stride", [1], labelled)
+
+
+def test_weights_that_have_met_the_people_under_test_are_refused(
+    labelled: Path, tmp_path: Path
+) -> None:
+    import safetensors.torch
+
+    weights = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file({}, weights)
+    given = values()
+    given["streams"][0]["encoder"]["weights"] = str(weights)  # type: ignore[index]  # plain values
+    found = run(experiment_from(given), labelled, cache=False)
+    assert any("nobody has said whom" in note for note in found.notes)
+    beside = weights.with_name(weights.name + ".json")
+    beside.write_text(json.dumps({"trained_on": {"video_files": ["a", "x"]}}))
+    with pytest.raises(OverlapError, match="was trained on 1 of the people under test") as caught:
+        run(experiment_from(given), labelled, cache=False)
+    assert "(a of video_files)" in str(caught.value)
