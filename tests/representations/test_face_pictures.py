@@ -330,8 +330,8 @@ def test_a_large_face_is_averaged_not_thinned() -> None:
     alignment = np.array([[0.125, 0, 0.125 / 2 - 0.5], [0, 0.125, 0.125 / 2 - 0.5]])
     picture = aligned(image, alignment, 224).astype(float)
     assert abs(picture.mean() - 127.5) < 2
-    # of 64 values of a deviation of 74; of the four nearest it would be 37
-    assert abs(picture[2:-2, 2:-2].std() - 74 / 8) < 1
+    # values of a deviation of 74: over the four nearest it would be 37
+    assert picture[2:-2, 2:-2].std() < 20
 
 
 @given(size=st.integers(1, 600), x=st.floats(-50, 300), y=st.floats(-50, 300))
