@@ -14,6 +14,7 @@ from torch import nn
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
+from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer, VideoEncoder
 from dolorimeter.models.full_transformer import FullTransformer, FullTransformerEndToEnd
 from dolorimeter.models.painattnnet import PainAttnNet
 from dolorimeter.models.painformer import PainFormer
@@ -23,11 +24,14 @@ from dolorimeter.registry import MODELS
 
 __all__ = [
     "TNT",
+    "EmbeddingFusion",
+    "EmbeddingMixer",
     "FullTransformer",
     "FullTransformerEndToEnd",
     "PainAttnNet",
     "PainFormer",
     "Perceptron",
+    "VideoEncoder",
     "create_model",
     "load_weights",
     "model_arguments",
