@@ -16,8 +16,8 @@ from dolorimeter.chain import build
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import REPRESENTATIONS
 from dolorimeter.representations import Depth, FaceFrames, _depth_model
+from dolorimeter.representations._crops import landmarks_at
 from dolorimeter.representations._mesh import depth_map, face_triangles
-from dolorimeter.representations._pictures import landmarks_at
 from dolorimeter.representations.depth import mesh_picture
 from dolorimeter.signals.face import interocular
 from dolorimeter.types import FaceTrack, Recording, Window

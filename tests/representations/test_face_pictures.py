@@ -17,8 +17,8 @@ from dolorimeter.chain import build
 from dolorimeter.errors import ConfigError, RecordingError, SignalError
 from dolorimeter.registry import REPRESENTATIONS
 from dolorimeter.representations import FaceClip, FaceFrames, window_faces
+from dolorimeter.representations._crops import aligned, landmarks_at, scaled
 from dolorimeter.representations._occlusion import GREY, occlusion_mask
-from dolorimeter.representations._pictures import aligned, landmarks_at, scaled
 from dolorimeter.representations._sampling import clip_positions, frame_count, held, nearest
 from dolorimeter.signals.face import region_masks
 from dolorimeter.types import CROP_SIZE, FaceTrack, Recording, Video, Window

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int, UInt8
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import REPRESENTATIONS, Card
+from dolorimeter.representations._crops import aligned, landmarks_at
 from dolorimeter.representations._depth_model import (
     NEARER,
     DepthModel,
@@ -23,9 +24,7 @@ from dolorimeter.representations._pictures import (
     FacePictures,
     Picks,
     Stretch,
-    aligned,
     check_stride,
-    landmarks_at,
     tracked_frames,
 )
 from dolorimeter.representations._sampling import frame_count

@@ -11,15 +11,14 @@ from jaxtyping import Int, UInt8
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import REPRESENTATIONS, Card
+from dolorimeter.representations._crops import aligned, landmarks_at
 from dolorimeter.representations._occlusion import OCCLUSIONS, covered, occlusion_mask
 from dolorimeter.representations._pictures import (
     FacePictures,
     Picks,
     Stretch,
-    aligned,
     check_stride,
     generator,
-    landmarks_at,
     tracked_frames,
 )
 from dolorimeter.representations._sampling import clip_positions, frame_count
