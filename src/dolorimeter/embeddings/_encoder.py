@@ -27,7 +27,7 @@ PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "onnx": ("f32", "int8"),
     "openvino": ("f32", "bf16", "int8"),
 }
-"""What each runtime can compute in. bf16 keeps sums in float32; int8 is for matrix products."""
+"""What each runtime can compute in. bf16 keeps sums in float32; int8 is for linear layers."""
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,11 @@ from dolorimeter.types import Array
 INPUT, OUTPUT = "pictures", "features"
 """Names in the file."""
 OPSET = 17
-QUANTISED = ("Conv", "Gemm", "MatMul")
-"""Operators that int8 replaces where they have weights; products of activations stay as they are:
-attention weights lose most by eight bits and cost least."""
+QUANTISED = ("Gemm", "MatMul")
+LEAST_INPUTS = 64
+"""What int8 replaces: linear layers of at least so many inputs. Narrower layers, convolutions,
+attention and transforms lose most by eight bits and are a small part of the work; left as they
+are, TNT-S is closer to float32 and no slower (docs/benchmarks.md)."""
 
 
 class Pictures(nn.Module):
@@ -147,7 +149,7 @@ def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
     )
     settings = {
         "op_types_to_quantize": list(QUANTISED),
-        "nodes_to_exclude": _without_weights(prepared),
+        "nodes_to_exclude": _left_out(prepared),
         "per_channel": True,
         "weight_type": quantization.QuantType.QInt8,
     }
@@ -169,18 +171,19 @@ def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
         Reader(pictures),
         quant_format=quantization.QuantFormat.QDQ,
         activation_type=quantization.QuantType.QUInt8,
+        extra_options={"CalibMovingAverage": True},  # one odd picture widens no range
         **settings,
     )
 
 
-def _without_weights(path: Path) -> list[str]:
-    """Names of products of two activations."""
+def _left_out(path: Path) -> list[str]:
+    """Names of products that are no linear layer, or a narrow one: weights stand on the right."""
     graph = require("onnx").load(path).graph
-    weights = {initializer.name for initializer in graph.initializer}
+    inputs = {each.name: each.dims[0] for each in graph.initializer if each.dims}
     return [
         node.name
         for node in graph.node
-        if node.op_type in QUANTISED and not weights.intersection(node.input)
+        if node.op_type in QUANTISED and inputs.get(node.input[1], 0) < LEAST_INPUTS
     ]
 
 
