@@ -244,3 +244,12 @@ def test_build_names_what_it_does_not_know() -> None:
         build(REPRESENTATIONS, {"name": "feature"})
     with pytest.raises(ConfigError, match="needs a name"):
         build(REPRESENTATIONS, {"modality": "eda"})
+
+
+def test_samples_that_would_fill_the_memory_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dolorimeter.chain._chain.MEMORY", 10_000)
+    raw = Chain(SPEC, (ChainStream("eda", (), Raw("eda")),))
+    with pytest.raises(ConfigError, match=r"of \d+ of 12 recordings take .* an encoder, fewer"):
+        raw.samples(cohort(tmp_path))

@@ -34,6 +34,9 @@ BATCH = 128
 VIDEO_BATCH = 8
 """Recordings at once where a stream has an encoder: what is finished is kept after each batch."""
 
+MEMORY = 16 * 2**30
+"""Bytes that the samples of all recordings may take: frames without an encoder soon take more."""
+
 Progress = Callable[[int, int], None]
 """Called with the count done and the count in all."""
 
@@ -236,10 +239,12 @@ class Chain:
         deep = any(stream.encoder is not None for stream in self.streams)
         batches = _batches(recordings, VIDEO_BATCH if deep else BATCH)
         parts: list[Part] = []
-        done = 0
+        done = size = 0
         for batch, part in zip(batches, self._parts(batches, cache, workers), strict=True):
             parts.append(part)
             done += len(batch)
+            size += sum(stream.x.nbytes for stream in part.streams.values())
+            _check_memory(size, done, len(recordings))
             if progress:
                 progress(done, len(recordings))
         kept_out = (*exclusions, *(e for part in parts for e in part.exclusions))
@@ -391,6 +396,15 @@ def in_time(samples: Samples) -> Array:
     place = np.empty(len(samples.meta), dtype=int)
     place[np.lexsort(keys)] = np.arange(len(place))
     return place
+
+
+def _check_memory(size: int, done: int, recordings: int) -> None:
+    if size > MEMORY:
+        raise ConfigError(
+            f"samples of {done:,} of {recordings:,} recordings take {size / 2**30:,.1f} GiB, "
+            f"expected at most {MEMORY / 2**30:g} GiB for all. Give the stream an encoder, fewer "
+            "frames or subjects, or a lower sampling rate."
+        )
 
 
 def _to_dict(part: Any) -> dict[str, Any]:

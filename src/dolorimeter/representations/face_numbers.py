@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.registry import REPRESENTATIONS, Card
 from dolorimeter.representations._represented import Represented, Undefined, count
+from dolorimeter.representations._sampling import frame_count
 from dolorimeter.signals.action_units import action_units, pain_expression, pspi_proxy
 from dolorimeter.signals.face import BLENDSHAPES, DISTANCES, distances, eye_closure, normalised
 from dolorimeter.types import FaceTrack, Window
@@ -307,7 +308,7 @@ def _few(min_valid: float) -> str:
 
 def _frames(span: float, rate: float, stride: int) -> int:
     """Nominal frames of a window: as many as ``frames[::stride]`` keeps of the whole ones."""
-    return math.ceil(max(round(span * rate), 1) / stride)
+    return frame_count(span, rate, stride)
 
 
 def _hold(slots: Int[np.ndarray, " slot"]) -> Int[np.ndarray, " slot"]:

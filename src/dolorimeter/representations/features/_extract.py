@@ -99,7 +99,8 @@ def _compute(
     factor = conversion(kind.unit, _unit(kind.unit, table), modality)
     signals = np.stack([values for _, values, _ in batch]).astype(np.float64)
     if factor != 1.0:
-        signals *= factor
+        with np.errstate(over="ignore"):  # what becomes infinite is a gap, like all above LARGEST
+            signals *= factor
     windows, channels, samples = signals.shape
     onset = np.array([start for _, _, start in batch])
     flat = signals.reshape(windows * channels, samples)
