@@ -146,17 +146,16 @@ class FaceModels:
         image: UInt8[np.ndarray, "height width 3"],
         min_score: float = 0.5,
         turn: int = 0,
+        square: Region | None = None,
     ) -> list[Detection]:
-        """Faces of an RGB picture, the surest first.
+        """Faces of an RGB picture, or of a square part of it, the surest first.
 
         The network knows upright faces, give or take 45 degrees. With `turn` it sees the picture
         turned counter-clockwise by so many quarters; what it finds is turned back.
         """
         import cv2
 
-        height, width = image.shape[:2]
-        side = float(max(height, width))
-        square = Region(width / 2, height / 2, side, side, 0.0)
+        square = square or whole(image)
         seen = cv2.warpAffine(
             image,
             square.to_picture(DETECTOR_SIDE),
@@ -167,8 +166,8 @@ class FaceModels:
         turned = np.ascontiguousarray(np.rot90(seen, turn))
         values, scores = self._detector(turned.astype(np.float32) / 127.5 - 1)
         found = decode(values[0], scores[0, :, 0], self._anchors, min_score)
-        middle = np.array([width, height]) / 2
-        return [_placed(face, turn, side / DETECTOR_SIDE, middle) for face in found]
+        middle, scale = np.array([square.x, square.y]), square.width / DETECTOR_SIDE
+        return [_placed(face, turn, scale, middle) for face in found]
 
     def mesh(self, image: UInt8[np.ndarray, "height width 3"], region: Region) -> Mesh:
         """The mesh of the face in a region of an RGB picture."""
@@ -218,6 +217,29 @@ def bundle() -> Mapping[str, bytes]:
     content = resources.files("dolorimeter").joinpath("assets", BUNDLE).read_bytes()
     with zipfile.ZipFile(io.BytesIO(content)) as files:
         return MappingProxyType({name: files.read(name) for name in files.namelist()})
+
+
+def whole(image: UInt8[np.ndarray, "height width 3"]) -> Region:
+    """The square that holds a picture."""
+    height, width = image.shape[:2]
+    side = float(max(height, width))
+    return Region(width / 2, height / 2, side, side, 0.0)
+
+
+def parts(image: UInt8[np.ndarray, "height width 3"]) -> list[Region]:
+    """Squares of half the longer side, each half over its neighbours, that cover a picture.
+
+    None where the picture has not twice the pixels that the detector looks at.
+    """
+    height, width = image.shape[:2]
+    side = max(height, width) / 2
+    if side < 2 * DETECTOR_SIDE:
+        return []
+    columns, rows = (
+        np.linspace(side / 2, length - side / 2, 3) if length > side else (length / 2,)
+        for length in (width, height)
+    )
+    return [Region(float(x), float(y), side, side, 0.0) for y in rows for x in columns]
 
 
 def anchors() -> Float[np.ndarray, "896 2"]:

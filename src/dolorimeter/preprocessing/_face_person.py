@@ -127,7 +127,7 @@ class Company:
     Attributes
     ----------
     crowded_at : list of float
-        Times at which another face was seen beside.
+        Times at which another face was seen, beside the person or without.
     exchanged_at : list of float
         Times at which two people had changed places and the track went with the person.
     """

@@ -34,8 +34,12 @@ COVERED, CLEAR = 0.2, 0.45
 woman who passes a hand over her face, the least like part is at 0.47 or more without the hand,
 at about 0.35 when it touches the lips, and at 0.24 or less when it covers them."""
 
-FLAT = 2.0
-"""Grey values by which a part must vary at least; less is no structure, only noise."""
+FLAT, STRUCTURED = 2.0, 5.0
+"""Grey values by which the lines of an eye vary where it is covered by a card (0 to 2.0 on the
+clips and on drawn faces), and where it is in view but shut (5.1 and more; open 12 and more)."""
+
+OPEN_ENOUGH, SHUT = 0.5, 0.8
+"""Closure of an eye below which it must look as drawn, and above which any lines will do."""
 
 EYES = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133),
@@ -58,9 +62,9 @@ SKIN, SCLERA, IRIS, LASHES, LOWER_LID, RED, LIP_LINE = 150, 160, 40, 40, 90, 120
 
 HALF = 2
 """The drawing and what it is compared with have half the resolution of the aligned picture."""
-FINE, COARSE = 1.0, 6.0
-"""Standard deviations in pixels of the two blurs whose difference is compared: what is finer is
-noise and what is coarser is light."""
+FINE, LINES, COARSE = 1.0, 2.5, 6.0
+"""Standard deviations in pixels of blurs. Between the first and the last is what is compared: what
+is finer is noise and what is coarser is light. Between the first two are lines."""
 AROUND = 2
 """Pixels around a part that are compared with it."""
 
@@ -80,6 +84,7 @@ def quality(
     points: Float[np.ndarray, "478 2"],
     inside: Float[np.ndarray, "4 2"],
     presence: float,
+    closure: Float[np.ndarray, "2"],
 ) -> Quality:
     """Quality of one face.
 
@@ -93,6 +98,8 @@ def quality(
         Corners of the frame in its pixels, in order.
     presence : float
         How sure the mesh network is of the face, 0…1.
+    closure : Float[np.ndarray, "2"]
+        Of the left and the right eye, 0 open … 1 shut.
     """
     face = _filled(grey.shape, points[list(OVAL)])
     seen = face & _filled(grey.shape, inside)
@@ -100,7 +107,9 @@ def quality(
     if share < 0.1:
         return Quality(0.0, 0.0, 0.0)
     return Quality(
-        blur(grey, seen), min(presence, share * occlusion(grey, points)), exposure(grey, seen)
+        blur=blur(grey, seen),
+        occlusion=min(presence, share * occlusion(grey, points, closure)),
+        exposure=exposure(grey, seen),
     )
 
 
@@ -127,7 +136,11 @@ def exposure(grey: UInt8[np.ndarray, "size size"], seen: Bool[np.ndarray, "size 
     return float(((values >= DARK) & (values <= BRIGHT)).mean())
 
 
-def occlusion(grey: UInt8[np.ndarray, "size size"], points: Float[np.ndarray, "478 2"]) -> float:
+def occlusion(
+    grey: UInt8[np.ndarray, "size size"],
+    points: Float[np.ndarray, "478 2"],
+    closure: Float[np.ndarray, "2"],
+) -> float:
     """How far eyes and mouth look as their landmarks say: 1 in full view, 0 when one is covered.
 
     The mesh network draws a whole face whatever it sees, so its landmarks alone do not tell. Eyes
@@ -135,25 +148,33 @@ def occlusion(grey: UInt8[np.ndarray, "size size"], points: Float[np.ndarray, "4
     skin, a dark line between them), and each drawing is correlated with the picture. The least
     like of the three parts counts. What is inside an open mouth is left out.
 
+    A shut eye without dark lashes is no more than a faint line. As far as an eye is shut, any
+    structure there will do: shut eyes, which pain brings, must not pass for covered ones.
+
     Notes
     -----
     A hand, a mask, hair, a tube or the turn of the head away from the camera all lower it, alike;
-    what is before the forehead, the cheeks or the chin alone does not. Sunglasses and thick frames
-    lower it, a moustache over the lip may.
+    what is before the forehead, the cheeks or the chin alone does not, nor does a hand over shut
+    eyes. Sunglasses and thick frames lower it, a moustache over the lip may.
     """
     import cv2
 
     small = cv2.resize(grey, None, fx=1 / HALF, fy=1 / HALF, interpolation=cv2.INTER_AREA)
     at = (points + 0.5) / HALF - 0.5
-    picture, drawing = _band(small), _band(_drawing(at, len(small)))
+    picture, drawing = _band(small, COARSE), _band(_drawing(at, len(small)), COARSE)
+    lines = _band(small, LINES)
+    parts = []
+    for (upper, lower, *_), shut in zip(EYES, closure[::-1], strict=True):
+        box = _box(at[[*upper, *lower]], len(small))
+        seen = _between(_likeness(picture[box], drawing[box]), COVERED, CLEAR)
+        structure = _between(float(lines[box].std()), FLAT, STRUCTURED)
+        parts.append(max(seen, structure * _between(float(shut), OPEN_ENOUGH, SHUT)))
     within = _filled(small.shape, at[list(MOUTH)]).astype(np.uint8)
     lips = ~cv2.erode(within, np.ones((3, 3), np.uint8)).astype(bool)  # the line itself counts
-    parts = [
-        _likeness(picture, drawing, at[[*upper, *lower]], np.ones_like(lips))
-        for upper, lower, *_ in EYES
-    ]
-    parts.append(_likeness(picture, drawing, at[list(LIPS)], lips))
-    return _between(min(parts), COVERED, CLEAR)
+    box = _box(at[list(LIPS)], len(small))
+    lips = lips[box]
+    mouth = _likeness(picture[box][lips], drawing[box][lips])
+    return min(*parts, _between(mouth, COVERED, CLEAR))
 
 
 def _drawing(at: Float[np.ndarray, "478 2"], side: int) -> UInt8[np.ndarray, "side side"]:
@@ -186,32 +207,27 @@ def _drawing(at: Float[np.ndarray, "478 2"], side: int) -> UInt8[np.ndarray, "si
     return sheet
 
 
-def _likeness(
-    picture: Float32[np.ndarray, "side side"],
-    drawing: Float32[np.ndarray, "side side"],
-    at: Float[np.ndarray, "point 2"],
-    counted: Bool[np.ndarray, "side side"],
-) -> float:
-    """Correlation in the box around some points; 0 where the picture has no structure."""
-    side = len(picture)
+def _box(at: Float[np.ndarray, "point 2"], side: int) -> tuple[slice, slice]:
+    """Rows and columns around some points, inside the picture."""
     left, top = np.clip(np.floor(at.min(axis=0)).astype(int) - AROUND, 0, side - 2)
     right, bottom = np.clip(np.ceil(at.max(axis=0)).astype(int) + AROUND + 1, 2, side)
-    if right - left < 2 or bottom - top < 2:
+    return slice(top, max(bottom, top + 2)), slice(left, max(right, left + 2))
+
+
+def _likeness(picture: Float32[np.ndarray, "..."], drawing: Float32[np.ndarray, "..."]) -> float:
+    """Correlation of two pieces; near 0 where either has no structure."""
+    if picture.size < 2:
         return 0.0
-    box = np.s_[top:bottom, left:right]
-    one, other = picture[box][counted[box]], drawing[box][counted[box]]
-    if one.size < 2:
-        return 0.0
-    one, other = one - one.mean(), other - other.mean()
+    one, other = picture - picture.mean(), drawing - drawing.mean()
     spread = max(float(one.std()), FLAT) * max(float(other.std()), FLAT)
     return float((one * other).mean()) / spread
 
 
-def _band(grey: UInt8[np.ndarray, "side side"]) -> Float32[np.ndarray, "side side"]:
+def _band(grey: UInt8[np.ndarray, "side side"], coarse: float) -> Float32[np.ndarray, "side side"]:
     import cv2
 
     values = grey.astype(np.float32)
-    return cv2.GaussianBlur(values, (0, 0), FINE) - cv2.GaussianBlur(values, (0, 0), COARSE)
+    return cv2.GaussianBlur(values, (0, 0), FINE) - cv2.GaussianBlur(values, (0, 0), coarse)
 
 
 def _filled(

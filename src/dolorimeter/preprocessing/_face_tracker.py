@@ -9,20 +9,22 @@ from jaxtyping import UInt8
 
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.preprocessing._face_geometry import aligned_points, interocular, pose
-from dolorimeter.preprocessing._face_models import FaceModels, Region
+from dolorimeter.preprocessing._face_models import Detection, FaceModels, Region, parts
 from dolorimeter.preprocessing._face_person import Company, Sight
 from dolorimeter.preprocessing._face_quality import quality
 from dolorimeter.preprocessing._face_rows import FaceFrame
+from dolorimeter.signals.face import eye_closure
 
 LOOK_AROUND = 1.0
 """Seconds from one look for other faces to the next while the person is tracked."""
 
-QUARTER_TURNS = (0, 1, 3, 2)
-"""Turns of the picture tried in this order until one shows a face: people lie down, and phones
-forget to say how they were held."""
+QUARTER_TURNS = (0, 1, 2, 3)
+"""Turns of the picture in which a face is looked for while there is none: people lie down, and
+phones forget to say how they were held. A face is taken as it is surest, since the detector
+also answers to one upside down, wrongly."""
 
 MOST_FACES = 4
-"""Faces of one frame that are looked at, the largest first."""
+"""Faces of one frame that are looked at, the surest first."""
 
 
 class FaceTracker:
@@ -93,9 +95,8 @@ class FaceTracker:
         found = []
         if beside := self._company.crowded_at:
             found.append(
-                f"another face was beside the person followed, or there without that person, in "
-                f"{len(beside)} of {self._looks} looks for one, first at {beside[0]:.2f} s; the "
-                "person followed is the one who was largest at first"
+                f"another face was in view in {len(beside)} of {self._looks} looks for one, first "
+                f"at {beside[0]:.2f} s; the track follows the person who was largest at first"
             )
         if changed := self._company.exchanged_at:
             found.append(
@@ -121,27 +122,35 @@ class FaceTracker:
         """Run the detector, and say which face is the person."""
         self._looked = time
         self._looks += 1
-        turns = dict.fromkeys((self._turn, *((0,) if tracked else QUARTER_TURNS)))
-        found: list[Sight] = []
-        for turn in turns:
-            found += self._faces(image, turn, [*found, *([tracked] if tracked else [])])
-            if found and not self._company.met:
-                break
-        return self._company.choose(tracked, found, time)
+        turns = {self._turn, 0} if tracked else set(QUARTER_TURNS)
+        found = [face for turn in turns for face in self._detect(image, turn)]
+        if not found and not tracked:
+            found = [f for part in parts(image) for f in self._detect(image, self._turn, part)]
+        return self._company.choose(tracked, self._sights(image, found, tracked), time)
 
-    def _faces(
-        self, image: UInt8[np.ndarray, "height width 3"], turn: int, known: Sequence[Sight]
+    def _detect(
+        self, image: UInt8[np.ndarray, "height width 3"], turn: int, part: Region | None = None
+    ) -> list[Detection]:
+        return self._models.detect(image, self._min_detection, turn, part)
+
+    def _sights(
+        self,
+        image: UInt8[np.ndarray, "height width 3"],
+        found: Sequence[Detection],
+        tracked: Sight | None,
     ) -> list[Sight]:
-        """Faces that the detector sees in the turned picture, beside those known already."""
-        found = self._models.detect(image, self._min_detection, turn)
+        """Each face once, without the tracked one: at each place the surest detection counts."""
+        places = [] if tracked is None else [tracked.place]
         sights: list[Sight] = []
-        for face in sorted(found, key=lambda face: -face.width)[:MOST_FACES]:
-            centre = face.centre.tolist()
-            if any(sight.place.holds(*centre) for sight in (*known, *sights)):
+        for face in sorted(found, key=lambda face: -face.score):
+            x, y = face.centre.tolist()
+            if len(sights) == MOST_FACES or any(place.holds(x, y) for place in places):
                 continue
             sight = self._sight(image, face.region)
-            if sight and not any(sight.place.overlaps(s.place) for s in (*known, *sights)):
-                sights.append(sight)
+            if sight is None or any(sight.place.overlaps(place) for place in places):
+                continue
+            sights.append(sight)
+            places.append(sight.place)
         return sights
 
     def _row(
@@ -157,6 +166,7 @@ class FaceTracker:
             aligned_points(landmarks, transform),
             corners @ transform[:, :2].T + transform[:, 2],
             sight.mesh.presence,
+            eye_closure(landmarks[None])[0],
         )
         return FaceFrame(
             time=time,

@@ -22,9 +22,9 @@ nearly white. `occlusion`: how far eyes and mouth look as their landmarks say, t
 the face inside the frame; it cannot see what is before cheeks, forehead or chin. Each is between
 0 (unusable) and 1 (good), and `_face_quality` states the constants.
 
-*Limits.* The detector is made for faces within two metres: a face narrower than about a
-tenth of the longer side of the picture may not be found. Heads turned by more than about 70
-degrees are not.
+*Limits.* The detector is made for faces within two metres. Where it finds none in the whole
+picture it looks at parts of half its size, which reaches faces as narrow as a twentieth of the
+longer side. Profiles are not found.
 """
 
 from __future__ import annotations
@@ -279,9 +279,9 @@ def _remarks(track: FaceTrack, damaged: int) -> tuple[str, ...]:
     """Sentences on what makes the track less than it seems."""
     remarks = []
     if damaged:
-        remarks.append(f"{damaged} damaged frames of the video were left out")
+        remarks.append(f"damaged frames of the video, left out: {damaged}")
     if not track.found.any():
-        return (*remarks, f"no face was found in any of {len(track)} frames")
+        return (*remarks, f"frames without a face: all {len(track)}")
     if abs(roll := float(np.nanmedian(track.pose[:, 2]))) > SIDEWAYS:
         remarks.append(
             f"the face lies on its side (median roll {roll:.0f} degrees): the person lies down, "
