@@ -131,7 +131,7 @@ def temporal() -> NetworkClassifier:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks with as few points as they take."""
-    for name, value in (("STEPS", 2), ("PATCH_ORDERS", 3), ("FRAME_STEPS", 4)):
+    for name, value in (("PATCH_SHARES", (0.1, 0.9)), ("FRAME_ORDERS", 19)):
         monkeypatch.setattr(_checks, name, value)
 
 

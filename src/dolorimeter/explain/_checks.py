@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dolorimeter.explain.relevance import CHUNK, Relevance, embed_frames, relevance_maps
 from dolorimeter.explain.sanity import (
+    FEWEST_ORDERS,
     Curves,
     Maps,
     Sanity,
@@ -23,11 +24,10 @@ from dolorimeter.explain.sanity import (
 
 BLOCKS_AT_ONCE = 3
 """Encoder blocks randomised together: one at a time tells little more and costs three times."""
-STEPS = 10
-"""Points of a curve over patches after the first."""
-FRAME_STEPS, FRAME_ORDERS = 20, 50
-"""Points and random orders of curves over frames, which need no pass through the encoder."""
-PATCH_ORDERS = 5
+PATCH_SHARES, PATCH_ORDERS = (0.03, 0.15, 0.5, 0.85, 0.97), FEWEST_ORDERS
+"""Points and random orders of curves over patches: each point of each order is a pass."""
+FRAME_ORDERS = 99
+"""Random orders of curves over frames, which need no pass through the encoder."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,12 @@ def patch_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -
         return case.probability(embeddings)
 
     return deletion_insertion(
-        score, maps.flatten(), items="patches", steps=STEPS, repeats=PATCH_ORDERS, seed=seed
+        score,
+        maps.flatten(),
+        items="patches",
+        shares=PATCH_SHARES,
+        repeats=PATCH_ORDERS,
+        seed=seed,
     )
 
 
@@ -161,7 +166,6 @@ def frame_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -
         score,
         case.relevance.frames[case.row],
         items="frames",
-        steps=FRAME_STEPS,
         repeats=FRAME_ORDERS,
         seed=seed,
     )
@@ -172,5 +176,4 @@ def work(case: Case) -> int:
     groups, of_temporal = layer_groups(case.frame_encoder, case.temporal)
     frames, watched = len(case.pictures), len(case.watched)
     randomising = (len(groups) - of_temporal) * frames + (len(groups) + 1) * watched
-    items = watched * case.relevance.patches[0, 0].size
-    return randomising + frames + watched * (PATCH_ORDERS + 2) * (min(STEPS, items) + 1)
+    return randomising + frames + watched * ((PATCH_ORDERS + 2) * len(PATCH_SHARES) + 2)

@@ -114,7 +114,7 @@ def relevance_maps(
     check_networks(frame_encoder, temporal)
     if embeddings is None:
         embeddings = embed_frames(frame_encoder, pictures, chunk)
-    logits, targets, frames, gradients = _of_frames(temporal, embeddings, target)
+    logits, targets, frames, gradients = frame_relevance(temporal, embeddings, target)
     parts = []
     for first in range(0, len(chosen), chunk):
         part = chosen[first : first + chunk]
@@ -179,15 +179,25 @@ def gathered(
     return readout
 
 
-def _of_frames(
-    temporal: nn.Module, embeddings: Float[Tensor, "frame feature"], target: object
+def frame_relevance(
+    temporal: nn.Module,
+    embeddings: Float[Tensor, "frame feature"],
+    target: int | Sequence[int] | None = None,
 ) -> tuple[
     Float[Tensor, " class"],
     tuple[int, ...],
     Float[Tensor, "target frame"],
     Float[Tensor, "target frame feature"],
 ]:
-    """Logits, classes, relevance of frames, and gradients with regard to their embeddings."""
+    """Logits, classes, relevance of frames, and gradients with regard to their embeddings.
+
+    The part of `relevance_maps` that needs no picture.
+
+    Raises
+    ------
+    ConfigError
+        If a class does not exist.
+    """
     cross, *blocks = _temporal_attention(temporal)
     leaf = embeddings.detach().clone().requires_grad_()
     with _evaluated(temporal), _kept([cross, *blocks]) as maps, torch.enable_grad():
@@ -228,10 +238,10 @@ def _of_patches(
     return torch.stack(shares)
 
 
-def _targets(target: object, classes: int) -> tuple[int, ...]:
+def _targets(target: int | Sequence[int] | None, classes: int) -> tuple[int, ...]:
     if target is None:
         return tuple(range(classes))
-    targets = (target,) if isinstance(target, int) else tuple(cast(Iterable[int], target))
+    targets = (target,) if isinstance(target, int) else tuple(target)
     if not targets or not all(0 <= c < classes for c in targets):
         raise ConfigError(f"class {target} asked of a network with {classes} classes.")
     return targets

@@ -31,6 +31,15 @@ DESTROYED = 0.3
 """A map is destroyed when the rank correlation with the original is nearer to 0 than this: the
 two then share less than a tenth of the variance of their ranks."""
 
+LEVEL = 0.05
+"""Largest p of an order that counts as better than random."""
+FEWEST_ORDERS = 19
+"""With fewer random orders no p could be as small."""
+SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95)
+"""What is taken out at the points of a curve between none and all. Close together at both ends: an
+order that has the one item that decides in front must be told from one that has it among the
+first third."""
+
 _ROUNDING = 1e-9  # differences of areas under a curve that are no difference
 
 Progress = Callable[[int, int], None]
@@ -198,19 +207,23 @@ class Curves:
         Returns
         -------
         pandas.DataFrame
-            ``items``, ``curve``, ``auc``, ``random``, ``low``, ``high`` (mean of the random orders
-            and the interval that one more of them would lie in with 95 %), ``better``: whether the
-            area lies beyond that interval on the good side, below for deletion and above for
-            insertion.
+            ``items``, ``curve``, ``auc``, ``random`` (mean of the random orders), ``low`` and
+            ``high`` (what 95 % of them lie between), ``p``: the share of orders, this one among
+            them, with an area at least as good, low for deletion and high for insertion. That is
+            an exact test of the order being a random one. ``better``: whether p is at most
+            `LEVEL`.
         """
         rows = []
-        for curve, side in (("deletion", -1), ("insertion", 1)):
+        for curve, sign in (("deletion", -1), ("insertion", 1)):
             auc = _area(self.shares, getattr(self, curve))
-            others = [_area(self.shares, c) for c in getattr(self, f"random_{curve}")]
-            mean, low, high = prediction_interval(np.array(others))
-            better = auc < low - _ROUNDING if side < 0 else auc > high + _ROUNDING
-            rows.append((self.items, curve, auc, mean, low, high, bool(better)))
-        columns = ["items", "curve", "auc", "random", "low", "high", "better"]
+            others = np.array([_area(self.shares, c) for c in getattr(self, f"random_{curve}")])
+            as_good = int((sign * (others - auc) >= -_ROUNDING).sum())
+            p = (1 + as_good) / (1 + len(others))
+            low, high = np.quantile(others, [0.025, 0.975])
+            rows.append(
+                (self.items, curve, auc, others.mean(), float(low), float(high), p, p <= LEVEL)
+            )
+        columns = ["items", "curve", "auc", "random", "low", "high", "p", "better"]
         return pd.DataFrame(rows, columns=columns)
 
     def points(self) -> pd.DataFrame:
@@ -244,8 +257,8 @@ def deletion_insertion(
     relevance: Float[np.ndarray, " item"],
     *,
     items: str = "patches",
-    steps: int = 10,
-    repeats: int = 20,
+    shares: Sequence[float] = SHARES,
+    repeats: int = FEWEST_ORDERS,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Curves:
@@ -259,8 +272,8 @@ def deletion_insertion(
         Equal values are ordered at random.
     items : str
         What they are, in the plural.
-    steps : int
-        Points of a curve after the first; no more than there are items.
+    shares : sequence of float
+        Points of the curves between 0 and 1, the same from either end.
     repeats : int
         Random orders. What is left when an order takes out its first items is what the reversed
         order has put in: each order gives a deletion and an insertion curve.
@@ -270,50 +283,46 @@ def deletion_insertion(
     Raises
     ------
     ConfigError
-        If there are fewer than 2 items, 1 step or 3 repeats (an interval needs them).
+        If there are fewer than 2 items or `FEWEST_ORDERS` repeats, or the shares are not the same
+        from either end.
     """
     count = len(relevance)
-    if count < 2 or steps < 1 or repeats < 3:
+    if count < 2 or repeats < FEWEST_ORDERS:
         raise ConfigError(
-            f"{count} {items}, {steps} steps and {repeats} random orders: at least 2, 1 and 3 are "
+            f"{count} {items} and {repeats} random orders: at least 2 and {FEWEST_ORDERS} are "
             "wanted."
         )
+    inner = np.sort(np.asarray(shares, dtype=float))
+    if not np.allclose(inner, 1 - inner[::-1]) or not ((inner > 0) & (inner < 1)).all():
+        raise ConfigError(
+            f"shares are {tuple(shares)}, expected numbers between 0 and 1 that are the same from "
+            "either end, such as (0.1, 0.5, 0.9)."
+        )
     rng = np.random.default_rng(seed)
-    ends = np.unique(np.round(np.linspace(0, count, min(steps, count) + 1)).astype(int))
-    total = (repeats + 2) * len(ends)
+    low = np.ceil(count * inner[: (len(inner) + 1) // 2]).astype(int)  # never nobody
+    ends = np.unique(np.concatenate([[0], low, count - low, [count]]))
+    total = (repeats + 2) * (len(ends) - 2) + 2
     done = 0
 
-    def curve(order: Int[np.ndarray, " item"]) -> Float[np.ndarray, " step"]:
+    def scored(out: Bool[np.ndarray, " item"]) -> float:
         nonlocal done
-        scores = []
-        for end in ends:
-            out = np.zeros(count, dtype=bool)
-            out[order[:end]] = True
-            scores.append(float(score(out)))
-            done += 1
-            if progress:
-                progress(done, total)
-        return np.array(scores)
+        found = float(score(out))
+        done += 1
+        if progress:
+            progress(done, total)
+        return found
+
+    whole, nothing = scored(np.zeros(count, dtype=bool)), scored(np.ones(count, dtype=bool))
+
+    def curve(order: Int[np.ndarray, " item"]) -> Float[np.ndarray, " step"]:
+        between = [scored(np.isin(np.arange(count), order[:end])) for end in ends[1:-1]]
+        return np.array([whole, *between, nothing])
 
     best_first = np.lexsort((rng.permutation(count), -relevance))
     deletion = curve(best_first)
     insertion = curve(best_first[::-1])[::-1]
     random = np.array([curve(rng.permutation(count)) for _ in range(repeats)])
     return Curves(items, ends / count, deletion, insertion, random, random[:, ::-1])
-
-
-def prediction_interval(values: Float[np.ndarray, " repeat"]) -> tuple[float, float, float]:
-    """Mean, and the interval that one more value of the same kind lies in with 95 % (Student's t).
-
-    Examples
-    --------
-    >>> prediction_interval(np.array([1.0, 1.0, 1.0]))
-    (1.0, 1.0, 1.0)
-    """
-    n = len(values)
-    mean = float(values.mean())
-    arm = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / n))
-    return mean, mean - arm, mean + arm
 
 
 def _area(shares: Float[np.ndarray, " step"], scores: Float[np.ndarray, " step"]) -> float:
