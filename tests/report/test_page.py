@@ -148,6 +148,13 @@ def test_the_verdict_says_figure_interval_people_chance_and_baseline(tmp_path: P
     assert "Better than chance" in markdown
 
 
+def test_an_encoder_without_weights_stands_beside_the_figure(tmp_path: Path) -> None:
+    note = "tnt_s_patch16_224 is randomly initialised (seed 0): no weights were given"
+    html, markdown, _ = written(tmp_path, made_run(right=1.0, notes=(note, "another note")))
+    for page in (html, markdown):
+        assert page.index(f"Encoder: {note}.") < page.index("another note")
+
+
 def test_a_fault_comes_first_and_takes_the_praise_away(tmp_path: Path) -> None:
     fault = Finding(
         "near_duplicates", "fault", "recomputed", "anna-1 / bert-1", "the same windows"

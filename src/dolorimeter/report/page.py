@@ -127,6 +127,10 @@ def build(
     return page, entries
 
 
+UNTRAINED = "randomly initialised"
+"""In the notes of a run whose encoder has learnt nothing: it belongs beside the figure."""
+
+
 def verdict(entry: Entry, lead: Run) -> Verdict:
     """The honest figure, whether it beats chance and the baselines, and what speaks against it."""
     run, n = entry.run, entry.numbers
@@ -150,6 +154,10 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     warned = sorted({CHECKS[f.check] for f in entry.findings if f.severity == "warning"})
     if warned:
         sentences.append(f"The audit warns: {'; '.join(warned)}.")
+    for note in run.notes:
+        if UNTRAINED in note:
+            tone = "warn" if tone == "good" else tone
+            sentences.append(f"Encoder: {note}.")
     if run.lookalike:
         tone = "warn" if tone == "good" else tone
         sentences.append("Look-alike data: no statement about people.")
