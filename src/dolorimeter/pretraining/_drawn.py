@@ -182,7 +182,11 @@ class DrawnSignals(Source):
             return self._kept[block]
 
     def _processed(self, recording: Recording) -> Recording:
+        """Its signals that are drawn, in memory, after the steps."""
+        wanted = {m for drawn in self.datasets for m in drawn.modalities}
         loaded = recording.load()
+        signals = {name: s for name, s in loaded.signals.items() if name in wanted}
+        loaded = replace(loaded, signals=signals)
         for step in self._steps:
             loaded = step(loaded)
         return loaded

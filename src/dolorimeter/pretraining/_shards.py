@@ -73,7 +73,7 @@ class TarShards(Source):
             self._listed.append((path, places))
             people = None
             if self.identity:
-                people = [str(found.get(self.identity, "")) for found in labels]
+                people = [found.get(self.identity) for found in labels]
             values = {c: [found.get(c) for found in labels] for c in columns}
             yield Block(values, people, faults=faults)
         if not any(len(places) for _, places in self._listed):
@@ -140,7 +140,7 @@ class NpzShards(Source):
             self._paths.append(path)
             wanted = [*columns, *([self.identity] if self.identity else [])]
             try:
-                with np.load(path, allow_pickle=False) as stored:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                     check_columns([self.pictures, *wanted], stored.files, path)
                     found = {name: stored[name] for name in wanted}
             except _DAMAGE as error:
@@ -151,7 +151,7 @@ class NpzShards(Source):
             lengths = {name: len(values) for name, values in found.items()}
             if len(set(lengths.values())) != 1:
                 raise DatasetError(f"{path}: arrays of lengths {lengths}, expected one a picture.")
-            people = found[self.identity].astype(str).tolist() if self.identity else None
+            people = found[self.identity].tolist() if self.identity else None
             yield Block({c: found[c].tolist() for c in columns}, people)
         if faults == len(self._paths):
             raise DatasetError(f"{', '.join(self.shards)}: none of {faults} shards can be read.")
@@ -177,7 +177,7 @@ class NpzShards(Source):
         """Pictures (picture, height, width, 3), or why there are none."""
         path = self._paths[block]
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 found = stored[self.pictures]
         except _DAMAGE as error:
             return f"{path}: the shard's pictures cannot be read ({_short(error)})"

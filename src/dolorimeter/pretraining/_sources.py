@@ -24,8 +24,8 @@ class Block:
     ----------
     labels : mapping of column to values
         One value a row; None where it is not known.
-    people : sequence of str, optional
-        Who is shown in each row; None: nobody says.
+    people : sequence, optional
+        Who is shown in each row, None or empty where that is not known; None: nobody says.
     namespace : str
         Of the people; empty: the task's.
     faults : mapping of str to int
@@ -33,7 +33,7 @@ class Block:
     """
 
     labels: Mapping[str, Sequence[Any]]
-    people: Sequence[str] | None = None
+    people: Sequence[Any] | None = None
     namespace: str = ""
     faults: Mapping[str, int] = field(default_factory=dict)
 
@@ -150,7 +150,7 @@ class Table(Source):
         if not len(table):
             raise DatasetError(f"{self.table}: no rows, expected one a picture.")
         self._paths += table[self.path].astype(str).tolist()
-        people = table[self.identity].astype(str).tolist() if self.identity else None
+        people = table[self.identity].tolist() if self.identity else None
         yield Block({c: table[c].tolist() for c in columns}, people)
 
     def picture(self, block: int, row: int, size: int) -> UInt8[np.ndarray, "3 side side"]:

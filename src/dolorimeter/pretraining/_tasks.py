@@ -33,7 +33,7 @@ READERS: Mapping[str, type[Source]] = {
 UNLABELLED = "a row without a label"
 UNWANTED = "a row of no class that is asked for"
 FALSE_TRUE = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0}
-_MISSING = ("", "nan", "none", "na")
+_MISSING = ("", "nan", "na", "n/a", "null")
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Listing:
         self.namespaces[namespace] = None
         person = np.full(len(block), -1, dtype=np.int32)
         if block.people is not None:
-            person[:] = [self._person(namespace, str(who)) for who in block.people]
+            person[:] = [self._person(namespace, who) for who in block.people]
         self.parts.append((np.full_like(places, number), places, labels[places], person[places]))
 
     def rows(self, source: Source) -> Rows:
@@ -265,10 +265,11 @@ class _Listing:
             )
         return number
 
-    def _person(self, namespace: str, identity: str) -> int:
-        if _is_missing(identity):
+    def _person(self, namespace: str, identity: Any) -> int:
+        text = str(identity).strip()  # somebody may be called NA
+        if identity is None or identity != identity or not text:
             return -1
-        return self.people.setdefault((namespace, identity), len(self.people))
+        return self.people.setdefault((namespace, text), len(self.people))
 
 
 def split(listed: Sequence[Rows], share: float, seed: int) -> tuple[Task, ...]:
