@@ -188,10 +188,26 @@ def test_the_cache_sees_another_video_and_other_weights(clips: Path, tmp_path: P
     keys.append(key_of(deep(encoder=encoder(seed=1)), [moving]))
     path.write_bytes((clips / "bright.mp4").read_bytes())
     keys.append(key_of(deep(), [moving]))
+    keys.append(key_of(deep(), [replace(moving, videos={"face": Video(path, 2 * RATE)})]))
+    track = TRACKING(moving).faces["face"]
+    keys.append(key_of(deep(), [replace(moving, faces={"face": track})]))
+    other = replace(track, landmarks=track.landmarks + 1)
+    keys.append(key_of(deep(), [replace(moving, faces={"face": other})]))
     assert None not in keys
-    assert len(set(keys)) == 3
+    assert len(set(keys)) == 6
     sized = deep(encoder=encoder(batch_size=2))
     assert json.dumps(sized.to_dict()) != json.dumps(deep().to_dict())
+
+
+def test_a_video_that_is_gone_costs_its_own_windows_alone(clips: Path, tmp_path: Path) -> None:
+    gone = replace(
+        recording(clips, "dark"), name="gone", videos={"face": Video(tmp_path / "gone.mp4", RATE)}
+    )
+    pair = [recording(clips, "bright"), gone]
+    samples = deep().samples(pair, cache=Cache(tmp_path / "samples"))
+    assert samples.meta["recording"].tolist() == ["bright"]
+    (kept_out,) = samples.exclusions
+    assert "gone.mp4: the file is missing" in kept_out.reason
 
 
 def test_a_chain_with_an_encoder_survives_its_dictionary() -> None:
@@ -310,6 +326,13 @@ def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: 
     assert (tmp_path / "sweep" / "stride-5" / "run.json").is_file()
     again = sweep(path, key, [5, 1], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
     assert again["seconds"].tolist() == table["seconds"].tolist()[::-1]  # nothing ran again
+    with pytest.raises(ConfigError, match="holds another experiment"):
+        sweep(path, key, [5], labelled, tmp_path / "sweep", overrides={"seeds": [4]})
+    with pytest.raises(ConfigError, match="holds a sweep over the data in"):
+        sweep(path, key, [5], tmp_path, tmp_path / "sweep", overrides={"seeds": [3]})
+    (tmp_path / "sweep" / "stride-5" / "run.json").unlink()
+    resumed = sweep(path, key, [5], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
+    assert resumed["seconds"].isna().all()  # what its folds had cost is not known
     with pytest.raises(ConfigError, match=r"holds a sweep of streams\.0"):
         sweep(path, "seeds", [[1]], labelled, tmp_path / "sweep")
     with pytest.raises(ConfigError, match="one or more, each once"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._parts import Part
+from dolorimeter.errors import StorageError
 from dolorimeter.representations import Represented, Undefined
 from dolorimeter.storage import digest
 from dolorimeter.types import (
@@ -40,6 +41,7 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
     told = [
         json.dumps(asdict(replace(r, signals={}, videos={}, faces={}, sources=())), default=str)
         + _signals_told(r)
+        + _videos_told(r)
         for r in batch
     ]
     try:
@@ -51,7 +53,7 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
             *(path for r in batch for path in r.sources),
             *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in chain.sources),
         )
-    except OSError:
+    except (OSError, StorageError):
         return None
 
 
@@ -73,6 +75,25 @@ def _signals_told(recording: Recording) -> str:
     )
 
 
+def _videos_told(recording: Recording) -> str:
+    """What decides the frames besides the bytes of the files: published rates, and faces at hand.
+
+    A rate that an option of the reader gave changes which frames are read, and no file.
+    """
+    rates = [(name, video.frame_rate) for name, video in sorted(recording.videos.items())]
+    tracks = (
+        part
+        for name, track in sorted(recording.faces.items())
+        for field in fields(track)
+        for part in (f"{name} {field.name}", _bytes_or_text(getattr(track, field.name)))
+    )
+    return json.dumps(rates) + digest(*tracks)
+
+
+def _bytes_or_text(value: Any) -> Any:
+    return value if isinstance(value, np.ndarray) else repr(value)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return value.name
@@ -92,6 +113,7 @@ def _code() -> str:
         "preprocessing",
         "representations",
         "signals",
+        "video",
     ):
         files += sorted((here / stage).rglob("*.py"))
     return digest(*files)

@@ -74,7 +74,7 @@ def run(
     """
     outside(out, root or find_root(experiment.dataset.name), test_root)
     if out is not None:
-        _same_experiment(out, experiment)
+        same_experiment(out, experiment)
     if permutations < 0:
         raise ConfigError(f"permutations is {permutations}, expected 0 or more.")
     data: dict[str, Any] = {
@@ -173,7 +173,7 @@ def _weights_of(experiment: Experiment) -> Iterator[Weights]:
             yield stream.encoder.provenance
 
 
-def _same_experiment(out: Path, experiment: Experiment) -> None:
+def same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
     if path.is_file() and read_experiment(path) != experiment:

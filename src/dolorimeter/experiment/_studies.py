@@ -18,7 +18,7 @@ from dolorimeter.estimators import load_estimator
 from dolorimeter.evaluation import Run, Summary, summarise
 from dolorimeter.experiment._config import Experiment, read_experiment
 from dolorimeter.experiment._prepare import Prepared, prepare, sample_cache
-from dolorimeter.experiment._run import run
+from dolorimeter.experiment._run import run, same_experiment
 from dolorimeter.storage import write_json, write_text
 
 Titled = Callable[[str], Progress]
@@ -39,7 +39,8 @@ def sweep(
     """Run an experiment once for each value of one key: score and run time.
 
     Samples are made anew for every value, from files to embeddings, since what that costs is one
-    of the results. A value that is finished in `out` is not run again.
+    of the results. A value that is finished in `out` is not run again; one that was interrupted
+    goes on, and its seconds are missing, since no one knows them.
 
     Parameters
     ----------
@@ -63,18 +64,23 @@ def sweep(
     Raises
     ------
     ConfigError
-        If there is no value or a value is given twice.
+        If there is no value, a value is given twice, or `out` holds a sweep of another key, data
+        set or experiment.
     """
     if not values or len({repr(v) for v in values}) != len(values):
         raise ConfigError(f"{key}: values are {list(values)}, expected one or more, each once.")
     experiments = [read_experiment(experiment, {**(overrides or {}), key: v}) for v in values]
-    kept = _rows_of(out, key)
+    where = "" if root is None else str(Path(root).resolve())
+    kept = _rows_of(out, key, where)
     rows = []
     for value, one in zip(values, experiments, strict=True):
         name = f"{key.rpartition('.')[2]}-{value}"
         folder = None if out is None else Path(out) / name
         row = kept.get(name) if folder is not None and (folder / "run.json").is_file() else None
+        if row is not None and folder is not None:
+            same_experiment(folder, one)
         if row is None:
+            resumed = folder is not None and folder.exists()
             begun = time.perf_counter()
             found = run(
                 one,
@@ -85,22 +91,23 @@ def sweep(
                 cache=False,
                 progress=progress,
             )
-            seconds = time.perf_counter() - begun
+            seconds = None if resumed else time.perf_counter() - begun
             row = {"value": value} | scores_of(summarise(found)) | {"seconds": seconds}
             kept[name] = row
             if out is not None:
-                write_json(Path(out) / "sweep.json", {"key": key, "rows": kept})
+                told = {"key": key, "root": where, "rows": kept}
+                write_json(Path(out) / "sweep.json", told)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _rows_of(out: Path | None, key: str) -> dict[str, dict[str, Any]]:
+def _rows_of(out: Path | None, key: str, root: str) -> dict[str, dict[str, Any]]:
     """Rows that an earlier call has finished.
 
     Raises
     ------
     ConfigError
-        If the folder holds a sweep of another key.
+        If the folder holds a sweep of another key, or over other data.
     """
     path = None if out is None else Path(out) / "sweep.json"
     if path is None or not path.is_file():
@@ -109,6 +116,11 @@ def _rows_of(out: Path | None, key: str) -> dict[str, dict[str, Any]]:
     if told["key"] != key:
         raise ConfigError(
             f"{out}: holds a sweep of {told['key']}, not of {key}. Give another out."
+        )
+    if told.get("root", root) != root:
+        raise ConfigError(
+            f"{out}: holds a sweep over the data in {told['root'] or 'the default folder'}, not "
+            f"in {root or 'the default folder'}. Give another out."
         )
     rows: dict[str, dict[str, Any]] = told["rows"]
     return rows
