@@ -9,6 +9,8 @@ import pytest
 
 from dolorimeter.errors import ConfigError, UnknownNameError
 from dolorimeter.pretraining import pretrain, pretraining_from, read_pretraining
+from dolorimeter.pretraining._plain import from_plain
+from dolorimeter.pretraining._tasks import READERS
 
 TASK = {"name": "t", "reader": "table", "label": "class", "options": {"table": "x.csv"}}
 
@@ -93,3 +95,14 @@ def test_a_wrong_encoder_is_named(tmp_path: Path) -> None:
         pretrain(pretraining_from(values | {"encoder": {"name": "painfomer"}}), tmp_path)
     with pytest.raises(ConfigError, match="perceptron is no encoder of pictures"):
         pretrain(pretraining_from(values | {"encoder": {"name": "perceptron"}}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((Path(__file__).parents[2] / "experiments").glob("pretrain_*.toml")),
+    ids=lambda p: p.stem,
+)
+def test_every_pretraining_of_the_project_is_sound(path: Path) -> None:
+    config = read_pretraining(path)
+    for task in config.tasks:
+        from_plain(READERS[task.reader], task.options, task.name)

@@ -98,7 +98,8 @@ class DrawnSignals(Source):
             reader = open_dataset(drawn.name, drawn.root or None, **drawn.options)
             namespace = str(reader.card.person_namespace or reader.card.name)
             found = [self._by(drawn, values) for values in self.representations]
-            left_out = Counter(e.reason for e in getattr(reader, "exclusions", ()))
+            what = f"{drawn.name}: left out by its reader (dolorimeter check {drawn.name})"
+            left_out = Counter({what: len(getattr(reader, "exclusions", ()))})
             for recording in reader.recordings(drawn.subjects or None):
                 rows, faults = self._cut(recording, drawn.modalities, found)
                 known.update(recording.subject_info)
@@ -109,7 +110,7 @@ class DrawnSignals(Source):
                     {c: [values.get(c) for values in labels] for c in columns},
                     [recording.subject] * len(rows),
                     namespace,
-                    faults + left_out,
+                    faults + left_out,  # zeros are dropped,
                 )
                 left_out = Counter()
         names = ", ".join(drawn.name for drawn in self.datasets)
@@ -159,9 +160,11 @@ class DrawnSignals(Source):
         except DolorimeterError as error:
             return rows, Counter([str(error)])
         faults = Counter("a window: " + e.reason for e in windows.exclusions)
+        faults.update(f"a recording without {m}" for m in modalities if m not in loaded.signals)
+        present = [one for each in found for one in each if one.modality in loaded.signals]
         for window in windows.windows:
             bare = replace(window, recording=recording)
-            for representation in (one for each in found for one in each):
+            for representation in present:
                 reason = representation.missing(window)
                 if reason is not None:
                     faults[f"{representation.modality}: {reason}"] += 1
