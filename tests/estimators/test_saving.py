@@ -48,6 +48,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "calibrated": {"estimator": "logistic_regression", "n_splits": 2},
     "conformal_classifier": {"estimator": "logistic_regression", "n_splits": 2},
     "conformal_regressor": {"estimator": "ridge", "n_splits": 2},
+    "embedding_fusion": {
+        "fusion": "fusion_n",
+        "video": ["all"],
+        "embedding_width": 4,
+        "network": {"epochs": 2, "module_args": {"mixer_args": {"latents": 2, "width": 8}}},
+    },
     "search": {"estimator": "ridge", "space": {"alpha": [1.0, 2.0]}, "n_splits": 2},
     "random_forest": {"n_estimators": 5},
     "random_forest_regressor": {"n_estimators": 5},

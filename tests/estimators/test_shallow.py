@@ -43,6 +43,7 @@ def test_the_registry_lists_them() -> None:
         "calibrated",
         "conformal_classifier",
         "conformal_regressor",
+        "embedding_fusion",
         "feature_score",
         "gradient_boosting",
         "logistic_regression",
@@ -60,9 +61,10 @@ def test_the_registry_lists_them() -> None:
     assert all(card.summary for card in ESTIMATORS.cards())
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in ESTIMATORS.names() if n not in ("network", "painattnnet")]
-)
+OF_WINDOWS = ("embedding_fusion", "network", "painattnnet")
+
+
+@pytest.mark.parametrize("name", [n for n in ESTIMATORS.names() if n not in OF_WINDOWS])
 def test_missing_values_are_dealt_with_inside_fit(name: str) -> None:
     x, y, groups = table()
     target = y * 2.0 + x[:, 0] if name in REGRESSORS else y

@@ -100,19 +100,77 @@ def test_an_estimator_that_refuses_nan_is_noted_once(cohort: Any) -> None:
     assert summarise(run).degradation == {}
 
 
-def test_raw_streams_and_oracles_are_skipped_with_a_note(cohort: Any) -> None:
-    samples, y = cohort()
-    raw = replace(samples, x={"eda": samples.x}, feature_names=())
+class OfStreams(LogisticRegression):
+    """Streams end to end, NaN as 0 where that is asked for."""
 
-    class OfStreams(LogisticRegression):
-        def fit(self, x: Any, y: Any) -> Any:
-            return super().fit(x["eda"], y)
+    tolerant = True
 
+    def fit(self, x: Any, y: Any) -> Any:
+        return super().fit(self._joined(x), y)
+
+    def predict_proba(self, x: Any) -> Any:
+        return super().predict_proba(self._joined(x))
+
+    def _joined(self, x: Any) -> Any:
+        table = np.concatenate([v.reshape(len(v), -1) for v in x.values()], axis=1)
+        return np.nan_to_num(table) if self.tolerant else table
+
+
+class Strict(OfStreams):
+    tolerant = False
+
+
+def arrays(samples: Samples) -> Samples:
+    """The cohort as three streams of arrays; the first feature knows the class."""
+    x = {"eda": samples.x[:, None, :2], "ecg": samples.x[:, 2:3], "emg": samples.x[:, 3:, None]}
+    return replace(samples, x=x, feature_names=(), present=None)
+
+
+def test_arrays_lose_streams_as_tables_lose_columns(cohort: Any) -> None:
+    samples, y = cohort(subjects=8, windows=20, effect=3.0)
+    here = np.ones(len(samples), dtype=bool)
+    of_arrays = replace(arrays(samples), present=dict.fromkeys(("eda", "ecg", "emg"), here))
+    names = ("eda.a", "eda.b", "ecg.a", "emg.a")
+    table = replace(in_streams(samples, *names), present=of_arrays.present)
+
+    class OfTable(LogisticRegression):
         def predict_proba(self, x: Any) -> Any:
-            return super().predict_proba(x["eda"])
+            return super().predict_proba(np.nan_to_num(x))
 
-    run = evaluate(OfStreams(), raw, y, group_k_fold(2), degradation=True)
-    assert any("the streams are raw signals" in n for n in run.notes)
+    run = evaluate(OfStreams(), of_arrays, y, group_k_fold(2), degradation=True)
+    same = evaluate(OfTable(), table, y, group_k_fold(2), degradation=True)
+    assert set(run.degradation["missing"]) == {
+        "eda", "ecg", "emg", "eda+ecg", "eda+emg", "ecg+emg",
+    }  # fmt: skip
+    columns = ["missing", "row", "modalities_present", "p_0", "p_1"]
+    assert run.degradation[columns].equals(same.degradation[columns])
+    s = summarise(run)
+    assert s.degradation["eda"].mean < 0.6 < 0.85 < s.degradation["ecg+emg"].mean
+    assert np.isfinite(of_arrays.x["eda"]).all()
+
+
+def test_arrays_that_cannot_be_blanked_are_told_and_an_estimator_that_refuses_too(
+    cohort: Any,
+) -> None:
+    samples, y = cohort()
+    pictures = arrays(samples)
+    pictures = replace(pictures, x=dict(pictures.x) | {"emg": np.zeros((len(y), 2), np.uint8)})
+    run = evaluate(OfStreams(), pictures, y, group_k_fold(2), degradation=True)
+    assert run.degradation.empty
+    assert "missing modalities were not tried: emg are uint8, which has no NaN" in run.notes
+    run = evaluate(Strict(), arrays(samples), y, group_k_fold(2), degradation=True)
+    assert run.degradation.empty
+    assert run.failures.empty
+    assert sum("cannot do without eda" in n for n in run.notes) == 1
+
+
+def test_one_stream_and_oracles_have_nothing_to_lose(cohort: Any) -> None:
+    samples, y = cohort()
+    one = arrays(samples)
+    one = replace(one, x={"eda": one.x["eda"]})
+    run = evaluate(OfStreams(), one, y, group_k_fold(2), degradation=True)
+    assert run.degradation.empty
+    assert not any("missing modalities" in n for n in run.notes)
     alone = evaluate(logistic_regression(), samples, y, group_k_fold(2), degradation=True)
     assert alone.degradation.empty
     assert not any("missing modalities" in n for n in alone.notes)

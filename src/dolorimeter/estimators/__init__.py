@@ -17,6 +17,7 @@ from dolorimeter.estimators._conformal import (
     fewest_subjects,
 )
 from dolorimeter.estimators._deep import NetworkClassifier
+from dolorimeter.estimators._fusion import FusionClassifier, embedding_fusion
 from dolorimeter.estimators._inner import fit_with_groups, groups_parameter
 from dolorimeter.estimators._ordinal import OrdinalLogistic, expected_level
 from dolorimeter.estimators._saving import load_estimator, save_estimator
@@ -48,6 +49,7 @@ __all__ = [
     "ConformalClassifier",
     "ConformalRegressor",
     "FeatureScore",
+    "FusionClassifier",
     "IsotonicCalibrated",
     "NetworkClassifier",
     "OrdinalLogistic",
@@ -60,6 +62,7 @@ __all__ = [
     "conformal_regressor",
     "count_sets",
     "coverage_by_subject",
+    "embedding_fusion",
     "expected_level",
     "feature_score",
     "fewest_subjects",

@@ -16,17 +16,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.isotonic import IsotonicRegression
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.estimators._inner import (
+    as_fitted,
     check_parameters,
+    checked,
     fit_with_groups,
     held_out_models,
     log_probabilities,
     require_groups,
     softmax,
 )
+from dolorimeter.types import take_rows
 
 ISOTONIC_WINDOWS = 1000
 ISOTONIC_SUBJECTS = 30
@@ -57,7 +60,7 @@ class _Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
             If there are fewer subjects than inner folds.
         """
         check_parameters(self, type(self).__name__)
-        X, y = validate_data(self, X, y, allow_nd=True, dtype=None, ensure_all_finite=False)
+        X, y = checked(self, X, y)
         check_classification_targets(y)
         groups = require_groups(groups, type(self).__name__, "calibrates on inner folds", len(y))
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -71,7 +74,7 @@ class _Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for model, held in held_out_models(
             self.estimator, X, y, groups, self.n_splits, self.random_state
         ):
-            logits[held] = log_probabilities(model, X[held], self.classes_)
+            logits[held] = log_probabilities(model, take_rows(X, held), self.classes_)
         self._calibrate(logits, codes)
         self.estimator_ = fit_with_groups(clone(self.estimator), X, y, groups)
         return self
@@ -79,7 +82,7 @@ class _Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def predict_proba(self, X: Any) -> Float[np.ndarray, "window class"]:
         """Calibrated probabilities, in the order of `classes_`."""
         check_is_fitted(self)
-        X = validate_data(self, X, allow_nd=True, dtype=None, ensure_all_finite=False, reset=False)
+        X = as_fitted(self, X)
         return self._apply(log_probabilities(self.estimator_, X, self.classes_))
 
     def predict(self, X: Any) -> Shaped[np.ndarray, " window"]:

@@ -23,17 +23,21 @@ from jaxtyping import Bool, Float, Int, Shaped
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators._inner import (
+    Windows,
+    as_fitted,
     check_parameters,
+    checked,
     fit_with_groups,
     held_out_models,
     log_probabilities,
     require_groups,
     softmax,
 )
+from dolorimeter.types import take_rows
 
 FEWEST_SUBJECTS = 10
 ROUNDING = 1e-9
@@ -148,7 +152,7 @@ class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If there are fewer subjects than inner folds.
         """
         check_parameters(self, type(self).__name__)
-        X, y = validate_data(self, X, y, allow_nd=True, dtype=None, ensure_all_finite=False)
+        X, y = checked(self, X, y)
         check_classification_targets(y)
         groups = _groups(self, groups, len(y))
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -157,7 +161,7 @@ class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for model, held in held_out_models(
             self.estimator, X, y, groups, self.n_splits, self.random_state
         ):
-            p = _probabilities(model, X[held], self.classes_)
+            p = _probabilities(model, take_rows(X, held), self.classes_)
             score = 1 - p[np.arange(len(held)), codes[held]]
             order = np.argsort(score, kind="stable")
             self.models_.append(model)
@@ -170,13 +174,13 @@ class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Which classes are in the set of each window, in the order of `classes_`."""
         X = _input(self, X)
         # the new subject stands for one more score, at least as large as any
-        share = np.full((len(X), len(self.classes_)), 1 / (self.n_subjects_ + 1))
+        share: Any = 1 / (self.n_subjects_ + 1)
         for model, scores, weights in zip(
             self.models_, self.scores_, self.score_weights_, strict=True
         ):
             own = 1 - _probabilities(model, X, self.classes_)
             tail = np.concatenate([np.cumsum(weights[::-1])[::-1], [0.0]])
-            share += tail[np.searchsorted(scores, own - ROUNDING)]
+            share = share + tail[np.searchsorted(scores, own - ROUNDING)]
         held: Bool[np.ndarray, "window class"] = share > 1 - self.coverage + ROUNDING
         return held
 
@@ -238,9 +242,7 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
             If there are fewer subjects than inner folds.
         """
         check_parameters(self, type(self).__name__)
-        X, y = validate_data(
-            self, X, y, allow_nd=True, dtype=None, ensure_all_finite=False, y_numeric=True
-        )
+        X, y = checked(self, X, y, y_numeric=True)
         if not np.isfinite(y).all():
             raise ValueError("Input y contains NaN or infinity: leave such windows out.")
         groups = _groups(self, groups, len(y))
@@ -250,7 +252,7 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
             self.estimator, X, y, groups, self.n_splits, self.random_state
         ):
             self.models_.append(model)
-            self.residuals_.append(np.abs(y[held] - model.predict(X[held])))
+            self.residuals_.append(np.abs(y[held] - model.predict(take_rows(X, held))))
             self.residual_weights_.append(weights[held])
         self.estimator_ = fit_with_groups(clone(self.estimator), X, y, groups)
         return self
@@ -267,8 +269,8 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
         X = _input(self, X)
         centres = [np.asarray(model.predict(X), dtype=float) for model in self.models_]
         weights = np.concatenate(self.residual_weights_)
-        lower, upper = np.empty(len(X)), np.empty(len(X))
-        for start in range(0, len(X), 256):
+        lower, upper = np.empty_like(centres[0]), np.empty_like(centres[0])
+        for start in range(0, len(lower), 256):
             rows = slice(start, start + 256)
             pairs = list(zip(centres, self.residuals_, strict=True))
             up = np.concatenate([c[rows, None] + r for c, r in pairs], axis=1)
@@ -312,16 +314,14 @@ def _weights(
 
 
 def _probabilities(
-    model: Any, x: Shaped[np.ndarray, "window ..."], classes: Shaped[np.ndarray, " class"]
+    model: Any, x: Windows, classes: Shaped[np.ndarray, " class"]
 ) -> Float[np.ndarray, "window class"]:
     return softmax(log_probabilities(model, x, classes))
 
 
-def _input(estimator: Any, X: Any) -> np.ndarray:
+def _input(estimator: Any, X: Any) -> Any:
     check_is_fitted(estimator)
-    return validate_data(
-        estimator, X, allow_nd=True, dtype=None, ensure_all_finite=False, reset=False
-    )
+    return as_fitted(estimator, X)
 
 
 def count_sets(sets: Bool[np.ndarray, "window class"]) -> dict[int, int]:

@@ -186,7 +186,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             In the unit that the network's Card states. Frame vectors are ``(window, frame,
             feature)``, clips ``(window, frame, 3, height, width)``. Where the Card says how
             pictures are scaled, X may be uint8: it stays so in memory, and each batch is scaled.
-            Floats are taken as scaled already.
+            Floats are taken as scaled already. NaN is refused unless the network takes it
+            (``takes_missing``).
         groups : array, optional
             Subject of each window; needed for early stopping.
 
@@ -203,7 +204,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         from dolorimeter import training
 
         check_parameters(self, "NetworkClassifier")
-        X, y = validate_data(self, X, y, allow_nd=True, dtype=self._kinds())
+        X, y = validate_data(
+            self, X, y, allow_nd=True, dtype=self._kinds(), ensure_all_finite=self._finite()
+        )
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         self._check(X)
@@ -290,7 +293,14 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
         if isinstance(X, np.ndarray) and X.ndim >= 3:
             self._as_in_fit(X)
-        X = validate_data(self, X, allow_nd=True, dtype=self._kinds(), reset=False)
+        X = validate_data(
+            self,
+            X,
+            allow_nd=True,
+            dtype=self._kinds(),
+            ensure_all_finite=self._finite(),
+            reset=False,
+        )
         self._as_in_fit(X)
         if str(X.dtype) != self.input_type_:
             raise ConfigError(
@@ -318,6 +328,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """Types that X may have; the first is what another is turned into."""
         pictures = scaling_of(MODELS.card(self.module)) is not None
         return [np.float32, np.uint8] if pictures else np.float32
+
+    def _finite(self) -> Any:
+        """Whether NaN is refused: some networks know what to do with it."""
+        return "allow-nan" if getattr(MODELS.get(self.module), "takes_missing", False) else True
 
     def _card(self, network: nn.Module) -> Card:
         """Its own: that of a network built of parts depends on the parts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,14 @@ from jaxtyping import Float, Int, Shaped
 from sklearn.base import clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.splits import inner_folds
+from dolorimeter.types import Array, take_rows
+
+Windows = Array | Mapping[str, Array]
+"""First axis: the window. One array, or one a stream."""
 
 
 def check_parameters(estimator: Any, who: str) -> None:
@@ -29,6 +34,34 @@ def check_parameters(estimator: Any, who: str) -> None:
         last._validate_params()
     except ValueError as error:
         raise ConfigError(f"{who}: {error}") from error
+
+
+def checked(estimator: Any, X: Any, y: Any, **settings: Any) -> tuple[Any, Any]:
+    """X and y as scikit-learn checks them for `estimator`, NaN allowed.
+
+    A mapping of streams is only checked for its lengths: what is inside is the inner estimator's.
+    """
+    if not _of_streams(X):
+        found: tuple[Any, Any] = validate_data(
+            estimator, X, y, allow_nd=True, dtype=None, ensure_all_finite=False, **settings
+        )
+        return found
+    y = check_array(y, ensure_2d=False, dtype=None)
+    check_consistent_length(y, *X.values())
+    return dict(X), y
+
+
+def as_fitted(estimator: Any, X: Any) -> Any:
+    """X as scikit-learn checks it against what `estimator` was fitted on; a mapping as it is."""
+    if _of_streams(X):
+        return dict(X)
+    return validate_data(
+        estimator, X, allow_nd=True, dtype=None, ensure_all_finite=False, reset=False
+    )
+
+
+def _of_streams(X: Any) -> bool:
+    return isinstance(X, Mapping) and not hasattr(X, "shape")  # one sparse array of SciPy is both
 
 
 def groups_parameter(estimator: Any) -> str | None:
@@ -87,7 +120,7 @@ def require_groups(
 
 def held_out_models(
     estimator: Any,
-    x: Shaped[np.ndarray, "window ..."],
+    x: Windows,
     y: Shaped[np.ndarray, " window"],
     groups: Shaped[np.ndarray, " window"],
     n_splits: int,
@@ -101,11 +134,11 @@ def held_out_models(
         If there are fewer subjects than folds.
     """
     for train, held in inner_folds(groups, n_splits, seed):
-        yield fit_with_groups(clone(estimator), x[train], y[train], groups[train]), held
+        yield fit_with_groups(clone(estimator), take_rows(x, train), y[train], groups[train]), held
 
 
 def log_probabilities(
-    model: Any, x: Shaped[np.ndarray, "window ..."], classes: Shaped[np.ndarray, " class"]
+    model: Any, x: Windows, classes: Shaped[np.ndarray, " class"]
 ) -> Float[np.ndarray, "window class"]:
     """Logarithms of the probabilities in the order of `classes`, or what stands for them.
 
@@ -118,7 +151,7 @@ def log_probabilities(
     else:
         margin = np.asarray(model.decision_function(x), dtype=float)
         known = margin if margin.ndim == 2 else np.stack([-margin / 2, margin / 2], axis=1)
-    out = np.full((len(x), len(classes)), np.log(tiny))
+    out = np.full((len(known), len(classes)), np.log(tiny))
     out[:, np.searchsorted(classes, model.classes_)] = known
     return out
 

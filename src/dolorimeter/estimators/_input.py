@@ -122,7 +122,17 @@ def change_of(
             "embedding_noise and mask_out are for windows of floats, and these are pictures of "
             "uint8: use augment."
         )
-    mean, deviation = (
-        np.asarray(f(axis=0, dtype=np.float64), dtype=np.float32) for f in (x.mean, x.std)
-    )
-    return VectorChange(mean, deviation, noise, masked)
+    return VectorChange(*_mean_and_deviation(x), noise, masked)
+
+
+def _mean_and_deviation(
+    x: Float[np.ndarray, "window ..."],
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """Of each value over the windows that have it; NaN and 0 where none has."""
+    if not np.isnan(x).any():
+        mean, deviation = (f(axis=0, dtype=np.float64) for f in (x.mean, x.std))
+        return mean.astype(np.float32), deviation.astype(np.float32)
+    count = np.sum(~np.isnan(x), axis=0)
+    mean = np.nansum(x, axis=0, dtype=np.float64) / np.where(count, count, np.nan)
+    square = np.nansum(np.square(x - mean), axis=0) / np.maximum(count, 1)
+    return mean.astype(np.float32), np.sqrt(square).astype(np.float32)

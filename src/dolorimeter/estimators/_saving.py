@@ -30,6 +30,7 @@ TRUSTED = (
     "dolorimeter.estimators._conformal.ConformalRegressor",
     "dolorimeter.estimators._deep.NetworkClassifier",
     "dolorimeter.estimators._empty.EmptyColumnsToZero",
+    "dolorimeter.estimators._fusion.FusionClassifier",
     "dolorimeter.estimators._ordinal.OrdinalLogistic",
     "dolorimeter.estimators._score.FeatureScore",
     "dolorimeter.estimators._search.SubjectSearch",

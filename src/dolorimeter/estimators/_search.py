@@ -13,11 +13,17 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.metrics import get_scorer
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.estimators._inner import check_parameters, fit_with_groups, require_groups
+from dolorimeter.estimators._inner import (
+    check_parameters,
+    checked,
+    fit_with_groups,
+    require_groups,
+)
 from dolorimeter.splits import inner_folds
+from dolorimeter.types import take_rows
 
 
 def _has(name: str) -> Any:
@@ -99,7 +105,7 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
             If there are fewer subjects than inner folds.
         """
         check_parameters(self, type(self).__name__)
-        X, y = validate_data(self, X, y, allow_nd=True, dtype=None, ensure_all_finite=False)
+        X, y = checked(self, X, y)
         groups = require_groups(groups, "SubjectSearch", "compares on inner folds", len(y))
         configurations = self._configurations()
         folds = list(inner_folds(groups, self.n_splits, self.random_state))
@@ -108,8 +114,8 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
             scores: list[float] = []
             for train, held in folds:
                 model = self._configured(params)
-                fit_with_groups(model, X[train], y[train], groups[train])
-                scores += self._by_subject(model, X[held], y[held], groups[held])
+                fit_with_groups(model, take_rows(X, train), y[train], groups[train])
+                scores += self._by_subject(model, take_rows(X, held), y[held], groups[held])
             self.results_.append({"params": params, "score": float(np.mean(scores))})
         best = int(np.argmax([r["score"] for r in self.results_]))
         self.n_configurations_ = len(configurations)
@@ -154,10 +160,8 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         if name is None:
             name = "accuracy" if is_classifier(model) else "neg_mean_absolute_error"
         scorer = get_scorer(name)
-        return [
-            float(scorer(model, X[groups == subject], y[groups == subject]))
-            for subject in np.unique(groups)
-        ]
+        each = [np.flatnonzero(groups == subject) for subject in np.unique(groups)]
+        return [float(scorer(model, take_rows(X, rows), y[rows])) for rows in each]
 
     def _configurations(self) -> list[dict[str, Any]]:
         known = self._known()

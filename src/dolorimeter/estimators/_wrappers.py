@@ -96,7 +96,7 @@ def search(
     random_state: int = 0,
 ) -> Any:
     """`RegisteredSearch`: `space` lists the values to try of each argument of `estimator`."""
-    fixed = _table("search", "arguments", arguments)
+    fixed = table_of("search", "arguments", arguments)
     values = _space(estimator, fixed, space)
     _check_scoring(scoring)
     return RegisteredSearch(
@@ -168,7 +168,7 @@ def conformal_regressor(
 ) -> Any:
     """`ConformalRegressor`; refused in `fit` below 10 subjects, 95 % below 20."""
     who = "conformal_regressor"
-    inner = _inner(who, estimator, _table(who, "arguments", arguments))
+    inner = _inner(who, estimator, table_of(who, "arguments", arguments))
     if not is_regressor(inner):
         raise ConfigError(
             f"estimator '{who}': estimator is '{estimator}', which is not a regressor, expected "
@@ -196,7 +196,7 @@ def _inner(who: str, name: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def _classifier(who: str, name: str, arguments: Any) -> Any:
-    inner = _inner(who, name, _table(who, "arguments", arguments))
+    inner = _inner(who, name, table_of(who, "arguments", arguments))
     if not is_classifier(inner):
         raise ConfigError(
             f"estimator '{who}': estimator is '{name}', which is not a classifier, expected one "
@@ -205,7 +205,7 @@ def _classifier(who: str, name: str, arguments: Any) -> Any:
     return inner
 
 
-def _table(who: str, key: str, value: Any) -> dict[str, Any]:
+def table_of(who: str, key: str, value: Any) -> dict[str, Any]:
     """A table of plain values as a dict of its own; None is an empty one."""
     if value is None:
         return {}
@@ -218,7 +218,7 @@ def _table(who: str, key: str, value: Any) -> dict[str, Any]:
 
 def _space(name: str, arguments: Mapping[str, Any], space: Any) -> dict[str, list[Any]]:
     """The space as lists; each of its values is tried on the estimator's factory here."""
-    found = _table("search", "space", space)
+    found = table_of("search", "space", space)
     if not found:
         raise ConfigError(
             "estimator 'search' needs a space: space = { <argument> = [<values to try>] }."

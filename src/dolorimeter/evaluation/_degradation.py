@@ -1,4 +1,4 @@
-"""What is taken away at test: which columns of a table belong to which stream."""
+"""What is taken away at test: streams of a mapping, or the columns of a table that are theirs."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from dolorimeter.types import Samples
+from dolorimeter.types import Array, Samples
 
 EVERY_SUBSET_UP_TO = 3
 """Streams up to which every subset is taken away; from there each stream by itself."""
 
 Columns = Int[np.ndarray, " column"]
+Missing = Columns | tuple[str, ...]
+"""Columns of a table, or names of streams of a mapping."""
 
 
-def missing_columns(samples: Samples) -> tuple[dict[str, Columns], str]:
-    """Columns to blank for each set of missing streams, or why there is none.
+def missing_parts(samples: Samples) -> tuple[dict[str, Missing], str]:
+    """What to blank for each set of missing streams, or why nothing can be.
 
     Returns
     -------
     tuple
-        Sets of streams joined by ``+`` (fewest first) to columns of ``samples.x``; and a note
-        that is empty unless the streams cannot be told apart.
+        Sets of streams joined by ``+`` (fewest first) to columns or streams of ``samples.x``; and
+        a note that is empty unless there are several streams that cannot be blanked.
     """
     if isinstance(samples.x, Mapping):
-        return {}, "missing modalities were not tried: the streams are raw signals, not a table"
+        return _missing_streams(samples.x)
     streams = stream_columns(samples)
     if len(streams) < 2:
         return {}, ""
@@ -34,6 +36,18 @@ def missing_columns(samples: Samples) -> tuple[dict[str, Columns], str]:
         "+".join(names): np.sort(np.concatenate([streams[n] for n in names]))
         for names in missing_sets(tuple(streams))
     }, ""
+
+
+def _missing_streams(x: Mapping[str, Array]) -> tuple[dict[str, Missing], str]:
+    if len(x) < 2:
+        return {}, ""
+    whole = [name for name, values in x.items() if values.dtype.kind != "f"]
+    if whole:
+        return {}, (
+            f"missing modalities were not tried: {', '.join(whole)} are {x[whole[0]].dtype}, "
+            "which has no NaN"
+        )
+    return {"+".join(names): names for names in missing_sets(tuple(x))}, ""
 
 
 def stream_columns(samples: Samples) -> dict[str, Columns]:
@@ -69,9 +83,12 @@ def missing_sets(streams: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def blanked(
-    x: Float[np.ndarray, "sample feature"], columns: Columns
-) -> Float[np.ndarray, "sample feature"]:
-    """A copy of a table with the given columns unknown."""
+    x: Float[np.ndarray, "sample feature"] | Mapping[str, Array], missing: Missing
+) -> Float[np.ndarray, "sample feature"] | dict[str, Array]:
+    """A table with the given columns unknown, or a mapping with the given streams unknown."""
+    if isinstance(x, Mapping):
+        return {k: np.full_like(v, np.nan) if k in missing else v for k, v in x.items()}
+    assert not isinstance(missing, tuple)  # streams are blanked in mappings only
     out = x.copy()
-    out[:, columns] = np.nan
+    out[:, missing] = np.nan
     return out

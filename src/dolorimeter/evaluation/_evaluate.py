@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from dolorimeter import __version__
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
-from dolorimeter.evaluation._degradation import Columns, missing_columns
+from dolorimeter.evaluation._degradation import Missing, missing_parts
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._folds import (
     FoldResult,
@@ -101,8 +101,8 @@ def evaluate(
         Also evaluate the majority class, the nuisance facts and the level before.
     degradation : bool
         Predict the test rows again with streams missing (every subset of up to three streams, else
-        each by itself), where the samples are one table of several streams and the estimator
-        takes NaN. The rows stand in ``Run.degradation``.
+        each by itself), where the samples are of several streams, as one table or as an array of
+        floats each, and the estimator takes NaN. The rows stand in ``Run.degradation``.
 
     Raises
     ------
@@ -411,13 +411,13 @@ def _question(
 
 def _missing(
     samples: Samples, selection: Selection, degradation: bool
-) -> tuple[dict[str, Columns], str]:
-    """Columns to blank at test for each set of streams, and why there are none."""
+) -> tuple[dict[str, Missing], str]:
+    """What to blank at test for each set of streams, and why there is nothing."""
     if not degradation:
         return {}, ""
     if selection in _STAGED:
         return {}, "missing modalities were not tried: the epoch was chosen on the test fold"
-    return missing_columns(samples)
+    return missing_parts(samples)
 
 
 def _fingerprint(
@@ -427,7 +427,7 @@ def _fingerprint(
     folds: Sequence[Fold],
     question: Question,
     seeds: tuple[int, ...],
-    missing: Mapping[str, Columns],
+    missing: Mapping[str, Missing],
 ) -> str:
     """Digest of everything that the rows of a run depend on."""
     x = samples.x

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
-from dolorimeter.evaluation._degradation import Columns, blanked
+from dolorimeter.evaluation._degradation import Missing, blanked
 from dolorimeter.evaluation._recorder import Recorder, SampleKeys, empty_access
 from dolorimeter.splits import Fold
 from dolorimeter.storage import write_parquet
@@ -53,7 +53,7 @@ class Job:
     baselines: bool
     keep_models: Path | None
     keys: SampleKeys | None = None
-    missing: Mapping[str, Columns] = field(default_factory=dict)
+    missing: Mapping[str, Missing] = field(default_factory=dict)
 
 
 @dataclass
@@ -244,9 +244,9 @@ def _degrade(job: Job, estimator: Any, fold: Fold, seed: int, result: FoldResult
     x: Any = take_rows(job.samples.x, fold.test)
     with warnings.catch_warnings(), global_seed(seed):
         warnings.simplefilter("ignore")  # that a column has no values is what is asked for
-        for missing, columns in job.missing.items():
+        for missing, parts in job.missing.items():
             try:
-                result.degraded[missing] = _output(job, estimator, blanked(x, columns), fold)
+                result.degraded[missing] = _output(job, estimator, blanked(x, parts), fold)
             except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
                 why = f"{type(error).__name__}: {error}".replace(f", fold '{fold.name}'", "")
                 result.degraded = {}
