@@ -114,6 +114,24 @@ def test_a_fault_of_ours_is_named_as_ours(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Traceback" not in out.stderr
 
 
+def test_a_broken_video_does_not_cost_the_others(tmp_path: Path) -> None:
+    from dolorimeter.video import VideoWriter
+
+    good, broken = tmp_path / "good.mp4", tmp_path / "broken.mp4"
+    with VideoWriter(good, 10.0, (64, 64)) as writer:
+        writer.write(np.zeros((64, 64, 3), dtype=np.uint8))
+    broken.touch()
+    out = str(tmp_path / "out")
+    done = call("faces", str(broken), str(good), "--out", out, "--no-preview", "--json")
+    assert done.returncode == 2
+    assert [row["video"] for row in json.loads(done.stdout)] == ["good.mp4"]
+    assert "broken.mp4: the file is empty" in done.stderr
+    (tmp_path / "other").mkdir()
+    done = call("faces", str(good), str(tmp_path / "other" / "good.mp4"), "--out", out)
+    assert done.returncode == 2
+    assert "would both be written as 'good-…'" in done.stderr
+
+
 def test_audit_exits_with_1_on_a_fault(tmp_path: Path) -> None:
     experiment, root = _table(tmp_path)
     folder = tmp_path / "run"

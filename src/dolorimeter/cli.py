@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dolorimeter import __version__
-from dolorimeter.errors import ConfigError, DolorimeterError
+from dolorimeter.errors import ConfigError, DolorimeterError, RecordingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,20 +305,43 @@ def faces(
     """Find the face in each video: landmarks, action cues, quality, and what they look like."""
     from dolorimeter.report import write_faces
 
-    rows = []
+    _refuse_namesakes(videos)
+    rows: list[dict[str, Any]] = []
+    failed: list[RecordingError] = []
     for video in videos:
-        found = write_faces(
-            video,
-            out,
-            stride=stride,
-            aligned=aligned,
-            preview=preview,
-            progress=_Progress(video.name),
-        )
+        try:
+            found = write_faces(
+                video,
+                out,
+                stride=stride,
+                aligned=aligned,
+                preview=preview,
+                progress=_Progress(video.name),
+            )
+        except RecordingError as error:  # a broken file must not cost what is known of others
+            failed.append(error)
+            continue
         rows.append(found.summary)
-    _print(rows, as_json, f"faces in {out}")
-    if not as_json:
+    if rows or as_json:
+        _print(rows, as_json, f"faces in {out}")
+    if rows and not as_json:
         typer.echo("Research software, not a medical device.")
+    for fault in failed:
+        typer.echo(f"error: {fault}", err=True)
+    if failed:
+        raise typer.Exit(2)
+
+
+def _refuse_namesakes(videos: Sequence[Path]) -> None:
+    """Videos of one name would overwrite each other's files."""
+    seen: dict[str, Path] = {}
+    for video in videos:
+        if video.stem in seen:
+            raise ConfigError(
+                f"{seen[video.stem]} and {video} would both be written as '{video.stem}-…'. Give "
+                "them in two calls with another --out each."
+            )
+        seen[video.stem] = video
 
 
 @app.command()

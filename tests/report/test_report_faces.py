@@ -13,7 +13,7 @@ import pytest
 
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.report import write_faces
-from dolorimeter.video import VideoWriter, probe
+from dolorimeter.video import VideoWriter, probe, read_frames
 
 RATE = 10.0
 
@@ -59,6 +59,20 @@ def test_no_frame_is_written_unless_asked(clip: Path, tmp_path: Path) -> None:
     assert {p.suffix for p in found.files} == {".csv", ".json", ".png"}
     assert not (tmp_path / "clip-preview.png").exists()
     assert found.frames["time"].tolist() == pytest.approx([0.0, 0.4, 0.8])
+
+
+def test_a_single_frame_is_drawn_as_dots(clip: Path, tmp_path: Path) -> None:
+    path = tmp_path / "one.mp4"
+    with read_frames(clip) as frames, VideoWriter(path, RATE, (400, 400)) as writer:
+        writer.write(next(frames).image)
+    found = write_faces(path, tmp_path / "one", preview=False)
+    assert found.frames["found"].tolist() == [True]
+    picture = cv2.imread(str(tmp_path / "one" / "one-cues.png"))
+    assert picture is not None
+    height, width = picture.shape[:2]
+    inside = picture[int(0.4 * height) : int(0.8 * height), int(0.45 * width) : int(0.55 * width)]
+    coloured = inside.max(axis=2).astype(int) - inside.min(axis=2) > 60
+    assert coloured.any()  # of a line through one point nothing would be seen
 
 
 def test_a_video_of_nobody_is_a_result(tmp_path: Path) -> None:

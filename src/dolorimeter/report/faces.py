@@ -221,8 +221,22 @@ def _draw_cues(path: Path, title: str, table: pd.DataFrame) -> None:
     for axes in (top, middle, bottom):
         axes.spines["top"].set_visible(False)
     figure.text(0.995, 0.005, NOT_A_DEVICE, fontsize=7, ha="right", color="0.4")
+    for axes in (top, other, middle, bottom):
+        for line in axes.get_lines():
+            _mark_lone_points(line)
+    if not table["found"].any():
+        top.text(0.5, 0.5, "no face in this video", transform=top.transAxes, ha="center")
     with atomic_path(path) as part:
         figure.savefig(part, format="png")
+
+
+def _mark_lone_points(line: Any) -> None:
+    """Dots where a frame has a number and its neighbours have none: a line shows nothing there."""
+    known = np.isfinite(np.asarray(line.get_ydata(), dtype=float))
+    beside = np.pad(known, 1)
+    lone = known & ~beside[:-2] & ~beside[2:]
+    if lone.any():
+        line.set(marker="o", markersize=4, markevery=np.flatnonzero(lone).tolist())
 
 
 def _pictures(
