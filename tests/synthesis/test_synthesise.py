@@ -13,7 +13,7 @@ import pytest
 
 import dolorimeter.synthesis
 from dolorimeter.errors import ConfigError, DatasetError, StorageError, UnknownNameError
-from dolorimeter.synthesis import KINDS, Truth, biovid, synthesise
+from dolorimeter.synthesis import KINDS, Truth, biovid, making, synthesise
 
 SMALL: dict[str, dict[str, Any]] = {
     "biovid": {"subjects": 2, "per_condition": 1},
@@ -132,6 +132,12 @@ def test_arguments_are_checked_before_anything_is_written(
     with pytest.raises(ConfigError, match=message):
         synthesise("biovid", tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [640, None, "640x480"])
+def test_a_size_that_is_no_pair_is_refused(size: object) -> None:
+    with pytest.raises(ConfigError, match=rf"size is {size}, expected width and height"):
+        making._size(size)
 
 
 def test_other_kinds_refuse_what_they_cannot_write(tmp_path: Path) -> None:

@@ -222,14 +222,15 @@ def _modalities(kind: str, chosen: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(name for name in known if name in {known[0], *chosen})
 
 
-def _size(size: Sequence[int]) -> tuple[int, int]:
-    even = all(type(n) is int and SMALLEST <= n <= LARGEST and n % 2 == 0 for n in size)
-    if len(size) != 2 or not even:
+def _size(size: object) -> tuple[int, int]:
+    given = tuple(size) if isinstance(size, Sequence) else ()
+    even = all(type(n) is int and SMALLEST <= n <= LARGEST and n % 2 == 0 for n in given)
+    if len(given) != 2 or not even:
         raise ConfigError(
             f"synthesise: size is {size}, expected width and height of the video: even numbers of "
             f"{SMALLEST}…{LARGEST} pixels, such as (640, 480)."
         )
-    return size[0], size[1]
+    return given[0], given[1]
 
 
 def _write(request: Request, root: Path, workers: int) -> Truth:
