@@ -16,7 +16,13 @@ from torch import Tensor, nn
 from dolorimeter.chain import Chain, ChainStream, encoder_of
 from dolorimeter.chain._kept import key_of
 from dolorimeter.embeddings import Encoder
-from dolorimeter.errors import ConfigError, DatasetError, OverlapError
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    OverlapError,
+    StorageError,
+    UnknownNameError,
+)
 from dolorimeter.experiment import experiment_from, occlusion, run, sweep
 from dolorimeter.preprocessing import FaceTracking
 from dolorimeter.registry import MODELS, Card, InputSpec
@@ -210,6 +216,18 @@ def test_a_video_that_is_gone_costs_its_own_windows_alone(clips: Path, tmp_path:
     assert "gone.mp4: the file is missing" in kept_out.reason
 
 
+def test_weights_that_are_missing_stop_before_a_video_is_read(clips: Path, tmp_path: Path) -> None:
+    lost = deep(encoder=replace(encoder(), weights=str(tmp_path / "lost.safetensors")))
+    steps: list[tuple[int, int]] = []
+    with pytest.raises(StorageError, match=r"lost\.safetensors: cannot be read"):
+        lost.samples(
+            [recording(clips, "bright")],
+            cache=Cache(tmp_path / "samples"),
+            progress=lambda *s: steps.append(s),
+        )
+    assert not steps
+
+
 def test_a_chain_with_an_encoder_survives_its_dictionary() -> None:
     chain = deep(pooling="add")
     assert Chain.from_dict(json.loads(json.dumps(chain.to_dict()))) == chain
@@ -339,6 +357,24 @@ def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: 
         sweep(path, key, [1, 1], labelled)
     with pytest.raises(ConfigError, match=r"'3' is no entry of a list of 1; count from 0"):
         sweep(path, "streams.3.representation.stride", [1], labelled)
+
+
+def test_an_unknown_network_leaves_nothing_and_a_corrected_call_goes_on(
+    labelled: Path, tmp_path: Path
+) -> None:
+    wrong = values("network")
+    wrong["classifier"] = {"name": "network", "arguments": {"module": "nosuch"}}
+    with pytest.raises(UnknownNameError, match="unknown model 'nosuch'"):
+        run(experiment_from(wrong), labelled, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(DatasetError):
+        run(experiment_from(values()), empty, tmp_path / "run")
+    found = run(experiment_from(values() | {"seeds": [1]}), labelled, tmp_path / "run")
+    assert len(found.predictions) == 8
+    with pytest.raises(ConfigError, match="holds another experiment"):
+        run(experiment_from(values()), labelled, tmp_path / "run")
 
 
 def test_weights_that_have_met_the_people_under_test_are_refused(

@@ -31,13 +31,15 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
     """Digest of the code, the chain, what the reader said, and the bytes of the files.
 
     None when a file cannot be read: then the part is made, and says why. None too where pictures
-    of people would be kept: the cache holds numbers, never frames.
+    of people would be kept: the cache holds numbers, never frames. Weights that cannot be read
+    are no matter of one recording: `StorageError`.
     """
     if any(
         s.encoder is None and getattr(s.representation, "pictures_of_people", False)
         for s in chain.streams
     ):
         return None
+    encoders = [s.encoder.digest for s in chain.streams if s.encoder is not None]
     told = [
         json.dumps(asdict(replace(r, signals={}, videos={}, faces={}, sources=())), default=str)
         + _signals_told(r)
@@ -48,7 +50,7 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
         return digest(
             _code(),
             json.dumps(replace(chain, standardise="none", baseline=()).to_dict(), sort_keys=True),
-            *(s.encoder.digest for s in chain.streams if s.encoder is not None),
+            *encoders,
             *told,
             *(path for r in batch for path in r.sources),
             *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in chain.sources),

@@ -73,6 +73,7 @@ def run(
         If `out` holds another experiment.
     """
     outside(out, root or find_root(experiment.dataset.name), test_root)
+    tuple(_weights_of(experiment))  # an unknown network is refused before any video is read
     if out is not None:
         same_experiment(out, experiment)
     if permutations < 0:
@@ -176,7 +177,8 @@ def _weights_of(experiment: Experiment) -> Iterator[Weights]:
 def same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
-    if path.is_file() and read_experiment(path) != experiment:
+    begun = path.is_file() and any(p != path for p in out.iterdir())  # else nothing came of it
+    if begun and read_experiment(path) != experiment:
         raise ConfigError(
             f"{out}: holds another experiment (its experiment.toml differs from the one asked "
             "for). Give another --out, or remove that folder."
