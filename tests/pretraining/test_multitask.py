@@ -309,6 +309,16 @@ def test_a_loss_that_is_not_finite_names_the_task(
         pretrain(pretraining_from(small(tasks=four_tasks)), tmp_path)
 
 
+def test_weights_that_are_not_used_are_left_alone(four_tasks: Tasks, small: Small) -> None:
+    module, _, _ = network(small(tasks=four_tasks))
+    before = module.encoder.norm.running_mean.clone()
+    module.fix_unused()
+    fixed = [name for name, p in module.named_parameters() if not p.requires_grad]
+    assert fixed == ["encoder.unused.weight", "encoder.unused.bias"]
+    assert all(p.grad is None for p in module.parameters())
+    assert torch.equal(module.encoder.norm.running_mean, before)
+
+
 def test_bfloat16_trains_too(four_tasks: Tasks, small: Small, tmp_path: Path) -> None:
     found = pretrain(pretraining_from(small(tasks=four_tasks, precision="bfloat16")), tmp_path)
     assert found.table()["loss"].map(math.isfinite).all()

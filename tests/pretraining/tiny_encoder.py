@@ -19,6 +19,7 @@ class TinyEncoder(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 5, stride=4, bias=False)
         self.norm = nn.BatchNorm2d(8)
+        self.unused = nn.LayerNorm(8)  # published networks have such
         self.dropout = nn.Dropout(self.share)
         self.head = nn.Linear(8, num_classes) if num_classes else nn.Identity()
 

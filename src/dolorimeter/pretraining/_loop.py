@@ -219,11 +219,9 @@ class Loop:
 
 def accelerator(device: str) -> Any:
     """The runtime of this process."""
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import Accelerator
 
-    # an encoder may keep weights that it does not use; buffers are the same by construction
-    spare = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
-    return Accelerator(cpu=device == "cpu", kwargs_handlers=[spare])
+    return Accelerator(cpu=device == "cpu")
 
 
 def check_share(config: Pretraining, world: int) -> None:

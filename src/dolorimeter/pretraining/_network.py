@@ -74,6 +74,20 @@ class MultiTask(nn.Module):
             freeze_statistics(self.encoder)
         return self
 
+    def fix_unused(self) -> None:
+        """Take weights that the encoder keeps and does not use out of training.
+
+        Processes that reduce gradients together would wait for theirs for ever.
+        """
+        side = self.config.size
+        pictures = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=self.mean.device)
+        self.eval()  # the statistics of BatchNorm stay as they are
+        torch.autograd.backward(self.features(pictures).sum())
+        for parameter in self.encoder.parameters():
+            if parameter.grad is None:
+                parameter.requires_grad_(False)
+        self.zero_grad(set_to_none=True)
+
     def features(self, pictures: UInt8[Tensor, "row 3 side side"]) -> Float[Tensor, "row width"]:
         """Embeddings of pictures as they lie in memory."""
         x = (pictures.to(self.mean.dtype) / 255 - self.mean) / self.std

@@ -156,7 +156,10 @@ def _network(config: Pretraining, start: Encoder, tasks: tuple[Task, ...]) -> Mu
     encoder = start.build().requires_grad_(True)
     torch.manual_seed(config.seed)
     module = MultiTask(encoder, start.width, start.input, tasks, config)
-    return module.double() if config.precision == "float64" else module
+    if config.precision == "float64":
+        module.double()
+    module.fix_unused()
+    return module
 
 
 def _report(number: int, task: Task, faults: Mapping[tuple[int, int], str]) -> TaskReport:
