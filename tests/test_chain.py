@@ -238,7 +238,7 @@ def test_whole_recording_steps_are_obstacles_live() -> None:
 
 
 def test_build_names_what_it_does_not_know() -> None:
-    with pytest.raises(ConfigError, match="has no argument 'cutt'; it takes:"):
+    with pytest.raises(ConfigError, match="has no argument 'cutt'; did you mean 'cut'"):
         build(PREPROCESSING, {"name": "lowpass", "cutt": 3.0})
     with pytest.raises(ConfigError, match="did you mean features"):
         build(REPRESENTATIONS, {"name": "feature"})

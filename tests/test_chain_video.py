@@ -141,7 +141,7 @@ def test_a_window_without_a_face_is_kept_out_and_counted(clips: Path) -> None:
     (lost,) = samples.exclusions
     assert (lost.recording, lost.what) == ("nobody", "window at 0 s")
     assert "face" in lost.reason
-    with pytest.raises(DatasetError, match="none of 1 recordings gave a window"):
+    with pytest.raises(DatasetError, match="stream 'face' is in none of 1 windows: face found in"):
         deep().samples([recording(clips, "nobody")])
     table = Chain(SPEC, (ChainStream("face", (TRACKING,), FaceActivity()),))
     kept = table.samples([recording(clips, "nobody"), recording(clips, "bright")])
@@ -338,11 +338,11 @@ def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: 
     path = tmp_path / "experiment.toml"
     path.write_text(tomli_w.dumps(values()))
     key = "streams.0.representation.stride"
-    table = sweep(path, key, [1, 5], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
-    assert table["value"].tolist() == [1, 5]
+    table = sweep(path, key, [10, 5], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
+    assert table["value"].tolist() == [10, 5]
     assert (table["seconds"] > 0).all()
     assert (tmp_path / "sweep" / "stride-5" / "run.json").is_file()
-    again = sweep(path, key, [5, 1], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
+    again = sweep(path, key, [5, 10], labelled, tmp_path / "sweep", overrides={"seeds": [3]})
     assert again["seconds"].tolist() == table["seconds"].tolist()[::-1]  # nothing ran again
     with pytest.raises(ConfigError, match="holds another experiment"):
         sweep(path, key, [5], labelled, tmp_path / "sweep", overrides={"seeds": [4]})
@@ -393,3 +393,15 @@ def test_weights_that_have_met_the_people_under_test_are_refused(
     with pytest.raises(OverlapError, match="was trained on 1 of the people under test") as caught:
         run(experiment_from(given), labelled, cache=False)
     assert "(a of video_files)" in str(caught.value)
+
+
+def test_a_stream_that_no_window_has_is_refused(clips: Path) -> None:
+    """Its rows would all be NaN, and a run on them would look like honest chance."""
+    lost = ChainStream("face", (TRACKING,), FaceActivity(modality="face2"))
+    both = replace(recording(clips, "bright"), videos={
+        "face": Video(clips / "bright.mp4", RATE), "face2": Video(clips / "bright.mp4", RATE),
+    })  # fmt: skip
+    with pytest.raises(
+        DatasetError, match="stream 'face' is in none of 1 windows: the recording has no"
+    ):
+        Chain(SPEC, (lost,)).samples([both])

@@ -186,3 +186,18 @@ def _table(folder: Path, subjects: int = 4) -> tuple[str, str]:
     )
     (folder / "table.toml").write_text("\n".join(lines))
     return str(folder / "table.toml"), str(folder / "data")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("subjects=abc", "subjects is 'abc', expected a whole number"),
+        ("per_condition=1.5", "per_condition is 1.5, expected a whole number"),
+        ("conditions=5", "conditions is 5, expected a list of names"),
+        ("effect=x", "effect is 'x', expected a number"),
+    ],
+)
+def test_options_of_a_wrong_type_are_named(option: str, message: str, tmp_path: Path) -> None:
+    out = call("synthesise", "biovid", "--out", str(tmp_path / "x"), "--option", option)
+    assert out.returncode == 2
+    assert message in out.stderr

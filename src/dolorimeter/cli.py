@@ -457,6 +457,7 @@ def sweep(
         progress=_Progress,
     )
     _print(_records(table), as_json, f"{key} of {experiment}")
+    _close(table, as_json)
 
 
 @app.command()
@@ -499,6 +500,16 @@ def occlusion(
         **given,
     )
     _print(_records(table), as_json, f"occlusion of {experiment}")
+    _close(table, as_json)
+
+
+def _close(table: pd.DataFrame, as_json: bool) -> None:
+    """What must be said under the table of a study."""
+    if as_json:
+        return
+    if table["look-alike"].any():
+        typer.echo("Look-alike data: no statement about people.")
+    typer.echo("Research software, not a medical device.")
 
 
 @app.command()

@@ -88,8 +88,8 @@ def line_by_matplotlib(values: np.ndarray, size: int = 224) -> np.ndarray:
 def test_the_ink_of_a_line_is_matplotlibs(values: np.ndarray) -> None:
     """Cosine of the two pictures' ink at least 0.93; the amount within 35 %.
 
-    Not more, because matplotlib drops points of a path (`path.simplify`) and blends joins, and ours
-    covers a column from the line's lowest to its highest point in it: most too much at 45°.
+    Not more, because matplotlib drops points of a path (`path.simplify`) and blends joins, and
+    ours covers a column from the line's lowest to its highest point: most too much at 45°.
     """
     wanted = line_by_matplotlib(values)
     found = 255.0 - pictures.waveforms(values[None])[0, 0]
@@ -148,5 +148,5 @@ def test_faults_are_named() -> None:
         pictures.spectrograms(signals(1)[:, :100], RATE)
     with pytest.raises(SignalError, match="of at least 16 samples"):
         pictures.spectrograms(signals(1), 4.0)
-    with pytest.raises(ConfigError, match="quantity is .power., expected one of psd"):
+    with pytest.raises(ConfigError, match="quantity is 'power', expected one of psd"):
         pictures.spectrograms(signals(1), RATE, "power")

@@ -5,8 +5,9 @@ Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothin
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -323,17 +324,22 @@ def build(registry: Any, values: Mapping[str, Any]) -> Any:
     if "name" not in values:
         raise ConfigError(f"a {registry.noun} needs a name; found {dict(values)}.")
     entry = registry.get(values["name"])
-    known = entry.__dataclass_fields__
+    known = [field.name for field in fields(entry)]
     for argument in arguments:
         if argument not in known:
+            near = difflib.get_close_matches(argument, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"it takes: {', '.join(known)}."
             raise ConfigError(
-                f"{registry.noun} '{values['name']}' has no argument '{argument}'; "
-                f"it takes: {', '.join(known) or 'none'}."
+                f"{registry.noun} '{values['name']}' has no argument '{argument}'; {hint}"
             )
     try:
         return entry(**arguments)
     except TypeError as error:
-        raise ConfigError(f"{registry.noun} '{values['name']}': {error}.") from error
+        given = ", ".join(f"{k} = {v!r}" for k, v in arguments.items())
+        raise ConfigError(
+            f"{registry.noun} '{values['name']}' cannot be made of {given}: {error}. A value has "
+            "the wrong type."
+        ) from error
 
 
 def encoder_of(values: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._parts import Part
-from dolorimeter.errors import SignalError
+from dolorimeter.errors import DatasetError, SignalError
 from dolorimeter.representations import Represented, concatenate
 from dolorimeter.types import (
     Array,
@@ -50,7 +50,30 @@ def join(
         ),
         lookalike=lookalike,
     )
+    samples = replace(samples, notes=(*_absent(streams), *samples.notes))
     return _without_empty(flattened(samples, streams), streams)
+
+
+def _absent(streams: Mapping[str, Represented]) -> tuple[str, ...]:
+    """A note for each stream that no window has.
+
+    Raises
+    ------
+    DatasetError
+        If there is no other: all rows would be NaN, and a model of them score like honest chance.
+    """
+    notes = []
+    for name, stream in streams.items():
+        if not stream.present.any():
+            reasons = "; ".join(dict.fromkeys(u.reason for u in stream.undefined)) or "missing"
+            notes.append(
+                f"stream '{name}' is in none of {len(stream.present):,} windows: {reasons}"
+            )
+    if len(notes) == len(streams):
+        raise DatasetError(
+            f"{'. '.join(notes)}. Check modality and preprocessing of the stream, and the files."
+        )
+    return tuple(notes)
 
 
 def _shaped_alike(parts: Sequence[Represented]) -> list[Represented]:

@@ -15,7 +15,7 @@ import pandas as pd
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator
-from dolorimeter.evaluation import Run, Summary, summarise
+from dolorimeter.evaluation import Run, summarise
 from dolorimeter.experiment._config import Experiment, read_experiment
 from dolorimeter.experiment._prepare import Prepared, prepare, sample_cache
 from dolorimeter.experiment._run import run, same_experiment
@@ -59,7 +59,7 @@ def sweep(
     Returns
     -------
     pandas.DataFrame
-        value, metric, mean of people, low, high, seconds, samples.
+        value, metric, mean of people, low, high, windows, look-alike, seconds.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def sweep(
                 progress=progress,
             )
             seconds = None if resumed else time.perf_counter() - begun
-            row = {"value": value} | scores_of(summarise(found)) | {"seconds": seconds}
+            row = {"value": value} | scores_of(found) | {"seconds": seconds}
             kept[name] = row
             if out is not None:
                 told = {"key": key, "root": where, "rows": kept}
@@ -126,8 +126,9 @@ def _rows_of(out: Path | None, key: str, root: str) -> dict[str, dict[str, Any]]
     return rows
 
 
-def scores_of(summary: Summary) -> dict[str, Any]:
-    """The main metric of a summary as columns of a table."""
+def scores_of(found: Run) -> dict[str, Any]:
+    """The main metric of a run as columns of a table, and whether its people exist."""
+    summary = summarise(found)
     main = summary.by_subject[summary.main]
     return {
         "metric": summary.main,
@@ -135,6 +136,7 @@ def scores_of(summary: Summary) -> dict[str, Any]:
         "low": main.low,
         "high": main.high,
         "windows": summary.windows,
+        "look-alike": found.lookalike,
     }
 
 
@@ -168,7 +170,8 @@ def occlusion(
     Returns
     -------
     pandas.DataFrame
-        region, share, metric, mean of people, low, high, loss; the first row is the clear face.
+        region, share, metric, mean of people, low, high, windows, look-alike, loss; the first
+        row is the clear face.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def occlusion(
         progress=progress,
         **given,
     )
-    clear = scores_of(summarise(found))
+    clear = scores_of(found)
     rows = [{"region": "none", "share": 0.0} | clear | {"loss": 0.0}]
     for (region, share), other in covered.items():
         prepared = prepare(
@@ -203,7 +206,7 @@ def occlusion(
             progress=progress and progress(f"{region} {share:g}"),
             **given,
         )
-        score = scores_of(summarise(_predicted_again(found, prepared, Path(out))))
+        score = scores_of(_predicted_again(found, prepared, Path(out)))
         loss = clear["mean of people"] - score["mean of people"]
         rows.append({"region": region, "share": share} | score | {"loss": loss})
     table = pd.DataFrame(rows)

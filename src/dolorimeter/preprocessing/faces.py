@@ -100,8 +100,8 @@ def track_face(
     Frames are decoded in a thread of their own while the networks run. Nothing is kept of a frame
     once it is measured; pictures are read from the file again where they are needed.
     """
-    tracker = FaceTracker(min_detection=min_detection, min_presence=min_presence, threads=threads)
     info = probe(path)
+    tracker = FaceTracker(min_detection=min_detection, min_presence=min_presence, threads=threads)
     rows = FaceRows()
     indices: list[int] = []
     with read_frames(path, stride=stride, start=start, stop=stop) as frames:

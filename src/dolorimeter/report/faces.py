@@ -186,21 +186,21 @@ def _draw_cues(path: Path, title: str, table: pd.DataFrame) -> None:
     top, middle, bottom = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 2])
     time = table["time"]
     top.plot(time, table["pain_expression"], color=PALETTE[1], label="pain_expression")
-    top.set_ylabel("pain_expression")
-    other = top.twinx()
-    other.plot(time, table["pspi_proxy"], color=PALETTE[0], ls="--", label="pspi_proxy")
-    other.fill_between(
+    top.plot(time, table["pspi_proxy"], color=PALETTE[0], ls="--", label="pspi_proxy")
+    seen = table["found"].to_numpy(dtype=bool)
+    top.fill_between(
         time,
         table["pspi_proxy_lower"],
         table["pspi_proxy_upper"],
+        where=seen,
         color=PALETTE[0],
         alpha=0.15,
         lw=0,
         label="pspi_proxy, bounds where a unit is missing",
     )
-    other.set_ylabel("pspi_proxy")
-    lines = [*top.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    top.legend(lines, [line.get_label() for line in lines], fontsize=8, ncols=3, frameon=False)
+    top.set_ylabel("share of the cue's range")
+    top.set_ylim(-0.03, 1.03)
+    top.legend(fontsize=8, ncols=3, frameon=False)
     top.set_title(f"{title}: cues from the face, no measure of felt pain", fontsize=10, loc="left")
     for side, colour, dash in (("left", PALETTE[2], "-"), ("right", PALETTE[3], "--")):
         middle.plot(time, table[f"eye_closure_{side}"], dash, color=colour, label=f"{side} eye")
@@ -221,7 +221,7 @@ def _draw_cues(path: Path, title: str, table: pd.DataFrame) -> None:
     for axes in (top, middle, bottom):
         axes.spines["top"].set_visible(False)
     figure.text(0.995, 0.005, NOT_A_DEVICE, fontsize=7, ha="right", color="0.4")
-    for axes in (top, other, middle, bottom):
+    for axes in (top, middle, bottom):
         for line in axes.get_lines():
             _mark_lone_points(line)
     if not table["found"].any():

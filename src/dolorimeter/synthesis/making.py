@@ -114,6 +114,22 @@ def synthesise(
     StorageError
         If it cannot be written.
     """
+    whole = {
+        "seed": seed,
+        "subjects": subjects,
+        "per_condition": per_condition,
+        "workers": workers,
+    }
+    numbers = {
+        "effect": effect,
+        "noise": noise,
+        "movement": movement,
+        "artefacts": artefacts,
+        "missing": missing,
+        "identity_strength": identity_strength,
+        "confounders": confounders,
+    }
+    _check_types(whole, numbers, {"conditions": conditions, "modalities": modalities})
     request = _request(
         kind,
         subjects=subjects,
@@ -143,6 +159,26 @@ def synthesise(
         part_path.mkdir()
         truth = _write(request, part_path, workers)
     return replace(truth, root=out)
+
+
+def _check_types(
+    whole: Mapping[str, object], numbers: Mapping[str, object], lists: Mapping[str, object]
+) -> None:
+    """Values that come from a command line may be of any type.
+
+    Raises
+    ------
+    ConfigError
+    """
+    wanted: tuple[tuple[Mapping[str, object], type | tuple[type, ...], str], ...] = (
+        (whole, int, "a whole number"),
+        (numbers, (int, float), "a number"),
+        (lists, (list, tuple), "a list of names"),
+    )
+    for values, types, words in wanted:
+        for name, value in values.items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, types)):
+                raise ConfigError(f"synthesise: {name} is {value!r}, expected {words}.")
 
 
 def request_of(parameters: Mapping[str, object]) -> Request:

@@ -62,9 +62,9 @@ class Truth:
         ``time`` (seconds), ``au4`` … ``au26`` (FACS intensity, 0 to 5; ``au43`` is 0 or 1),
         ``pspi`` (Prkachin and Solomon), ``pain`` (0 to 5: the strongest action that pain alone
         made), ``closure`` of the eyes (0 to 1), flags ``blink``, ``talk``, ``smile``,
-        ``occluded``, the head (``yaw``, ``pitch``, ``roll`` in radians; ``shift_u``, ``shift_v``
-        in distances of the pupils; ``scale``) and the light (``light``, ``light_slope``) as
-        shares. AU6 and AU25 are also made by a smile, AU25 and AU26 by talk.
+        ``occluded``, the head (``yaw``, ``pitch``, ``roll`` in radians, pitch downwards;
+        ``shift_u``, ``shift_v`` in distances of the pupils; ``scale``) and the light (``light``,
+        ``light_slope``) as shares. AU6 and AU25 are also made by a smile, AU25 and AU26 by talk.
 
         Parameters
         ----------
