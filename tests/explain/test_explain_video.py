@@ -162,6 +162,12 @@ def test_everything_is_there_and_written(
         ("patches", "deletion"), ("patches", "insertion"),
         ("frames", "deletion"), ("frames", "insertion"),
     ]  # fmt: skip
+    assert (areas["p"] >= 0.05).all()
+    assert found.attention.sum() == pytest.approx(1)
+    assert np.isfinite(found.effects).all()
+    assert found.sanity.verdict in found.remarks
+    told_off = [r for r in found.remarks if "no better than random" in r]
+    assert len(told_off) == 2 - areas.groupby("items")["better"].any().sum()
     assert found.cautions == ("Look-alike data: made faces, no finding about people.",)
     assert "A remark of the track." in found.remarks
     assert told[-1][0] == told[-1][1]
@@ -183,6 +189,9 @@ def test_files_say_what_the_explanation_says(
     assert np.shape(told["patch_relevance"]["PA4"]) == (FRAMES, 14, 14)
     assert told["sanity"]["passed"] is found.sanity.passed
     assert len(told["curves"]) == 4
+    frames = pd.read_csv(tmp_path / "frames.csv")
+    assert list(frames) == ["time", "relevance_BL", "relevance_PA4", "attention", "effect"]
+    assert frames["effect"].tolist() == pytest.approx(found.effects.tolist())
     regions = pd.read_csv(tmp_path / "regions.csv")
     assert set(regions["class"]) <= {"BL", "PA4"}
     assert len(told["regions"]) == len(regions) == len(found.regions)
@@ -190,9 +199,9 @@ def test_files_say_what_the_explanation_says(
     assert len(pd.read_csv(tmp_path / "sanity.csv")) == len(found.sanity.table)
     picture = cv2.imread(str(tmp_path / "relevance.png"))
     assert picture.shape[0] > 500
-    frames = list(read_frames(tmp_path / "relevance.mp4"))
-    assert len(frames) == FRAMES
-    assert frames[0].image.shape[1] == 448
+    shown = list(read_frames(tmp_path / "relevance.mp4"))
+    assert len(shown) == FRAMES
+    assert shown[0].image.shape[1] == 448
 
 
 def test_an_encoder_without_weights_is_named_under_the_picture(
@@ -207,6 +216,7 @@ def test_an_encoder_without_weights_is_named_under_the_picture(
     assert any("randomly initialised (seed 3)" in remark for remark in found.remarks)
     assert found.sanity is None
     assert found.curves == ()
+    assert np.isnan(found.effects).all()
     assert found.class_name == found.classes[int(found.probabilities.argmax())]
     from dolorimeter.explain._model import clip_of, parts_of
 

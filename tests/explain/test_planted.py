@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import pytest
 import torch
 
-from dolorimeter import training
 from dolorimeter.explain.relevance import frame_relevance
 from dolorimeter.explain.sanity import Curves, deletion_insertion, layers_of, sanity_check
 from dolorimeter.models.full_transformer import FullTransformer
@@ -72,13 +69,6 @@ def trained(seed: int) -> Trained:
     with torch.no_grad():
         assert (network(x).argmax(dim=1) == labels).float().mean() > 0.9
     return Trained(network, x[labels == 1], places[labels == 1])
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower with more."""
-    with training.threads(1):
-        yield
 
 
 def test_maps_find_the_planted_frame_more_often_than_chance() -> None:

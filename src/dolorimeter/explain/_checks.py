@@ -149,15 +149,15 @@ def patch_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -
     )
 
 
-def frame_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -> Curves:
-    """Whole frames, blurred in order of relevance and in random orders."""
-    soft = torch.cat(
-        [
-            embed_frames(case.frame_encoder, blurred(part))
-            for part in torch.split(case.pictures, CHUNK)
-        ]
-    )
+def without(case: Case, *, counted: Callable[[int], None]) -> Float[Tensor, "frame feature"]:
+    """Embeddings of all frames, blurred."""
+    parts = [blurred(part) for part in torch.split(case.pictures, CHUNK)]
     counted(len(case.pictures))
+    return torch.cat([embed_frames(case.frame_encoder, part) for part in parts])
+
+
+def frame_curves(case: Case, soft: Float[Tensor, "frame feature"], *, seed: int = 0) -> Curves:
+    """Whole frames, blurred in order of relevance and in random orders."""
 
     def score(out: Bool[np.ndarray, " item"]) -> float:
         return case.probability(torch.where(torch.from_numpy(out)[:, None], soft, case.embeddings))
@@ -169,6 +169,17 @@ def frame_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -
         repeats=FRAME_ORDERS,
         seed=seed,
     )
+
+
+def frame_effects(case: Case, soft: Float[Tensor, "frame feature"]) -> Float[np.ndarray, " frame"]:
+    """How much the probability falls when one frame alone is blurred."""
+    whole = case.probability(case.embeddings)
+    found = np.zeros(len(soft))
+    for i in range(len(soft)):
+        embeddings = case.embeddings.clone()
+        embeddings[i] = soft[i]
+        found[i] = whole - case.probability(embeddings)
+    return found
 
 
 def work(case: Case) -> int:

@@ -22,12 +22,13 @@ NOT_A_DEVICE = "Research software, not a medical device."
 FILES = (
     "relevance.png",
     "relevance.mp4",
+    "frames.csv",
     "regions.csv",
     "sanity.csv",
     "curves.csv",
     "explanation.json",
 )
-"""What `Explanation.write` makes; the two of the checks only where there were checks."""
+"""What `Explanation.write` makes; ``sanity.csv`` and ``curves.csv`` where there were checks."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Explanation:
         Seconds on the video's clock.
     frames : Float[np.ndarray, "class frame"]
         Relevance of each frame, for each class.
+    attention : Float[np.ndarray, "frame"]
+        Attention to each frame, of no class; beside relevance it shows what the gradient did.
+    effects : Float[np.ndarray, "frame"]
+        How much the probability of `class_name` falls when one frame is blurred; NaN without
+        checks.
     patches : Float[np.ndarray, "class frame row column"]
         Relevance of each patch of each frame.
     regions : pandas.DataFrame
@@ -70,6 +76,8 @@ class Explanation:
     class_name: str
     times: Float[np.ndarray, " frame"]
     frames: Float[np.ndarray, "class frame"]
+    attention: Float[np.ndarray, " frame"]
+    effects: Float[np.ndarray, " frame"]
     patches: Float[np.ndarray, "class frame row column"]
     regions: pd.DataFrame
     regions_by_frame: pd.DataFrame
@@ -77,6 +85,17 @@ class Explanation:
     curves: tuple[Curves, ...] = ()
     cautions: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+
+    @property
+    def frame_table(self) -> pd.DataFrame:
+        """``time``, ``relevance_CLASS`` (shares of the clip), ``attention`` and ``effect``."""
+        totals = self.frames.sum(axis=1, keepdims=True)
+        shares = self.frames / np.where(totals > 0, totals, 1.0)
+        return pd.DataFrame(
+            {"time": self.times}
+            | {f"relevance_{name}": row for name, row in zip(self.classes, shares, strict=True)}
+            | {"attention": self.attention, "effect": self.effects}
+        )
 
     @property
     def curve_areas(self) -> pd.DataFrame:
@@ -98,6 +117,8 @@ class Explanation:
             "remarks": list(self.remarks),
             "times": self.times.tolist(),
             "frame_relevance": dict(zip(self.classes, self.frames.tolist(), strict=True)),
+            "attention": self.attention.tolist(),
+            "effects": self.effects.tolist(),
             "patch_relevance": {
                 name: np.round(maps / (maps.max() or 1.0), 4).tolist()
                 for name, maps in zip(self.classes, self.patches, strict=True)
@@ -149,9 +170,11 @@ class Explanation:
             title=title,
             caption=caption,
             frames=frames,
+            attention=self.attention,
         )
         below = "\n".join((*self.cautions, NOT_A_DEVICE))
         drawn.write_video(out / "relevance.mp4", faces, *shown, title=title, caption=below)
+        write_text(out / "frames.csv", self.frame_table.to_csv(index=False))
         write_text(out / "regions.csv", self.regions.to_csv(index=False))
         if self.sanity is not None:
             write_text(out / "sanity.csv", self.sanity.table.to_csv(index=False))

@@ -18,7 +18,14 @@ from dolorimeter.explain._explanation import Explanation
 from dolorimeter.explain._model import Clip, Parts, clip_of, parts_of
 from dolorimeter.explain.pictures import spaced
 from dolorimeter.explain.regions import region_table, regions_by_frame
-from dolorimeter.explain.relevance import CHUNK, Relevance, embed_frames, relevance_maps
+from dolorimeter.explain.relevance import (
+    CHUNK,
+    Relevance,
+    embed_frames,
+    frame_attention,
+    relevance_maps,
+)
+from dolorimeter.explain.sanity import Curves
 from dolorimeter.predictor import Predictor
 from dolorimeter.synthesis.making import MARK
 
@@ -92,7 +99,9 @@ def explain_video(
     )
     probabilities = _probabilities(predictor, parts, clip, embeddings)
     chosen = class_name or predictor.classes[int(probabilities.argmax())]
-    explanation = _explained(predictor, parts, clip, video, found, probabilities, chosen)
+    explanation = _explained(
+        predictor, parts, clip, video, embeddings, found, probabilities, chosen
+    )
     if checks:
         explanation = _checked(explanation, parts, pictures, embeddings, found, frames, counter)
     counter.finish()
@@ -114,6 +123,7 @@ def _explained(
     parts: Parts,
     clip: Clip,
     video: Path,
+    embeddings: Float[Tensor, "frame feature"],
     found: Relevance,
     probabilities: Float[np.ndarray, " class"],
     class_name: str,
@@ -130,6 +140,8 @@ def _explained(
         class_name=class_name,
         times=clip.times,
         frames=found.frames,
+        attention=frame_attention(parts.temporal, embeddings),
+        effects=np.full(len(clip.times), np.nan),
         patches=found.patches,
         regions=_by_class(predictor.classes, [region_table(t) for t in tables]),
         regions_by_frame=_by_class(
@@ -197,11 +209,28 @@ def _checked(
     of_foremost = replace(case, watched=tuple(sorted(int(i) for i in foremost)))
     counter.total += _checks.work(case)
     sanity = _checks.randomised(case, counted=counter.add)
+    soft = _checks.without(case, counted=counter.add)
     curves = (
         _checks.patch_curves(of_foremost, counted=counter.add),
-        _checks.frame_curves(case, counted=counter.add),
+        _checks.frame_curves(case, soft),
     )
-    return replace(explanation, sanity=sanity, curves=curves)
+    return replace(
+        explanation,
+        effects=_checks.frame_effects(case, soft),
+        sanity=sanity,
+        curves=curves,
+        remarks=(*explanation.remarks, sanity.verdict, *_worthless(curves)),
+    )
+
+
+def _worthless(curves: Sequence[Curves]) -> tuple[str, ...]:
+    """What must not be read of a map whose order is no better than a random one."""
+    return tuple(
+        f"The order of {c.items} by relevance is no better than random orders, neither in "
+        f"deletion nor in insertion: do not read the map as the {c.items} that the model uses."
+        for c in curves
+        if not c.table()["better"].any()
+    )
 
 
 class _Counter:

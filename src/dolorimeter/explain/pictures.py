@@ -38,7 +38,7 @@ OPACITY = 0.75
 _CURVE_HEIGHT = 96  # pixels of the curve under the video
 _DPI = 100
 _INK = "#222222"
-_BLUE, _GREY = "#0072B2", "#999999"  # Okabe & Ito, as in the reports
+_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#999999"  # Okabe & Ito, as in the reports
 
 
 @cache
@@ -110,6 +110,7 @@ def write_figure(
     title: str,
     caption: str,
     frames: int = 8,
+    attention: Float[np.ndarray, " frame"] | None = None,
 ) -> None:
     """One PNG: a few frames, their maps, relevance in time, and the shares of the regions.
 
@@ -129,6 +130,8 @@ def write_figure(
         What a reader must know: look-alike data, an encoder without training.
     frames : int
         How many are shown, evenly apart.
+    attention : Float[np.ndarray, "frame"], optional
+        Drawn beside relevance; adds up to 1.
     """
     chosen = spaced(len(pictures), frames)
     heat = heat_maps(patches, pictures.shape[1])
@@ -148,6 +151,8 @@ def write_figure(
         scale = above.colorbar(ScalarMappable(cmap=COLOURS), ax=grid[1, :], pad=0.01, aspect=12)
         scale.set_ticks([0.0, 1.0], labels=["none", "most"])
         curve, bars = below.subplots(1, 2, width_ratios=[1.25, 1])
+        if attention is not None:
+            curve.plot(times, 100 * attention, color=_ORANGE, lw=1.1, ls=":", label="attention")
         _time_curve(curve, times, relevance, chosen)
         _region_bars(bars, regions)
         below.supxlabel(caption, fontsize=8, color=_INK, wrap=True)
@@ -195,13 +200,14 @@ def _time_curve(
     """Each frame's share of the clip's relevance, and what it would be if all were alike."""
     total = relevance.sum()
     share = 100 * relevance / total if total > 0 else np.zeros_like(relevance)
-    axes.plot(times, share, color=_BLUE, lw=1.4)
+    axes.plot(times, share, color=_BLUE, lw=1.4, label="relevance")
     axes.plot(times[list(marked)], share[list(marked)], "o", ms=4, color=_BLUE)
     axes.axhline(100 / len(times), color=_GREY, ls="--", lw=1, label="all frames alike")
-    axes.set_ylim(0, max(share.max(), 100 / len(times)) * 1.15)
+    lines = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()]
+    axes.set_ylim(0, 1.15 * float(np.concatenate(lines).max()))
     axes.set_xlabel("time, s")
-    axes.set_ylabel("share of relevance, %")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+    axes.set_ylabel("share of the clip, %")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, fontsize=8)
 
 
 def _region_bars(axes: Axes, regions: pd.DataFrame) -> None:

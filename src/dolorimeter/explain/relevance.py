@@ -214,6 +214,19 @@ def frame_relevance(
     return logits.detach(), targets, torch.stack(frames), torch.stack(gradients)
 
 
+def frame_attention(
+    temporal: nn.Module, embeddings: Float[Tensor, "frame feature"]
+) -> Float[np.ndarray, " frame"]:
+    """Attention to each frame, the mean over rows of the learned matrix and heads; adds up to 1.
+
+    It is of no class. Relevance beside it shows what the gradient adds, or takes away.
+    """
+    cross = _temporal_attention(temporal)[0]
+    with _evaluated(temporal), _kept([cross]) as maps, torch.no_grad():
+        temporal(embeddings[None])
+        return maps()[0][0].mean(dim=(0, 1)).double().numpy()
+
+
 def _of_patches(
     frame_encoder: nn.Module,
     pictures: Float[Tensor, "picture channel height width"],
