@@ -22,6 +22,7 @@ from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated
 from dolorimeter.explain import _checks, explain_video
 from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.predictor import Predictor
+from dolorimeter.preprocessing.faces import FaceTracking
 from dolorimeter.registry import Card
 from dolorimeter.representations import FaceFrames, Raw
 from dolorimeter.types import FaceTrack, Recording
@@ -248,6 +249,17 @@ def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabi
     assert found.probabilities.tolist() == [0.25, 0.75]
     assert found.class_name == "PA4"
     assert np.array_equal(found.patches, plain.patches)
+
+
+def test_a_folder_of_a_model_that_tracks_faces_is_explained(
+    joint: NetworkClassifier, video: Path, tmp_path: Path
+) -> None:
+    stream = ChainStream("face", (FaceTracking(),), FaceFrames(frame_rate=RATE))
+    predictor(joint, Chain(WindowSpec(duration=FRAMES / RATE), (stream,))).save(tmp_path / "model")
+    found = explain_video(tmp_path / "model", video, checks=False)
+    assert found.patches.shape == (2, FRAMES, 14, 14)
+    assert not found.regions.empty
+    assert found.model == "a small model"
 
 
 def test_a_lookalike_is_known_by_the_mark_of_its_root(

@@ -182,9 +182,16 @@ def frame_effects(case: Case, soft: Float[Tensor, "frame feature"]) -> Float[np.
     return found
 
 
-def work(case: Case) -> int:
-    """Passes of a picture through the encoder that all checks take, about."""
+def work(case: Case, foremost: int) -> int:
+    """Passes of a picture through the encoder that all checks take.
+
+    Parameters
+    ----------
+    case : Case
+    foremost : int
+        Frames whose patches are taken out.
+    """
     groups, of_temporal = layer_groups(case.frame_encoder, case.temporal)
     frames, watched = len(case.pictures), len(case.watched)
     randomising = (len(groups) - of_temporal) * frames + (len(groups) + 1) * watched
-    return randomising + frames + watched * ((PATCH_ORDERS + 2) * len(PATCH_SHARES) + 2)
+    return randomising + frames + foremost * ((PATCH_ORDERS + 2) * len(PATCH_SHARES) + 2)

@@ -57,7 +57,8 @@ def explain_video(
         Class of the pictures and the checks; None takes the most probable. Frames, patches and
         regions are there for all classes.
     frames : int
-        Frames side by side in the picture, and frames whose patches the checks look at.
+        Frames side by side in the picture, and frames whose patches are looked at while layers
+        are randomised; the curves take out patches of half as many.
     checks : bool
         Randomise the layers, and compute deletion and insertion curves: several times the work of
         the maps.
@@ -205,9 +206,10 @@ def _checked(
         target,
         spaced(len(pictures), frames),
     )
-    foremost = np.argsort(-found.frames[target], kind="stable")[:frames]
+    # a point of a curve is a pass of each frame: half as many, and those that weigh most
+    foremost = np.argsort(-found.frames[target], kind="stable")[: (frames + 1) // 2]
     of_foremost = replace(case, watched=tuple(sorted(int(i) for i in foremost)))
-    counter.total += _checks.work(case)
+    counter.total += _checks.work(case, len(foremost))
     sanity = _checks.randomised(case, counted=counter.add)
     soft = _checks.without(case, counted=counter.add)
     curves = (
