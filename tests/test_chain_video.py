@@ -14,6 +14,7 @@ import pytest
 from torch import Tensor, nn
 
 from dolorimeter.chain import Chain, ChainStream, encoder_of
+from dolorimeter.chain._encoded import pooled
 from dolorimeter.chain._kept import key_of
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import (
@@ -133,6 +134,15 @@ def test_embeddings_of_a_window_are_joined_as_asked(
     assert len(joined.feature_names) == shape[1]
     wanted = {"mean": each.mean(1), "add": each.sum(1), "concat": each.reshape(2, -1)}
     np.testing.assert_allclose(joined.x, wanted[pooling], rtol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "add"])
+def test_no_picture_is_no_embedding_and_not_a_zero(pooling: str) -> None:
+    found = pooled(np.empty((2, 0, 3), dtype=np.float32), pooling)
+    assert found.shape == (2, 3)
+    assert np.isnan(found).all()
+    one = np.full((1, 2, 3), np.nan, dtype=np.float32)
+    assert np.isnan(pooled(one, pooling)).all()
 
 
 def test_a_window_without_a_face_is_kept_out_and_counted(clips: Path) -> None:

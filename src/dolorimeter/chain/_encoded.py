@@ -77,7 +77,9 @@ def _common_count(stream: ChainStream, windows: Sequence[Window]) -> int:
 
 
 def pooled(x: Float32[np.ndarray, "window picture feature"], pooling: str) -> Array:
-    """Embeddings of each window's pictures, joined as `POOLINGS` says."""
+    """Embeddings of each window's pictures, joined as `POOLINGS` says; NaN without a picture."""
+    if pooling in ("mean", "add") and not x.shape[1]:  # NumPy's sum of nothing would be 0
+        return np.full((len(x), x.shape[2]), np.nan, dtype=x.dtype)
     if pooling == "mean":
         return x.mean(axis=1)
     if pooling == "add":
