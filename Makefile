@@ -13,7 +13,7 @@ test: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 fuzz: .venv/installed-test
-	$(BIN)/python -m pytest -m fuzz -n 2 --timeout 3600 tests/datasets
+	$(BIN)/python -m pytest -m fuzz -n 2 --timeout 3600 tests
 
 results: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/results

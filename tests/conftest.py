@@ -31,3 +31,12 @@ def fixtures() -> Path:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("DOLORIMETER_CACHE", str(tmp_path / "cache"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests run by ``make fuzz`` alone; in the gate they are skipped with that reason."""
+    if "fuzz" in config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("fuzz"):
+            item.add_marker(pytest.mark.skip(reason="long: run by make fuzz (-m fuzz)"))

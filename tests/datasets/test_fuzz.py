@@ -413,9 +413,5 @@ def test_mutated_files_give_our_errors_only(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("name", sorted(TINY))
-def test_many_mutated_files_give_our_errors_only(
-    name: str, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if "fuzz" not in request.config.option.markexpr:
-        pytest.skip("5,000 mutants are run by make fuzz (-m fuzz)")
+def test_many_mutated_files_give_our_errors_only(name: str, tmp_path: Path) -> None:
     fuzz(name, tmp_path, mutants=-(-5000 // len(TINY)), seed=3)
