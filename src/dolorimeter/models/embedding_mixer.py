@@ -33,7 +33,7 @@ EMBEDDING = 160
 FUSIONS = ("fusion_1", "fusion_2", "fusion_n")
 DIFFERENCES = (
     "The figure gives no sizes: 64 latents of width 256, heads of 64 and a hidden layer of four "
-    "times the width are ours. That makes 7.0 M parameters; 9.62 M is quoted and unconfirmed.",
+    "times the width are ours. That makes 6.97 M parameters; 9.62 M is quoted and unconfirmed.",
     "One long vector is read as the tokens of 160 that it is made of.",
     "Each feature is standardised by its mean and deviation over its stream's training tokens.",
     "Tokens are told apart by fixed sines and cosines of their number.",
@@ -299,7 +299,7 @@ class Standardise(nn.Module):
         super().__init__()
         self.sizes = list(sizes)
         shape = (len(self.sizes), width)
-        # float64, since a random encoder's features differ in the fourth decimal
+        # float64: long sums of squares of features that move little around their mean
         self.register_buffer("count", torch.zeros(len(self.sizes), dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("square", torch.zeros(shape, dtype=torch.float64))
