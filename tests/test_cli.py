@@ -201,3 +201,10 @@ def test_options_of_a_wrong_type_are_named(option: str, message: str, tmp_path: 
     out = call("synthesise", "biovid", "--out", str(tmp_path / "x"), "--option", option)
     assert out.returncode == 2
     assert message in out.stderr
+
+
+def test_a_pretraining_that_is_not_there_is_named(tmp_path: Path) -> None:
+    out = call("pretrain", str(tmp_path / "none.toml"), "--out", str(tmp_path / "x"))
+    assert out.returncode == 2
+    assert "none.toml" in out.stderr
+    assert not (tmp_path / "x").exists()

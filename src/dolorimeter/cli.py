@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "evaluate": "dolorimeter.experiment:run",
     "sweep": "dolorimeter.experiment:sweep",
     "occlusion": "dolorimeter.experiment:occlusion",
+    "pretrain": "dolorimeter.pretraining:pretrain",
     "train": "dolorimeter.experiment:train",
     "predict": "dolorimeter.experiment:predict",
     "report": "dolorimeter.report:write_report",
@@ -510,6 +511,28 @@ def _close(table: pd.DataFrame, as_json: bool) -> None:
     if table["look-alike"].any():
         typer.echo("Look-alike data: no statement about people.")
     typer.echo("Research software, not a medical device.")
+
+
+@app.command()
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="A TOML file, experiments/pretrain_*.toml.")],
+    out: Annotated[Path, typer.Option(help="Folder; the same command goes on from it.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train one encoder on many tasks; its weights say whom they have met."""
+    from dolorimeter.pretraining import pretrain as fit
+    from dolorimeter.pretraining import read_pretraining
+
+    found = fit(read_pretraining(config, _options_of(override)), out, progress=_Progress("steps"))
+    rows = [vars(task) for task in found.tasks]
+    _print(rows, as_json, f"{found.steps} steps, {found.weights}")
+    if not as_json:
+        for remark in found.remarks:
+            typer.echo(f"note: {remark}")
 
 
 @app.command()
