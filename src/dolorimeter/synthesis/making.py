@@ -173,7 +173,7 @@ def _check_types(
     wanted: tuple[tuple[Mapping[str, object], type | tuple[type, ...], str], ...] = (
         (whole, int, "a whole number"),
         (numbers, (int, float), "a number"),
-        (lists, (list, tuple), "a list of names"),
+        (lists, (list, tuple, str), "a list of names"),  # of a text more is said below
     )
     for values, types, words in wanted:
         for name, value in values.items():
