@@ -19,6 +19,7 @@ _HOMES = {
         "DependencyError",
         "DolorimeterError",
         "EvaluationError",
+        "MonitorError",
         "OverlapError",
         "RecordingError",
         "SignalError",

@@ -18,6 +18,7 @@ from dolorimeter.errors import DatasetError as DatasetError
 from dolorimeter.errors import DependencyError as DependencyError
 from dolorimeter.errors import DolorimeterError as DolorimeterError
 from dolorimeter.errors import EvaluationError as EvaluationError
+from dolorimeter.errors import MonitorError as MonitorError
 from dolorimeter.errors import OverlapError as OverlapError
 from dolorimeter.errors import RecordingError as RecordingError
 from dolorimeter.errors import SignalError as SignalError

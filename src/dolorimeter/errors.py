@@ -12,6 +12,7 @@
     ├── EvaluationError       a question that cannot be answered as asked
     │   └── OverlapError      weights or models that have met the people they are tested on
     ├── TrainingError         a fit that cannot go on
+    ├── MonitorError          a live session that cannot start or go on
     ├── StorageError          a file that cannot be written, fetched or verified
     └── DependencyError       an optional package that is not installed
 """
@@ -57,6 +58,10 @@ class OverlapError(EvaluationError):
 
 class TrainingError(DolorimeterError):
     """A fit cannot go on."""
+
+
+class MonitorError(DolorimeterError):
+    """A live session cannot start or go on."""
 
 
 class StorageError(DolorimeterError):
