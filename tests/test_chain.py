@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.chain import Chain, ChainStream, build
+from dolorimeter.chain import Chain, ChainStream, build, encoder_of
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.preprocessing import Lowpass
-from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS, Registry
 from dolorimeter.representations import Features, Raw
 from dolorimeter.storage import Cache
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -244,6 +245,51 @@ def test_build_names_what_it_does_not_know() -> None:
         build(REPRESENTATIONS, {"name": "feature"})
     with pytest.raises(ConfigError, match="needs a name"):
         build(REPRESENTATIONS, {"modality": "eda"})
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({"name": "bandpass", "low": "x"}, "'bandpass': low is 'x', expected a finite number"),
+        ({"name": "lowpass", "cut": float("nan")}, "'lowpass': cut is nan, expected a finite"),
+        ({"name": "lowpass", "order": 2.5}, "order is 2.5, expected a whole number"),
+        ({"name": "face_track", "stride": [1]}, r"stride is \(1,\), expected a whole number"),
+        ({"name": "face_track", "stride": True}, "stride is True, expected a whole number"),
+        ({"name": "face_track", "modality": 4}, "modality is 4, expected a text"),
+        ({"name": "notch", "modalities": "ecg"}, "modalities is 'ecg', expected a list of texts"),
+        ({"name": "notch", "modalities": [1]}, r"is \(1,\), expected a list of texts"),
+        ({"name": ["notch"]}, r"name is \['notch'\], expected a text"),
+    ],
+)
+def test_a_step_of_the_wrong_type_is_named_with_what_was_wanted(
+    step: dict[str, object], told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        build(PREPROCESSING, step)
+
+
+def test_values_of_the_right_types_pass() -> None:
+    made = build(PREPROCESSING, {"name": "lowpass", "cut": 3.0, "modalities": ["ecg"]})
+    assert (made.cut, made.modalities) == (3.0, ("ecg",))
+    frames = build(REPRESENTATIONS, {"name": "face_frames", "frame_rate": None, "stride": 2})
+    assert (frames.frame_rate, frames.stride) == (None, 2)
+    with pytest.raises(ConfigError, match="frame_rate is 'x', expected a finite number"):
+        build(REPRESENTATIONS, {"name": "face_frames", "frame_rate": "x"})
+    with pytest.raises(ConfigError, match=r"encoder: threads is 1\.5, expected a whole"):
+        encoder_of({"name": "tnt_s_patch16_224", "threads": 1.5})
+
+
+WRONG = ("x", 1.5, -7, True, [1], {"a": 1}, None, float("nan"), [])
+
+
+@pytest.mark.parametrize("registry", [PREPROCESSING, REPRESENTATIONS], ids=lambda r: r.noun)
+def test_no_value_makes_a_stage_fail_without_a_name(registry: Registry[type]) -> None:
+    """Every argument of every stage, and values of every type that TOML has."""
+    for name in registry.names():
+        for argument in fields(registry.get(name)):
+            for value in WRONG:
+                with suppress(ConfigError):
+                    build(registry, {"name": name, argument.name: value})
 
 
 def test_samples_that_would_fill_the_memory_are_refused(

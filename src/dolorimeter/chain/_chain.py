@@ -16,6 +16,7 @@ from dolorimeter.chain._encoded import POOLINGS
 from dolorimeter.chain._join import join, nothing_left
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, interval_of, part_of
+from dolorimeter.chain._values import check_types
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
@@ -323,6 +324,8 @@ def build(registry: Any, values: Mapping[str, Any]) -> Any:
     }
     if "name" not in values:
         raise ConfigError(f"a {registry.noun} needs a name; found {dict(values)}.")
+    if not isinstance(values["name"], str):
+        raise ConfigError(f"{registry.noun}: name is {values['name']!r}, expected a text.")
     entry = registry.get(values["name"])
     known = [field.name for field in fields(entry)]
     for argument in arguments:
@@ -332,6 +335,7 @@ def build(registry: Any, values: Mapping[str, Any]) -> Any:
             raise ConfigError(
                 f"{registry.noun} '{values['name']}' has no argument '{argument}'; {hint}"
             )
+    check_types(f"{registry.noun} '{values['name']}'", entry, arguments)
     try:
         return entry(**arguments)
     except TypeError as error:
@@ -356,6 +360,7 @@ def encoder_of(values: Mapping[str, Any]) -> Any:
     for key in values:
         if key not in known:
             raise ConfigError(f"encoder has no key '{key}'; it takes: {', '.join(known)}.")
+    check_types("encoder", Encoder, values)
     try:
         return Encoder(**values)
     except TypeError as error:
