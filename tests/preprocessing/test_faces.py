@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -112,6 +114,20 @@ def write(path: Path, frames: Sequence[Picture], rate: float = RATE) -> Path:
 def same(one: FaceFrame, other: FaceFrame) -> None:
     for name, value in vars(one).items():
         assert_array_equal(value, getattr(other, name), err_msg=name)
+
+
+# --- the networks -------------------------------------------------------------------------------
+
+
+def test_loading_the_networks_says_nothing_and_loses_nothing() -> None:
+    code = (
+        "import os; from dolorimeter.preprocessing import _face_models as m\n"
+        "with m._greeting():\n"
+        "    os.write(2, m.GREETING + b' for CPU.\\nwarning: kept\\n')\n"
+        "m._greeted.clear(); m.FaceModels(); os.write(2, b'after\\n')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "warning: kept\nafter\n")
 
 
 # --- agreement with MediaPipe -------------------------------------------------------------------

@@ -17,9 +17,10 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.registry import REPRESENTATIONS
 from dolorimeter.representations import Depth, FaceFrames, _depth_model
 from dolorimeter.representations._crops import landmarks_at
-from dolorimeter.representations._mesh import depth_map, face_triangles
+from dolorimeter.representations._mesh import depth_map
 from dolorimeter.representations.depth import mesh_picture
 from dolorimeter.signals.face import interocular
+from dolorimeter.signals.face_mesh import face_triangles
 from dolorimeter.types import FaceTrack, Recording, Window
 
 RATE = 25.0

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
 from dolorimeter.errors import SignalError
-from dolorimeter.preprocessing._face_models import EYES, GEOMETRY, bundle
+from dolorimeter.preprocessing._face_models import EYES
+from dolorimeter.signals.face_mesh import canonical_face, pose_points
 from dolorimeter.types import CROP_SIZE
 
 STABLE = (33, 133, 362, 263, 168, 6, 197, 195, 2, 98, 327)
@@ -21,33 +20,6 @@ PIXELS_PER_CENTIMETRE = 10.5
 CENTRE = (0.0, -0.8)
 """What the aligned picture shows of MediaPipe's canonical face (centimetres, y upwards): 21.3 cm
 around this point, the whole face with a margin of 1.5 cm at forehead and chin."""
-
-INTEGER, SUBMESSAGE, NUMBER = 0, 2, 5
-"""Wire types of Protocol Buffers: varint, length-delimited, four bytes."""
-VERTEX = ("x", "y", "z", "u", "v")
-
-
-@cache
-def canonical_face() -> Float64[np.ndarray, "468 3"]:
-    """MediaPipe's canonical face in centimetres: x to the right, y upwards, z towards the camera.
-
-    Read from the bundle: message 1 of the geometry metadata is the mesh, its field 3 the vertices.
-    """
-    (mesh,) = (value for key, value in _fields(bundle()[GEOMETRY]) if key == (1, SUBMESSAGE))
-    vertices = b"".join(value for key, value in _fields(mesh) if key == (3, NUMBER))
-    return np.frombuffer(vertices, "<f4").reshape(-1, len(VERTEX))[:, :3].astype(float)
-
-
-@cache
-def pose_points() -> tuple[tuple[int, ...], Float64[np.ndarray, " point"]]:
-    """Landmarks that MediaPipe fits a head's pose by, and weights: field 2 of the metadata."""
-    found = [
-        dict(_fields(value))
-        for key, value in _fields(bundle()[GEOMETRY])
-        if key == (2, SUBMESSAGE)
-    ]
-    weights = b"".join(point[2, NUMBER] for point in found)
-    return tuple(point[1, INTEGER] for point in found), np.frombuffer(weights, "<f4").astype(float)
 
 
 def pose(landmarks: Float[np.ndarray, "478 3"]) -> Float32[np.ndarray, "3"]:
@@ -147,28 +119,3 @@ def interocular(landmarks: Float[np.ndarray, "478 3"]) -> float:
     """Distance between the outer corners of the eyes as the picture shows it, in pixels."""
     right, left = landmarks[list(EYES), :2]
     return float(np.linalg.norm(right - left))
-
-
-def _fields(message: bytes) -> Iterator[tuple[tuple[int, int], Any]]:
-    """Fields of a Protocol Buffers message: their number and wire type, and what they hold."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        kind = key & 7
-        if kind == INTEGER:
-            number, place = _varint(message, place)
-            yield (key >> 3, kind), number
-            continue
-        length, place = (4, place) if kind == NUMBER else _varint(message, place)
-        yield (key >> 3, kind), message[place : place + length]
-        place += length
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place

@@ -13,26 +13,30 @@ and ``…/face_landmarker`` of google-ai-edge/mediapipe at d9a4e88.
 
 from __future__ import annotations
 
-import io
-import zipfile
-from collections.abc import Mapping
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-BUNDLE = "face_landmarker.task"
-DETECTOR, MESH, SHAPES, GEOMETRY = (
+from dolorimeter.signals.face_mesh import bundle
+
+DETECTOR, MESH, SHAPES = (
     "face_detector.tflite",
     "face_landmarks_detector.tflite",
     "face_blendshapes.tflite",
-    "geometry_pipeline_metadata_landmarks.binarypb",
 )
-"""Files of the bundle."""
+"""The networks in the bundle."""
+
+GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate"
+"""What LiteRT says of itself whenever it is used for the first time."""
+_LOCK, _greeted = threading.Lock(), list[bool]()
 
 DETECTOR_SIDE = 128
 MESH_SIDE = 256
@@ -200,8 +204,9 @@ class _Network:
     def __init__(self, content: bytes, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._network: Any = Interpreter(model_content=content, num_threads=threads)
-        self._network.allocate_tensors()
+        with _greeting():
+            self._network: Any = Interpreter(model_content=content, num_threads=threads)
+            self._network.allocate_tensors()
         self._input = self._network.get_input_details()[0]["index"]
         self._outputs = [out["index"] for out in self._network.get_output_details()]
 
@@ -211,12 +216,34 @@ class _Network:
         return [self._network.get_tensor(index) for index in self._outputs]
 
 
-@cache
-def bundle() -> Mapping[str, bytes]:
-    """The files of the bundle, by name."""
-    content = resources.files("dolorimeter").joinpath("assets", BUNDLE).read_bytes()
-    with zipfile.ZipFile(io.BytesIO(content)) as files:
-        return MappingProxyType({name: files.read(name) for name in files.namelist()})
+@contextmanager
+def _greeting() -> Iterator[None]:
+    """Leave out the line in which LiteRT's first network of a process greets on stderr.
+
+    It is written by C++ to the file descriptor, and nothing in Python's interface turns it off.
+    Whatever else is written meanwhile, by this thread or another, is passed on afterwards.
+    """
+    with _LOCK, tempfile.TemporaryFile() as kept:
+        try:
+            own = None if _greeted else os.dup(2)
+        except OSError:  # a service may have no stderr
+            own = None
+        if own is None:
+            yield
+            return
+        sys.stderr.flush()
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(own, 2)
+            os.close(own)
+            _greeted.append(True)
+            kept.seek(0)
+            rest = b"".join(line for line in kept if not line.startswith(GREETING))
+            if rest:
+                os.write(2, rest)
 
 
 def whole(image: UInt8[np.ndarray, "height width 3"]) -> Region:

@@ -2,33 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
-from functools import cache
-from importlib import resources
-
 import numpy as np
 from jaxtyping import Float, Int
-
-TRIANGLES = 898
-"""Of MediaPipe's face mesh: 468 points, a disc without holes; the irises are not part of it."""
-
-_BUNDLE, _MEMBER = "face_landmarker.task", "geometry_pipeline_metadata_landmarks.binarypb"
-_VARINT, _EIGHT, _TEXT, _FOUR = 0, 1, 2, 5  # wire types of protocol buffers
-_MESH, _INDICES = 1, 4  # fields: the canonical mesh, and in it the corners of its triangles
-
-
-@cache
-def face_triangles() -> Int[np.ndarray, "triangle 3"]:
-    """Corners of the face mesh's triangles, as the vendored model bundle lists them."""
-    bundle = resources.files("dolorimeter") / "assets" / _BUNDLE
-    with bundle.open("rb") as file, zipfile.ZipFile(file) as archive:
-        message = archive.read(_MEMBER)
-    mesh = next(value for number, value in _fields(message) if number == _MESH)
-    assert isinstance(mesh, bytes)
-    corners = np.array([value for number, value in _fields(mesh) if number == _INDICES])
-    assert len(corners) == 3 * TRIANGLES  # the bundle is ours
-    return corners.reshape(-1, 3)
 
 
 def depth_map(
@@ -68,32 +43,3 @@ def depth_map(
     depth = np.full(size * size, np.inf)
     np.minimum.at(depth, (y * size + x)[inside], z[inside])
     return depth.reshape(size, size)
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a protocol-buffer message."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == _VARINT:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        length = {_EIGHT: 8, _FOUR: 4}.get(kind, 0)
-        if kind == _TEXT:
-            length, at = _varint(message, at)
-        yield key >> 3, message[at : at + length]
-        at += length
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The number that begins at a byte, seven bits a byte, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7

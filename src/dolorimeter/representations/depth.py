@@ -19,7 +19,7 @@ from dolorimeter.representations._depth_model import (
     model_file,
     network,
 )
-from dolorimeter.representations._mesh import depth_map, face_triangles
+from dolorimeter.representations._mesh import depth_map
 from dolorimeter.representations._pictures import (
     FacePictures,
     Picks,
@@ -29,6 +29,7 @@ from dolorimeter.representations._pictures import (
 )
 from dolorimeter.representations._sampling import frame_count
 from dolorimeter.signals.face import interocular
+from dolorimeter.signals.face_mesh import face_triangles
 from dolorimeter.types import CROP_SIZE, Window
 
 DEPTH_RANGE = 1.25
