@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.preprocessing import BaselineCorrect
-from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
+from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus, Video
+from dolorimeter.video import VideoWriter
 from dolorimeter.windows import WindowSpec, cut, isolate
 
 RATE = 20.0
@@ -92,7 +94,20 @@ def test_one_covering_signal_is_enough_unless_named() -> None:
 
 def test_a_recording_without_signals_is_counted() -> None:
     done = cut(Recording("made", "s1", "r1", stimuli=(PAIN,)), WindowSpec(5.0))
-    assert done.exclusions == (Exclusion("s1", "r1", "windows", "lacks any signal; it has: none"),)
+    reason = "lacks any signal or video; it has: none"
+    assert done.exclusions == (Exclusion("s1", "r1", "windows", reason),)
+
+
+def test_what_is_too_short_is_called_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, 10.0, (32, 32)) as file:
+        for _ in range(20):
+            file.write(np.zeros((32, 32, 3), np.uint8))
+    clip = Recording("made", "s1", "r1", videos={"face": Video(path)}, stimuli=(PAIN,))
+    done = cut(clip, WindowSpec(5.5))
+    assert done.exclusions[0].reason == "reaches beyond every video; they cover: face 0–2 s"
+    both = replace(clip, signals=made(5.0).signals)
+    assert "beyond every signal and video;" in cut(both, WindowSpec(5.5)).exclusions[0].reason
 
 
 def test_sliding_inside_a_phase() -> None:

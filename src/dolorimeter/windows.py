@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -121,7 +121,7 @@ def cut(
         raise ConfigError(f"window margins are {margins} s, expected 0 or more before and after.")
     signals = _covering(recording, modalities)
     if not signals:
-        wanted = " or ".join(modalities) or "any signal"
+        wanted = " or ".join(modalities) or "any signal or video"
         have = ", ".join(sorted({*recording.signals, *recording.videos})) or "none"
         return Cut((), (_excluded(recording, "windows", f"lacks {wanted}; it has: {have}"),))
     start = min(signal.start for signal in signals.values())
@@ -298,8 +298,14 @@ def _misfit(
         window.recording,
         f"window {window.start:g}–{window.start + window.duration:g} s"
         + (f" of {window.stimulus.condition}" if window.stimulus else ""),
-        f"reaches beyond every signal{around}; they cover: {extent}",
+        f"reaches beyond every {_noun(signals.values())}{around}; they cover: {extent}",
     )
+
+
+def _noun(signals: Iterable[Signal | FaceTrack | _Extent]) -> str:
+    """What is there: signals, videos (a face's track counts as its video), or both."""
+    kinds = {"signal" if isinstance(one, Signal) else "video" for one in signals}
+    return " and ".join(sorted(kinds))
 
 
 def _excluded(recording: Recording, what: str, reason: str) -> Exclusion:

@@ -114,6 +114,15 @@ def test_the_heads_rotation_is_measured_in_degrees_a_second() -> None:
     assert dict(zip(got.names, got.units, strict=True))["face_head_speed_mean"] == "deg/s"
 
 
+def test_a_head_that_lies_on_its_side_or_upside_down_turns_the_short_way_round() -> None:
+    track = steady()
+    track.pose[:, 2] = (170 + 5 * track.times) % 360  # past 180° after two seconds
+    track.pose[:, 2] -= 360 * (track.pose[:, 2] > 180)
+    assert track.pose[:, 2].max() - track.pose[:, 2].min() > 340  # the jump is there
+    got = FaceActivity()(windows_of(track, (0.0, 4.0)))
+    assert feature(got, "head_speed_mean") == pytest.approx(5.0, rel=1e-3)
+
+
 def test_a_distance_is_in_units_of_the_eyes() -> None:
     track = steady()
     apart = interocular(track.landmarks)

@@ -336,9 +336,13 @@ def _series(track: FaceTrack) -> Float[np.ndarray, "frame series"]:
 
 
 def _head_speed(track: FaceTrack) -> Float[np.ndarray, " frame"]:
-    """Degrees a second that yaw, pitch and roll have changed by since the frame before."""
+    """Degrees a second that yaw, pitch and roll have changed by since the frame before.
+
+    The short way round: from 179° to −179° is 2°, as in a video that lies upside down.
+    """
     speed = np.full(len(track), np.nan)
-    change = np.linalg.norm(np.diff(track.pose, axis=0), axis=1)
+    turned = np.diff(track.pose, axis=0)
+    change = np.linalg.norm((turned + 180) % 360 - 180, axis=1)
     speed[1:] = change / np.diff(track.times)
     return speed
 
