@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from torch import Tensor, nn
 
@@ -21,10 +23,12 @@ from dolorimeter.errors import (
     ConfigError,
     DatasetError,
     OverlapError,
+    RecordingError,
     StorageError,
     UnknownNameError,
 )
-from dolorimeter.experiment import experiment_from, occlusion, run, sweep
+from dolorimeter.experiment import experiment_from, occlusion, predict, run, sweep, train
+from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import FaceTracking
 from dolorimeter.registry import MODELS, Card, InputSpec
 from dolorimeter.representations import FaceActivity, FaceFrames, Raw, VideoFrames
@@ -284,6 +288,46 @@ def test_streams_that_make_no_sense_are_refused(changes: dict[str, object], mess
 def test_an_unknown_key_of_an_encoder_is_named() -> None:
     with pytest.raises(ConfigError, match="encoder has no key 'weight'; it takes: name, weights"):
         encoder_of({"name": "tests_brightness", "weight": "x"})
+
+
+# ── models on videos that lie anywhere ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("dataset", ["video_files", "biovid"])
+def test_a_model_of_faces_estimates_a_loose_video_from_start_to_end(
+    clips: Path, labelled: Path, tmp_path: Path, dataset: str
+) -> None:
+    predictor = train(experiment_from(values()), labelled)
+    known = predict_of(predictor, dataset, tmp_path, labelled / "a" / "bright.mp4")
+    long = tmp_path / "loose" / "Long.MP4"
+    long.parent.mkdir()
+    with VideoWriter(long, RATE, (400, 400)) as writer:
+        for gain in (1.0, 0.6):
+            for _ in range(10):
+                writer.write((portrait() * gain).astype(np.uint8))
+    found = predict_of(predictor, dataset, tmp_path, long)
+    assert found["start"].tolist() == [0.0, 1.0]
+    assert found["estimate"].tolist() == ["PA4", "BL1"]
+    assert found["subject"].tolist() == ["Long", "Long"]
+    assert found["p_PA4"][0] == pytest.approx(known["p_PA4"][0], abs=0.05)
+    (tmp_path / "loose" / "no.mp4").write_bytes(b"nothing")
+    if dataset == "biovid":
+        with pytest.raises(RecordingError, match=r"no\.mp4"):
+            predict_of(predictor, dataset, tmp_path, tmp_path / "loose" / "no.mp4")
+        with pytest.raises(DatasetError, match="no recording of biovid here"):
+            predict(tmp_path / "model", [long], "biovid")  # asked for by name
+    table = tmp_path / "loose" / "face.csv"
+    table.write_text("a\n")
+    with pytest.raises(DatasetError, match=r"face\.csv: no recording of"):
+        predict_of(predictor, dataset, tmp_path, table)
+
+
+def predict_of(predictor: Predictor, dataset: str, folder: Path, path: Path) -> pd.DataFrame:
+    """Rows of a file by the model, as if it had been trained on that data set."""
+    told = replace(predictor, dataset={**predictor.dataset, "name": dataset})
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    told.save(folder / "model")
+    return predict(folder / "model", [path])
 
 
 # ── studies ─────────────────────────────────────────────────────────────────────────────────────

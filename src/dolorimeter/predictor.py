@@ -63,6 +63,9 @@ class Predictor:
     ) -> pd.DataFrame:
         """One row a window: where it is, the probability of each class, and its quality.
 
+        Where no recording has a stimulus, and windows are those of stimuli, they follow each other
+        from the start of each recording to its end.
+
         What was kept out, `exclusions` of the reader first, stands in ``attrs["kept_out"]`` of the
         table, a text each.
 
@@ -76,7 +79,10 @@ class Predictor:
             raise ConfigError(
                 f"model '{self.title}' was fitted on a feature table: use predict_samples."
             )
-        anywhere = replace(self.chain, windows=replace(self.chain.windows, conditions=()))
+        windows = replace(self.chain.windows, conditions=())
+        if windows.anchor == "stimulus" and not any(r.stimuli for r in recordings):
+            windows = replace(windows, anchor="sliding")
+        anywhere = replace(self.chain, windows=windows)
         samples = anywhere.samples(recordings, exclusions=exclusions, workers=workers)
         self._check_standardised(samples)
         rows = self.predict_samples(samples)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dolorimeter.chain import Chain, Progress
 from dolorimeter.datasets import open_dataset
+from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import fit_fold
 from dolorimeter.experiment._config import Experiment
@@ -19,7 +20,8 @@ from dolorimeter.predictor import Predictor
 from dolorimeter.registry import DATASETS
 from dolorimeter.splits import Fold
 from dolorimeter.storage import find_root, write_parquet, write_text
-from dolorimeter.types import Exclusion, Recording
+from dolorimeter.types import Exclusion, Recording, Video
+from dolorimeter.video import probe
 
 
 def train(
@@ -115,9 +117,10 @@ def predict(
     model : Path
         Written by `train`.
     files : sequence of Path
-        Recordings, or folders of them, in the layout of `dataset`.
+        Recordings, or folders of them, in the layout of `dataset`; for a model that reads the
+        face, also video files that lie anywhere, which are estimated from start to end.
     dataset : str, optional
-        Format of the files; by default the one that the model was trained on.
+        Format of the files; by default the one that the model was trained on, or else a video.
     options : mapping, optional
         For the reader.
     out : Path, optional
@@ -147,7 +150,8 @@ def predict(
         parts = [predictor.predict_samples(columns_of(table, columns)) for table in tables]
         rows = pd.concat(parts, ignore_index=True)
     else:  # in one call: a person's recordings may be standardised together
-        read = [recordings_of(name, path, given) for path in paths]
+        loose = dataset is None and "face" in predictor.chain.sources
+        read = [recordings_of(name, path, given, loose=loose) for path in paths]
         rows = predictor.predict(
             [r for found, _ in read for r in found],
             exclusions=[e for _, exclusions in read for e in exclusions],
@@ -182,11 +186,19 @@ def _namespace_of(card: Any) -> str:
 
 
 def recordings_of(
-    name: str, path: Path, options: Mapping[str, Any]
+    name: str, path: Path, options: Mapping[str, Any], *, loose: bool = False
 ) -> tuple[list[Recording], tuple[Exclusion, ...]]:
     """Recordings of a folder and what its reader left out, or those a single file belongs to.
 
-    A file is looked for in the data set that the nearest of its parent folders is.
+    A file is looked for in the data set that the nearest of its parent folders is. With `loose`, a
+    video file that is in none is a recording of its own, of a person of its name.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing of that data set.
+    RecordingError
+        If a video of its own cannot be read.
     """
     faults = []
     for folder in (path, *path.resolve().parents)[:6]:
@@ -203,6 +215,10 @@ def recordings_of(
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
         if inside:
             return inside, ()
+    if loose and path.is_file() and path.suffix.lower() in SUFFIXES:
+        probe(path)
+        video = {"face": Video(path)}
+        return [Recording("video_files", path.stem, path.stem, videos=video, sources=(path,))], ()
     raise DatasetError(f"{path}: no recording of {name} here. {faults[0] if faults else ''}")
 
 
