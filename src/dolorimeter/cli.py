@@ -37,6 +37,8 @@ VERBS: dict[str, str] = {
     "compare": "dolorimeter.report:compare",
     "explain": "dolorimeter.explain:explain_video",
     "audit": "dolorimeter.experiment:audit_run",
+    "monitor-sessions": "dolorimeter.monitor.store:list_sessions",
+    "purge": "dolorimeter.monitor.store:purge",
     "sys-info": "dolorimeter.evaluation:environment",
 }
 """The library function that each verb calls."""
@@ -56,6 +58,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a tabl
 Root = Annotated[
     Path | None,
     typer.Option(help="Folder of the data set; else $DOLORIMETER_DATA/NAME, then the user cache."),
+]
+StorePlace = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="File, or postgresql://USER:PASSWORD@HOST/DATABASE; else $DOLORIMETER_STORE, then "
+        "the user's folder.",
+    ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 
@@ -707,6 +717,50 @@ def audit(
             _print(meter, False, "leak-o-meter")
     if has_fault(findings):
         raise typer.Exit(1)
+
+
+@app.command("monitor-sessions")
+def monitor_sessions(
+    subject: Annotated[str | None, typer.Option(help="Only of this subject.")] = None,
+    store: StorePlace = None,
+    as_json: Json = False,
+) -> None:
+    """Sessions that the live monitor has stored."""
+    from dolorimeter.monitor.store import default_store, list_sessions
+
+    rows = [
+        {
+            "session": found.info.id,
+            "subject": found.info.subject,
+            "kind": found.info.kind,
+            "started": found.info.started.isoformat(timespec="seconds"),
+            "state": found.state,
+            "because": found.ended_because,
+            "estimates": found.estimates,
+            "look-alike": found.info.lookalike,
+        }
+        for found in list_sessions(subject, where=store or default_store())
+    ]
+    _print(rows, as_json, "Research software, not a medical device.")
+
+
+@app.command()
+def purge(
+    subject: Annotated[str, typer.Argument(help="Whose sessions to remove, wholly.")],
+    store: StorePlace = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove everything that the live monitor has stored of one subject."""
+    from dataclasses import asdict
+
+    from dolorimeter.monitor.store import default_store
+    from dolorimeter.monitor.store import purge as purge_subject
+
+    where = store or default_store()
+    if not yes:
+        typer.confirm(f"Remove everything of subject '{subject}'?", abort=True, err=True)
+    _print(asdict(purge_subject(subject, where=where)), as_json)
 
 
 @app.command("sys-info")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -166,12 +167,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Mark:
-    """An event that somebody or something noted: ``"dressing change"``."""
+    """An event that somebody or something noted: ``"dressing change"``.
+
+    `withdrawn` says that it was entered by mistake; it is kept, and exports say so.
+    """
 
     time: datetime
     session: str
     label: str
     entered_by: str = ""
+    withdrawn: bool = False
     id: str = field(default_factory=new_id)
 
     def __post_init__(self) -> None:
@@ -196,6 +201,8 @@ class SelfReport:
         One of `SCALE_VALUES`.
     entered_by : str
         ``patient``, or who entered it for them.
+    withdrawn : bool
+        True where it was entered by mistake; it is kept, and exports say so.
     """
 
     time: datetime
@@ -203,6 +210,7 @@ class SelfReport:
     scale: Scale
     value: int
     entered_by: str
+    withdrawn: bool = False
     id: str = field(default_factory=new_id)
 
     def __post_init__(self) -> None:
@@ -317,6 +325,11 @@ class FaceView:
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def _one_line(value: str) -> bool:
+    """Whether there is no control character, line end or half of a surrogate pair in it."""
+    return not any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in value)
+
+
 def _check_id(value: str) -> None:
     if not _ID.fullmatch(value):
         raise ConfigError(
@@ -325,18 +338,18 @@ def _check_id(value: str) -> None:
 
 
 def _check_name(value: str, what: str) -> None:
-    if not value.strip() or len(value) > MAX_TEXT or not value.isprintable():
+    if not value.strip() or len(value) > MAX_TEXT or not _one_line(value):
         raise ConfigError(
-            f"{what} {value[:80]!r}: expected 1 to {MAX_TEXT} printable characters on one line."
+            f"{what} {value[:80]!r}: expected 1 to {MAX_TEXT} characters on one line."
         )
 
 
 def _check_texts(values: tuple[str, ...], what: str) -> None:
     for value in values:
-        if len(value) > MAX_TEXT or not value.isprintable():
+        if len(value) > MAX_TEXT or not _one_line(value):
             raise ConfigError(
-                f"{what}: {value[:80]!r} has {len(value)} characters; wanted {MAX_TEXT} or fewer, "
-                "printable, on one line."
+                f"{what}: {value[:80]!r} has {len(value)} characters; wanted at most {MAX_TEXT} "
+                "on one line."
             )
 
 

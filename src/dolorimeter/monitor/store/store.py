@@ -1,0 +1,535 @@
+"""Sessions, estimates, qualities, marks and self-reports, kept so that a crash loses nothing.
+
+Frames are never stored. Raw signals are stored only in a session that was begun with
+``keep_signals=True``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from jaxtyping import Float
+
+from dolorimeter.errors import StorageError
+from dolorimeter.monitor.nouns import Estimate, Mark, SelfReport, SessionInfo, new_id, now
+from dolorimeter.monitor.store import _tables as t
+from dolorimeter.monitor.store._database import connect, explained
+
+SILENT_S = 10.0
+"""Seconds without a word from its writer after which a session that has no end was interrupted."""
+
+MAKING_TABLES = 0x646F6C6F72
+"""Key of PostgreSQL's advisory lock under which tables are made: "dolor" in ASCII."""
+
+UNFINISHED = "purge_unfinished"
+"""Key that stands in the table of facts from a purge's deletion until the files are rewritten."""
+
+
+def default_store() -> Path:
+    """``$DOLORIMETER_STORE``, else ``monitor.sqlite`` in the platform's folder for user data."""
+    if value := os.environ.get("DOLORIMETER_STORE"):
+        return Path(value)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "dolorimeter" / "monitor.sqlite"
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        base = Path(local) if local else Path.home() / "AppData" / "Local"
+        return base / "dolorimeter" / "monitor.sqlite"
+    xdg = os.environ.get("XDG_DATA_HOME")
+    base = Path(xdg) if xdg else Path.home() / ".local" / "share"
+    return base / "dolorimeter" / "monitor.sqlite"
+
+
+@dataclass(frozen=True)
+class StoredSession:
+    """A session as the store knows it.
+
+    Parameters
+    ----------
+    info : SessionInfo
+    estimates : int
+        How many are stored.
+    last : datetime
+        The last word of its writer.
+    state : str
+        ``running``, ``ended``, or ``interrupted``: no end, and its writer is silent.
+    ended_because : str
+        Why it ended, where it was not asked to.
+    keeps_signals : bool
+    """
+
+    info: SessionInfo
+    estimates: int
+    last: datetime
+    state: str
+    ended_because: str
+    keeps_signals: bool
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """A piece of a raw signal: `start` in seconds on the session's clock."""
+
+    name: str
+    start: float
+    sampling_rate: float
+    unit: str
+    samples: Float[np.ndarray, " time"]
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What `purge` has removed."""
+
+    subject: str
+    sessions: int
+    rows: int
+
+
+class Store:
+    """A database of sessions; may be used from several threads.
+
+    Parameters
+    ----------
+    where : path or str
+        A file of SQLite, or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+    make : bool
+        Make it where there is none yet.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be opened, is no store, or is of another version.
+    """
+
+    def __init__(self, where: str | Path, *, make: bool = True) -> None:
+        self._engine, self.place = connect(where, make=make)
+        self._finished_a_purge = False
+        self._writing = self._engine.execution_options(writes=True)
+        try:
+            with explained(self.place):
+                self._open_tables(make=make)
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; SQLite then folds its log into the file."""
+        self._engine.dispose()
+
+    def _open_tables(self, *, make: bool) -> None:
+        with self._engine.connect() as connection:
+            names = set(sa.inspect(connection).get_table_names())
+        foreign = sorted(names - set(t.TABLES.tables))
+        if t.META.name not in names:
+            if foreign and self._engine.dialect.name == "sqlite":
+                raise StorageError(
+                    f"{self.place}: a database of something else (it has the tables "
+                    f"{', '.join(foreign[:5])}). Choose another place with --store; nothing was "
+                    "changed."
+                )
+            if not make:
+                raise StorageError(f"{self.place}: no session was ever stored here.")
+            with self._writing.begin() as connection:
+                if self._engine.dialect.name != "sqlite":  # one process at a time makes tables
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MAKING_TABLES})")
+                t.TABLES.create_all(connection)
+                row = {"key": "schema_version", "value": str(t.SCHEMA_VERSION)}
+                known = sa.select(t.META.c.value).where(t.META.c.key == "schema_version")
+                if connection.execute(known).first() is None:  # another process was quicker
+                    connection.execute(sa.insert(t.META), row)
+        self._check_version()
+        if self._unfinished():
+            with suppress(StorageError):  # another program may have it open; purge will say so
+                self._rewrite()
+                self._finished_a_purge = True
+
+    def _check_version(self) -> None:
+        query = sa.select(t.META.c.value).where(t.META.c.key == "schema_version")
+        with self._engine.connect() as connection:
+            found = connection.execute(query).scalar()
+        if found == str(t.SCHEMA_VERSION):
+            return
+        what = "newer" if found and found.isdigit() and int(found) > t.SCHEMA_VERSION else "older"
+        raise StorageError(
+            f"{self.place}: schema {found}, this version of dolorimeter reads schema "
+            f"{t.SCHEMA_VERSION}. It was written by a {what} version: export it with that one, or "
+            "choose another place with --store. Nothing was changed."
+        )
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with explained(self.place), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with explained(self.place), self._engine.connect() as connection:
+            yield connection
+
+    # sessions
+
+    def begin(self, info: SessionInfo, *, keep_signals: bool = False) -> str:
+        """Store a new session; gives the token that its writer shows at every `append`.
+
+        Raises
+        ------
+        StorageError
+            If there is one of that name.
+        """
+        token = new_id()
+        row = t.session_row(info) | {
+            "ended_because": "",
+            "keeps_signals": keep_signals,
+            "writer": token,
+            "seen": info.started,
+        }
+        with self._write() as connection:
+            connection.execute(sa.insert(t.SESSIONS), row)
+        return token
+
+    def resume(self, session: str) -> str:
+        """Go on with a session that was interrupted or has ended; gives a new writer's token.
+
+        Raises
+        ------
+        StorageError
+            If there is none, or another process is writing it.
+        """
+        token = new_id()
+        with self._write() as connection:
+            row = self._session_row(connection, session)
+            quiet = now() - row["seen"]
+            if row["ended"] is None and quiet < timedelta(seconds=SILENT_S):
+                raise StorageError(
+                    f"{self.place}: session {session} was written {quiet.total_seconds():.1f} s "
+                    f"ago by another process. End that one, or wait {SILENT_S:g} s."
+                )
+            change = {"writer": token, "seen": now(), "ended": None, "ended_because": ""}
+            connection.execute(
+                sa.update(t.SESSIONS).where(t.SESSIONS.c.id == session).values(**change)
+            )
+        return token
+
+    def end(self, session: str, when: datetime | None = None, because: str = "") -> None:
+        """Note that a session has ended, and why where nobody asked for it."""
+        with self._write() as connection:
+            self._session_row(connection, session)
+            connection.execute(
+                sa.update(t.SESSIONS)
+                .where(t.SESSIONS.c.id == session)
+                .values(ended=when or now(), ended_because=because[:500])
+            )
+
+    def sessions(self, subject: str | None = None) -> list[StoredSession]:
+        """All sessions, or those of one subject, newest first."""
+        query = sa.select(t.SESSIONS).order_by(t.SESSIONS.c.started.desc(), t.SESSIONS.c.id)
+        if subject is not None:
+            query = query.where(t.SESSIONS.c.subject == subject)
+        counts = sa.select(t.ESTIMATES.c.session, sa.func.count()).group_by(t.ESTIMATES.c.session)
+        with self._read() as connection:
+            rows = connection.execute(query).mappings().all()
+            known = {str(k): int(n) for k, n in connection.execute(counts)}
+        return [_stored(dict(row), known.get(row["id"], 0)) for row in rows]
+
+    def session(self, session: str) -> StoredSession:
+        """One session.
+
+        Raises
+        ------
+        StorageError
+            If there is none of that name.
+        """
+        count = sa.select(sa.func.count()).where(t.ESTIMATES.c.session == session)
+        with self._read() as connection:
+            row = self._session_row(connection, session)
+            return _stored(row, int(connection.execute(count).scalar_one()))
+
+    def _session_row(self, connection: sa.Connection, session: str) -> dict[str, Any]:
+        query = sa.select(t.SESSIONS).where(t.SESSIONS.c.id == session)
+        row = connection.execute(query).mappings().first()
+        if row is None:
+            raise StorageError(
+                f"{self.place}: no session {session[:80]!r}. "
+                "List them with: dolorimeter monitor-sessions"
+            )
+        return dict(row)
+
+    # what a session brings
+
+    def append(self, session: str, token: str, estimates: Sequence[Estimate]) -> None:
+        """Store estimates in one transaction, and that their writer is alive.
+
+        Raises
+        ------
+        StorageError
+            If another process has taken the session over, or the database refuses.
+        """
+        with self._write() as connection:
+            self._claim(connection, session, token)
+            newest = sa.select(sa.func.max(t.ESTIMATES.c.number)).where(
+                t.ESTIMATES.c.session == session
+            )
+            last = connection.execute(newest).scalar()
+            first = 0 if last is None else int(last) + 1
+            pairs = [t.estimate_rows(first + i, e) for i, e in enumerate(estimates)]
+            if pairs:
+                connection.execute(sa.insert(t.ESTIMATES), [row for row, _ in pairs])
+            states = [state for _, of_one in pairs for state in of_one]
+            if states:
+                connection.execute(sa.insert(t.MODALITIES), states)
+
+    def append_signals(self, session: str, token: str, chunks: Sequence[RawChunk]) -> None:
+        """Store pieces of raw signals, in a session that was begun with ``keep_signals=True``.
+
+        Raises
+        ------
+        StorageError
+            If the session keeps none, or as `append`.
+        """
+        with self._write() as connection:
+            self._claim(connection, session, token)
+            if not self._session_row(connection, session)["keeps_signals"]:
+                raise StorageError(
+                    f"{self.place}: session {session} keeps no raw signals. Begin it with "
+                    "keep_signals=True (monitor --keep-signals) where the person agreed."
+                )
+            rows = [
+                {
+                    "session": session,
+                    "name": chunk.name,
+                    "start": chunk.start,
+                    "sampling_rate": chunk.sampling_rate,
+                    "unit": chunk.unit,
+                    "samples": np.asarray(chunk.samples, dtype="<f8").tobytes(),
+                }
+                for chunk in chunks
+            ]
+            if rows:
+                connection.execute(sa.insert(t.SIGNALS), rows)
+
+    def _claim(self, connection: sa.Connection, session: str, token: str) -> None:
+        claim = (
+            sa.update(t.SESSIONS)
+            .where(t.SESSIONS.c.id == session, t.SESSIONS.c.writer == token)
+            .values(seen=now())
+        )
+        if connection.execute(claim).rowcount == 1:
+            return
+        self._session_row(connection, session)
+        raise StorageError(
+            f"{self.place}: another process now writes session {session}. End one of the two; "
+            "what was stored is kept."
+        )
+
+    def add_mark(self, mark: Mark) -> None:
+        """Store a mark; it is on disk when this returns."""
+        with self._write() as connection:
+            self._session_row(connection, mark.session)
+            connection.execute(sa.insert(t.MARKS), t.mark_row(mark))
+
+    def add_report(self, report: SelfReport) -> None:
+        """Store a self-report; it is on disk when this returns."""
+        with self._write() as connection:
+            self._session_row(connection, report.session)
+            connection.execute(sa.insert(t.REPORTS), t.report_row(report))
+
+    def withdraw(self, session: str, entry: str) -> None:
+        """Say that a mark or a self-report was entered by mistake; it is kept, and marked so.
+
+        Raises
+        ------
+        StorageError
+            If there is none of that identifier.
+        """
+        with self._write() as connection:
+            changed = 0
+            for table in (t.MARKS, t.REPORTS):
+                change = sa.update(table).where(table.c.session == session, table.c.id == entry)
+                changed += connection.execute(change.values(withdrawn=True)).rowcount
+            if not changed:
+                raise StorageError(
+                    f"{self.place}: session {session[:80]!r} has no mark or self-report "
+                    f"{entry[:80]!r}."
+                )
+
+    # reading
+
+    def estimates(
+        self, session: str, *, since: datetime | None = None, limit: int | None = None
+    ) -> list[Estimate]:
+        """Estimates in the order they were made; with `limit`, the newest of them."""
+        chosen = sa.select(t.ESTIMATES).where(t.ESTIMATES.c.session == session)
+        if since is not None:
+            chosen = chosen.where(t.ESTIMATES.c.time >= since)
+        chosen = chosen.order_by(t.ESTIMATES.c.number.desc())
+        if limit is not None:
+            chosen = chosen.limit(limit)
+        with self._read() as connection:
+            rows = list(reversed(connection.execute(chosen).mappings().all()))
+            if not rows:
+                return []
+            states = (
+                sa.select(t.MODALITIES)
+                .where(
+                    t.MODALITIES.c.session == session,
+                    t.MODALITIES.c.number.between(rows[0]["number"], rows[-1]["number"]),
+                )
+                .order_by(t.MODALITIES.c.number, t.MODALITIES.c.place)
+            )
+            found = connection.execute(states).mappings().all()
+        by_number = {k: list(v) for k, v in groupby(found, key=lambda s: s["number"])}
+        return [t.estimate_of(dict(r), map(dict, by_number.get(r["number"], []))) for r in rows]
+
+    def marks(self, session: str) -> list[Mark]:
+        """Marks by time."""
+        query = sa.select(t.MARKS).where(t.MARKS.c.session == session)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(t.MARKS.c.time, t.MARKS.c.id)).mappings()
+            return [Mark(**dict(row)) for row in rows]
+
+    def reports(self, session: str) -> list[SelfReport]:
+        """Self-reports by time."""
+        query = sa.select(t.REPORTS).where(t.REPORTS.c.session == session)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(t.REPORTS.c.time, t.REPORTS.c.id)).mappings()
+            return [SelfReport(**dict(row)) for row in rows]
+
+    def signals(self, session: str) -> list[RawChunk]:
+        """Raw signals that were kept, by name and time."""
+        query = sa.select(t.SIGNALS).where(t.SIGNALS.c.session == session)
+        with self._read() as connection:
+            rows = connection.execute(query.order_by(t.SIGNALS.c.name, t.SIGNALS.c.start))
+            return [
+                RawChunk(
+                    name=row["name"],
+                    start=row["start"],
+                    sampling_rate=row["sampling_rate"],
+                    unit=row["unit"],
+                    samples=np.frombuffer(row["samples"], dtype="<f8"),
+                )
+                for row in rows.mappings()
+            ]
+
+    # removing
+
+    def purge(self, subject: str) -> Purged:
+        """Remove everything of one subject, from the files too.
+
+        Deleted content is overwritten (SQLite's ``secure_delete``), then the database is
+        rewritten without it and its log cut to nothing. PostgreSQL's tables are rewritten
+        (``VACUUM FULL``); its own log and backups are the server's to expire.
+
+        Raises
+        ------
+        StorageError
+            If the subject is unknown, a session of theirs is running, or another program holds
+            the file open for reading, so that the log cannot be cut.
+        """
+        stored = self.sessions(subject)
+        if not stored and self._unfinished():
+            self._rewrite()
+            self._finished_a_purge = True
+        if not stored and self._finished_a_purge:  # asked a second time, as the message said
+            self._finished_a_purge = False
+            return Purged(subject, 0, 0)
+        if not stored:
+            raise StorageError(
+                f"{self.place}: nothing of a subject {subject[:80]!r}. "
+                "List them with: dolorimeter monitor-sessions"
+            )
+        if running := [s.info.id for s in stored if s.state == "running"]:
+            raise StorageError(
+                f"{self.place}: session {running[0]} of {subject} is running. End it first."
+            )
+        ids = [s.info.id for s in stored]
+        rows = 0
+        with self._write() as connection:
+            for table in t.OF_A_SESSION:
+                gone = sa.delete(table).where(table.c.session.in_(ids))
+                rows += connection.execute(gone).rowcount
+            connection.execute(sa.delete(t.SESSIONS).where(t.SESSIONS.c.id.in_(ids)))
+            if not self._unfinished():  # a crash from here on is made good at the next opening
+                connection.execute(sa.insert(t.META), {"key": UNFINISHED, "value": ""})
+        self._rewrite()
+        return Purged(subject, len(ids), rows)
+
+    def _unfinished(self) -> bool:
+        """Whether rows were deleted whose remnants are not yet out of the files."""
+        query = sa.select(t.META.c.key).where(t.META.c.key == UNFINISHED)
+        with self._read() as connection:
+            return connection.execute(query).first() is not None
+
+    def _rewrite(self) -> None:
+        """Rewrite the files without what was deleted."""
+        self._vacuum()
+        with self._write() as connection:
+            connection.execute(sa.delete(t.META).where(t.META.c.key == UNFINISHED))
+
+    def _vacuum(self) -> None:
+        if self._engine.dialect.name != "sqlite":
+            # an engine of its own: a pooled connection has begun by asking if the server answers
+            own = sa.create_engine(self._engine.url, isolation_level="AUTOCOMMIT")
+            with explained(self.place), own.connect() as server:
+                for table in (*t.OF_A_SESSION, t.SESSIONS):
+                    server.exec_driver_sql(f"VACUUM FULL {table.name}")
+            own.dispose()
+            return
+        with explained(self.place), self._engine.connect() as connection:
+            file = connection.execution_options(alone=True)
+            file.exec_driver_sql("VACUUM")
+            busy = file.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        if busy:
+            raise StorageError(
+                f"{self.place}: the rows are deleted, but another program has the file open, so "
+                "that remnants may stand in its log. Close it and purge again."
+            )
+
+
+def purge(subject: str, *, where: str | Path) -> Purged:
+    """Remove everything of one subject from a store; see `Store.purge`."""
+    with Store(where, make=False) as store:
+        return store.purge(subject)
+
+
+def list_sessions(subject: str | None = None, *, where: str | Path) -> list[StoredSession]:
+    """All sessions of a store, or those of one subject, newest first."""
+    with Store(where, make=False) as store:
+        return store.sessions(subject)
+
+
+def _stored(row: dict[str, Any], estimates: int) -> StoredSession:
+    silent = now() - row["seen"] > timedelta(seconds=SILENT_S)
+    state = "ended" if row["ended"] is not None else "interrupted" if silent else "running"
+    if row["kind"] == "diary" and state == "interrupted":
+        state = "running"  # a diary has no writer that could fall silent
+    return StoredSession(
+        info=t.session_info(row),
+        estimates=estimates,
+        last=row["seen"],
+        state=state,
+        ended_because=row["ended_because"],
+        keeps_signals=row["keeps_signals"],
+    )
