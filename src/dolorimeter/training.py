@@ -121,14 +121,15 @@ def warm_up(schedule: Schedule, epochs: int) -> Schedule:
 
 
 def optimiser_of(name: str, weight_decay: float = 0.0) -> Optimiser:
-    """Adam or AdamW over the parameters that learn.
+    """Adam, AdamW or RAdam over the parameters that learn.
 
     Weight decay is on matrices and larger only: not on biases, nor on the scales of a norm.
 
     Parameters
     ----------
     name : str
-        ``"adam"`` (weight decay joins the gradient) or ``"adamw"`` (it shrinks the weights).
+        ``"adam"``, ``"radam"`` (weight decay joins the gradient) or ``"adamw"`` (it shrinks the
+        weights).
     weight_decay : float
         Its factor.
 
@@ -137,9 +138,9 @@ def optimiser_of(name: str, weight_decay: float = 0.0) -> Optimiser:
     ConfigError
         If the name is another.
     """
-    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
     if name not in kinds:
-        raise ConfigError(f"optimiser is '{name}', expected 'adam' or 'adamw'.")
+        raise ConfigError(f"optimiser is '{name}', expected one of {', '.join(kinds)}.")
 
     def build(parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         learning = [p for p in parameters if p.requires_grad]

@@ -62,7 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
 REGISTERED = {
     name: (ESTIMATORS.get(name), SMALL.get(name, {}))
     for name in ESTIMATORS.names()
-    if name not in ("network", "painattnnet", "svm")
+    if name not in ("dual_stream", "network", "painattnnet", "svm")
 }
 FILLED = {
     "svm": lambda: ESTIMATORS.get("svm")(n_splits=2),

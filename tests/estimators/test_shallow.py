@@ -43,6 +43,7 @@ def test_the_registry_lists_them() -> None:
         "calibrated",
         "conformal_classifier",
         "conformal_regressor",
+        "dual_stream",
         "embedding_fusion",
         "feature_score",
         "gradient_boosting",
@@ -61,7 +62,7 @@ def test_the_registry_lists_them() -> None:
     assert all(card.summary for card in ESTIMATORS.cards())
 
 
-OF_WINDOWS = ("embedding_fusion", "network", "painattnnet")
+OF_WINDOWS = ("dual_stream", "embedding_fusion", "network", "painattnnet")
 
 
 @pytest.mark.parametrize("name", [n for n in ESTIMATORS.names() if n not in OF_WINDOWS])

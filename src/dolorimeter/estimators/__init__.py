@@ -17,6 +17,7 @@ from dolorimeter.estimators._conformal import (
     fewest_subjects,
 )
 from dolorimeter.estimators._deep import NetworkClassifier
+from dolorimeter.estimators._dual import DualStreamClassifier, dual_stream
 from dolorimeter.estimators._fusion import FusionClassifier, embedding_fusion
 from dolorimeter.estimators._inner import fit_with_groups, groups_parameter
 from dolorimeter.estimators._ordinal import OrdinalLogistic, expected_level
@@ -48,6 +49,7 @@ from dolorimeter.estimators._wrappers import (
 __all__ = [
     "ConformalClassifier",
     "ConformalRegressor",
+    "DualStreamClassifier",
     "FeatureScore",
     "FusionClassifier",
     "IsotonicCalibrated",
@@ -62,6 +64,7 @@ __all__ = [
     "conformal_regressor",
     "count_sets",
     "coverage_by_subject",
+    "dual_stream",
     "embedding_fusion",
     "expected_level",
     "feature_score",

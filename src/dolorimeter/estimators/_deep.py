@@ -67,7 +67,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     keep_epochs : bool
         Keep the weights of every epoch for `staged_predict_proba`.
     optimiser : str
-        ``"adam"`` or ``"adamw"``.
+        ``"adam"``, ``"adamw"`` or ``"radam"``.
     weight_decay : float
         Of the optimiser, on matrices and larger only.
     schedule : str
@@ -116,7 +116,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         "precision": [StrOptions({"float32", "bfloat16"})],
         "device": [StrOptions({"cpu", "auto"})],
         "keep_epochs": ["boolean"],
-        "optimiser": [StrOptions({"adam", "adamw"})],
+        "optimiser": [StrOptions({"adam", "adamw", "radam"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "schedule": [StrOptions({"drops", "cosine"})],
         "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
@@ -219,6 +219,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         change = change_of(own, self.augment, self.embedding_noise, self.mask_out)
         schedule = self._schedule()
         network = self._network(seed, start=True)
+        if hasattr(network, "learn_scale"):  # kept among its weights
+            cast(Any, network).learn_scale(own)
         weights = None
         if self.class_weight == "balanced":
             weights = training.balanced_weights(codes[train], len(self.classes_))

@@ -29,6 +29,7 @@ TRUSTED = (
     "dolorimeter.estimators._conformal.ConformalClassifier",
     "dolorimeter.estimators._conformal.ConformalRegressor",
     "dolorimeter.estimators._deep.NetworkClassifier",
+    "dolorimeter.estimators._dual.DualStreamClassifier",
     "dolorimeter.estimators._empty.EmptyColumnsToZero",
     "dolorimeter.estimators._fusion.FusionClassifier",
     "dolorimeter.estimators._ordinal.OrdinalLogistic",

@@ -14,6 +14,8 @@ from torch import nn
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
+from dolorimeter.models.convtran import ConvTran
+from dolorimeter.models.dual_stream import DualStream
 from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer, VideoEncoder
 from dolorimeter.models.full_transformer import FullTransformer, FullTransformerEndToEnd
 from dolorimeter.models.painattnnet import PainAttnNet
@@ -24,6 +26,8 @@ from dolorimeter.registry import MODELS
 
 __all__ = [
     "TNT",
+    "ConvTran",
+    "DualStream",
     "EmbeddingFusion",
     "EmbeddingMixer",
     "FullTransformer",
