@@ -222,7 +222,9 @@ def test_optimisers_decay_matrices_only_and_adam_is_that_of_pytorch() -> None:
     for name, p in module.named_parameters():
         shrunk = 0.95 if name == "hidden.weight" else 1.0
         torch.testing.assert_close(p.detach(), shrunk * start[name], msg=name)
-    with pytest.raises(ConfigError, match="optimiser is 'sgd', expected one of adam, adamw, radam"):
+    with pytest.raises(
+        ConfigError, match="optimiser is 'sgd', expected one of adam, adamw, radam"
+    ):
         training.optimiser_of("sgd")
 
 
