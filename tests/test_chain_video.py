@@ -27,7 +27,15 @@ from dolorimeter.errors import (
     StorageError,
     UnknownNameError,
 )
-from dolorimeter.experiment import experiment_from, occlusion, predict, run, sweep, train
+from dolorimeter.experiment import (
+    experiment_from,
+    occlusion,
+    predict,
+    relevance,
+    run,
+    sweep,
+    train,
+)
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import FaceTracking
 from dolorimeter.registry import MODELS, Card, InputSpec
@@ -384,6 +392,45 @@ def test_occlusion_tests_models_of_clear_faces_on_covered_ones(
     plain = values() | {"streams": [{"modality": "eda"}], "dataset": {"name": "biovid"}}
     with pytest.raises(ConfigError, match="no stream of face pictures"):
         occlusion(experiment_from(plain), labelled, tmp_path / "other")
+
+
+def test_relevance_of_regions_is_told_for_each_question(labelled: Path, tmp_path: Path) -> None:
+    told = values("network")
+    told["classifier"] = {
+        "name": "network",
+        "arguments": {
+            "module": "full_transformer",
+            "module_args": {"width": 16, "queries": 2, "heads": 2, "depth": 1, "hidden": 16},
+            "epochs": 1,
+            "early_stopping": False,
+        },
+    }
+    told["streams"][0] |= {"encoder": {"name": "tnt_s_patch16_224"}, "pooling": "none"}  # type: ignore[index]
+    asked = experiment_from(told)
+    table = relevance(asked, labelled, tmp_path / "out", levels=["PA4"], people=2)
+    assert set(table["level"]) == {"PA4"}
+    each = pd.read_csv(tmp_path / "out" / "relevance.csv")
+    assert sorted(set(each["subject"])) == ["c", "d"]
+    fitted = json.loads((tmp_path / "out" / "PA4" / "predictor.json").read_text())
+    assert fitted["trained_on"] == {"video_files": ["a", "b"]}  # nobody who is explained
+    face = table[table["of"] == "the face"]
+    assert face["relevance_share"].sum() == pytest.approx(1.0)
+    assert face["area_share"].sum() == pytest.approx(1.0)
+    mouth = each[each["region"] == "mouth"]
+    row = table.set_index("region").loc["mouth"]
+    assert row["ratio"] == pytest.approx(mouth["ratio"].mean())
+    assert row["low"] == pytest.approx(mouth["ratio"].min())
+    assert row["high"] == pytest.approx(mouth["ratio"].max())
+    assert row["clips"] == len(mouth)
+    assert any("Randomly initialised encoder" in note for note in table.attrs["notes"])
+    labels = labelled / "labels.csv"
+    labels.write_text(labels.read_text().replace(",a,PA4", ",a,PA3").replace(",b,PA4", ",b,PA3"))
+    with pytest.raises(ConfigError, match="none of c, d has a video 'face' of PA3"):
+        relevance(asked, labelled, levels=["PA3"])
+    with pytest.raises(ConfigError, match="4 people, of whom 3 are to be explained: at least two"):
+        relevance(asked, labelled, people=3)
+    with pytest.raises(ConfigError, match="expected two classes"):
+        relevance(experiment_from(told | {"task": {"classes": [["a"], ["b"], ["c"]]}}), labelled)
 
 
 def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ VERBS: dict[str, str] = {
     "evaluate": "dolorimeter.experiment:run",
     "sweep": "dolorimeter.experiment:sweep",
     "occlusion": "dolorimeter.experiment:occlusion",
+    "relevance": "dolorimeter.experiment:relevance",
     "pretrain": "dolorimeter.pretraining:pretrain",
     "train": "dolorimeter.experiment:train",
     "predict": "dolorimeter.experiment:predict",
@@ -511,6 +512,45 @@ def occlusion(
         **given,
     )
     _print(_records(table), as_json, f"occlusion of {experiment}")
+    _close(table, as_json)
+
+
+@app.command()
+def relevance(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file with two classes.")],
+    out: Annotated[Path, typer.Option(help="Folder: a model a level, and relevance.csv.")],
+    level: Annotated[
+        list[str] | None,
+        typer.Option(help="Told from the first class; repeatable; default PA1 to PA4."),
+    ] = None,
+    people: Annotated[int, typer.Option(min=1, help="Kept out of the fit, explained.")] = 2,
+    clips: Annotated[int, typer.Option(min=1, help="Of each of them and each level.")] = 1,
+    root: Root = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Relevance of face regions against their area, in models of rest against each level."""
+    from dolorimeter.experiment import read_experiment
+    from dolorimeter.experiment import relevance as of_levels
+
+    given: dict[str, Any] = {} if not level else {"levels": level}
+    table = of_levels(
+        read_experiment(experiment, _options_of(override)),
+        root,
+        out,
+        people=people,
+        clips=clips,
+        workers=workers,
+        progress=_Progress,
+        **given,
+    )
+    _print(_records(table), as_json, f"relevance by region, {experiment}")
+    for text in table.attrs["notes"] if not as_json else ():
+        typer.echo(f"note: {text}")
     _close(table, as_json)
 
 

@@ -15,6 +15,7 @@ from dolorimeter.experiment._config import (
 )
 from dolorimeter.experiment._models import predict, recordings_of, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
+from dolorimeter.experiment._relevance import relevance
 from dolorimeter.experiment._run import audit_run, read_findings, run
 from dolorimeter.experiment._studies import occlusion, sweep
 
@@ -35,6 +36,7 @@ __all__ = [
     "read_experiment",
     "read_findings",
     "recordings_of",
+    "relevance",
     "run",
     "sweep",
     "train",
