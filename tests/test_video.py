@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from dolorimeter.errors import ConfigError, RecordingError, StorageError
@@ -328,6 +329,34 @@ def test_sideways_video_comes_upright(
         capture.release()
         assert np.abs(theirs[8, 8].astype(int) - frames[0].image[8, 8]).max() <= 8
         assert theirs.shape == frames[0].image.shape
+
+
+@pytest.mark.parametrize(
+    ("orientation", "corners", "rotation"),
+    [
+        (1, "red green white blue", 0),
+        (3, "white blue red green", 180),
+        (6, "blue red green white", 270),
+        (8, "green white blue red", 90),
+    ],
+)
+def test_side_data_that_pyav_does_not_know_costs_no_turn(
+    tmp_path: Path, orientation: int, corners: str, rotation: int
+) -> None:
+    """A JPEG with EXIF: FFmpeg hands it on as side data of a type that PyAV 18 has no name for."""
+    image = np.empty((64, 128, 3), np.uint8)
+    image[:32, :64], image[:32, 64:] = CORNERS["red"], CORNERS["green"]
+    image[32:, :64], image[32:, 64:] = CORNERS["blue"], CORNERS["white"]
+    picture = PIL.Image.fromarray(image)
+    exif = picture.getexif()
+    exif[274] = orientation
+    picture.save(tmp_path / "phone.jpg", exif=exif, quality=95)
+    info = probe(tmp_path / "phone.jpg")
+    assert (info.rotation, info.mirrored) == (rotation, False)
+    (frame,) = read_frames(tmp_path / "phone.jpg")
+    clockwise = [frame.image[y, x] for y, x in ((8, 8), (8, -8), (-8, -8), (-8, 8))]
+    wanted = [CORNERS[name] for name in corners.split()]
+    assert np.abs(np.array(clockwise, int) - wanted).max() <= 8
 
 
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:

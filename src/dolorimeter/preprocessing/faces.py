@@ -283,8 +283,9 @@ def _remarks(track: FaceTrack, damaged: int) -> tuple[str, ...]:
     if not track.found.any():
         return (*remarks, f"frames without a face: all {len(track)}")
     if abs(roll := float(np.nanmedian(track.pose[:, 2]))) > SIDEWAYS:
+        how = "lies on its side" if abs(roll) < 180 - SIDEWAYS else "is upside down"
         remarks.append(
-            f"the face lies on its side (median roll {roll:.0f} degrees): the person lies down, "
+            f"the face {how} (median roll {roll:.0f} degrees): the person lies down, "
             "or the video was stored without saying how the camera was held"
         )
     if (size := float(np.nanmedian(track.size))) < SMALL:

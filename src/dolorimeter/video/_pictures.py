@@ -38,6 +38,7 @@ ANGLES = {
     Turn(True, False, False): (270, True),
 }
 """Degrees counter-clockwise, and whether it is then mirrored left to right."""
+_BY_ANGLE = tuple(turn for turn, (_, mirrored) in ANGLES.items() if not mirrored)
 
 
 def turn_of(frame: VideoFrame) -> Turn:
@@ -53,7 +54,10 @@ def turn_of(frame: VideoFrame) -> Turn:
         tiny = VideoReformatter().reformat(frame, 16, 16, "rgb24", threads=1)
     except (av.FFmpegError, ValueError):  # a picture of it will fail, and say why
         return Turn(False, False, False)
-    matrix = cast("Mapping[str, Any]", tiny.side_data).get("DISPLAYMATRIX")
+    try:
+        matrix = cast("Mapping[str, Any]", tiny.side_data).get("DISPLAYMATRIX")
+    except ValueError:  # side data that PyAV has no name for yet (EXIF, stereo): a mirror is lost
+        return _BY_ANGLE[round(tiny.rotation / 90) % 4]
     if matrix is None:
         return Turn(False, False, False)
     a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(matrix), np.int32, count=5))

@@ -214,8 +214,9 @@ def _open(path: Path) -> InputContainer:
             container_options={"protocol_whitelist": "file"},  # a playlist reaches no network
         )
     except (av.FFmpegError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
         raise RecordingError(
-            f"{path}: not a video that FFmpeg can read ({error}). If it is an MP4 file, it may "
+            f"{path}: not a video that FFmpeg can read ({told}). If it is an MP4 file, it may "
             "have been cut off before its index: copy or record it again."
         ) from error
 
