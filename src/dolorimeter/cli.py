@@ -38,6 +38,7 @@ VERBS: dict[str, str] = {
     "compare": "dolorimeter.report:compare",
     "explain": "dolorimeter.explain:explain_video",
     "audit": "dolorimeter.experiment:audit_run",
+    "monitor-export": "dolorimeter.monitor.export:export_session",
     "monitor-sessions": "dolorimeter.monitor.store:list_sessions",
     "purge": "dolorimeter.monitor.store:purge",
     "sys-info": "dolorimeter.evaluation:environment",
@@ -757,6 +758,29 @@ def audit(
             _print(meter, False, "leak-o-meter")
     if has_fault(findings):
         raise typer.Exit(1)
+
+
+@app.command("monitor-export")
+def monitor_export(
+    session: Annotated[str, typer.Argument(help="See: dolorimeter monitor-sessions.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    form: Annotated[
+        str, typer.Option("--format", help="csv, parquet, bids, fhir-r5 or fhir-r4b.")
+    ],
+    every_s: Annotated[
+        float,
+        typer.Option("--every", help="Keep one estimate of each so many seconds; 0 keeps all."),
+    ] = 0.0,
+    store: StorePlace = None,
+) -> None:
+    """Write a session of the live monitor as files that others read."""
+    from dolorimeter.monitor.export import export_session
+    from dolorimeter.monitor.store import default_store
+
+    where = store or default_store()
+    for path in export_session(session, out, form, where=where, every_s=every_s):
+        typer.echo(path)
+    typer.echo("Research software, not a medical device.", err=True)
 
 
 @app.command("monitor-sessions")

@@ -204,7 +204,7 @@ class Store:
             "ended_because": "",
             "keeps_signals": keep_signals,
             "writer": token,
-            "seen": info.started,
+            "seen": now(),
         }
         with self._write() as connection:
             connection.execute(sa.insert(t.SESSIONS), row)
