@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "audit": ("Finding", "leak_o_meter"),
-    "chain": ("Chain", "ChainStream"),
+    "chain": ("Chain", "ChainStream", "load_embeddings"),
     "datasets": ("fetch", "open_dataset"),
     "errors": (
         "ConfigError",
@@ -29,7 +29,7 @@ _HOMES = {
         "UnknownNameError",
     ),
     "evaluation": ("Question", "Run", "evaluate", "summarise"),
-    "experiment": ("Experiment", "read_experiment", "run", "train"),
+    "experiment": ("Experiment", "embed", "plan_embedding", "read_experiment", "run", "train"),
     "models": ("create_model",),
     "predictor": ("Predictor",),
     "registry": (

@@ -11,6 +11,7 @@ from dolorimeter.audit import Finding as Finding
 from dolorimeter.audit import leak_o_meter as leak_o_meter
 from dolorimeter.chain import Chain as Chain
 from dolorimeter.chain import ChainStream as ChainStream
+from dolorimeter.chain import load_embeddings as load_embeddings
 from dolorimeter.datasets import fetch as fetch
 from dolorimeter.datasets import open_dataset as open_dataset
 from dolorimeter.errors import ConfigError as ConfigError
@@ -31,6 +32,8 @@ from dolorimeter.evaluation import Run as Run
 from dolorimeter.evaluation import evaluate as evaluate
 from dolorimeter.evaluation import summarise as summarise
 from dolorimeter.experiment import Experiment as Experiment
+from dolorimeter.experiment import embed as embed
+from dolorimeter.experiment import plan_embedding as plan_embedding
 from dolorimeter.experiment import read_experiment as read_experiment
 from dolorimeter.experiment import run as run
 from dolorimeter.experiment import train as train

@@ -230,11 +230,17 @@ class Cache:
     Notes
     -----
     An entry carries the digest of its own arrays. One that cannot be read or does not match is
-    removed and counts as absent: a damaged cache costs time, never a wrong number.
+    removed, counts as absent, and its key is added to `damaged`: a damaged cache costs time, never
+    a wrong number.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = user_cache() / "arrays" if root is None else root
+        self.damaged: list[str] = []
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an entry; only `get` knows whether it is sound."""
+        return self._path(key).is_file()
 
     def get(self, key: str) -> dict[str, np.ndarray] | None:
         """The arrays stored under `key`, or None."""
@@ -249,6 +255,7 @@ class Cache:
         seal = arrays.pop("seal", None)
         found = {name.removeprefix("array."): values for name, values in arrays.items()}
         if seal is None or str(seal) != _seal(key, found):
+            self.damaged.append(key)
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             return None

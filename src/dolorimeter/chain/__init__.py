@@ -13,14 +13,18 @@ from dolorimeter.chain._chain import (
     in_time,
     reference_of,
 )
+from dolorimeter.chain._stored import Stored, load_embeddings, store
 
 __all__ = [
     "BATCH",
     "Chain",
     "ChainStream",
     "Progress",
+    "Stored",
     "build",
     "encoder_of",
     "in_time",
+    "load_embeddings",
     "reference_of",
+    "store",
 ]

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from dolorimeter.chain._encoded import POOLINGS
-from dolorimeter.chain._join import join, nothing_left
+from dolorimeter.chain._join import join, made_part, nothing_left
 from dolorimeter.chain._kept import key_of, pack, unpack
-from dolorimeter.chain._parts import Part, interval_of, part_of
+from dolorimeter.chain._parts import Part, interval_of
 from dolorimeter.chain._values import check_types
+from dolorimeter.clusters import cluster
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
@@ -34,7 +35,9 @@ from dolorimeter.windows import WindowSpec
 BATCH = 128
 """Recordings that are represented at once: features are vectorised over their windows."""
 VIDEO_BATCH = 8
-"""Recordings at once where a stream has an encoder: what is finished is kept after each batch."""
+"""Recordings at once where an encoder reads videos: what is finished is kept after each batch."""
+CLUSTER_BATCHES = 4
+"""Batches in flight for each process of a cluster, whose results come all at once."""
 
 MEMORY = 16 * 2**30
 """Bytes that the samples of all recordings may take: frames without an encoder soon take more."""
@@ -238,11 +241,12 @@ class Chain:
         DatasetError
             If no window at all is left.
         """
-        deep = any(stream.encoder is not None for stream in self.streams)
-        batches = _batches(recordings, VIDEO_BATCH if deep else BATCH)
+        batches = self.batches(recordings)
+        keys = self.keys(batches, cache)
         parts: list[Part] = []
         done = size = 0
-        for batch, part in zip(batches, self._parts(batches, cache, workers), strict=True):
+        found = self.parts(batches, keys, cache=cache, workers=workers)
+        for batch, part in zip(batches, found, strict=True):
             parts.append(part)
             done += len(batch)
             size += sum(stream.x.nbytes for stream in part.streams.values())
@@ -258,29 +262,65 @@ class Chain:
             raise DatasetError(nothing_left(recordings, samples.exclusions))
         return self.standardised(samples)
 
-    def _parts(
-        self, batches: Sequence[Sequence[Recording]], cache: Cache | None, workers: int
+    def batches(self, recordings: Sequence[Recording]) -> list[list[Recording]]:
+        """Runs of recordings of one subject that are represented, and kept, together."""
+        long = any(
+            s.encoder is not None and getattr(s.representation, "pictures_of_people", False)
+            for s in self.streams
+        )
+        return _batches(recordings, VIDEO_BATCH if long else BATCH)
+
+    def keys(
+        self, batches: Sequence[Sequence[Recording]], cache: Cache | None
+    ) -> list[str | None]:
+        """Address of each batch in the cache; None where it is not to be kept."""
+        return [None if cache is None else key_of(self, batch) for batch in batches]
+
+    def parts(
+        self,
+        batches: Sequence[Sequence[Recording]],
+        keys: Sequence[str | None],
+        *,
+        cache: Cache | None,
+        workers: int = 1,
+        backend: str | None = None,
     ) -> Iterator[Part]:
-        """Parts in the order of the batches: kept ones are read here, the others made."""
-        keys = [None if cache is None else key_of(self, batch) for batch in batches]
-        kept = [None if k is None or cache is None else cache.get(k) for k in keys]
-        missing = [batch for batch, found in zip(batches, kept, strict=True) if found is None]
-        made = iter(self._made(missing, workers if len(missing) > 1 else 1))
-        for key, found in zip(keys, kept, strict=True):
-            if found is not None:
-                yield unpack(found)
+        """Parts in the order of the batches, one at a time: kept ones are read, others made.
+
+        Parameters
+        ----------
+        batches, keys
+            From `batches` and `keys`.
+        cache : Cache, optional
+            A new part goes there before it comes out here. A damaged one is made again.
+        workers : int
+            Processes.
+        backend : str, optional
+            ``ray`` or ``dask``: batches go to a cluster.
+        """
+        there = [key is not None and cache is not None and key in cache for key in keys]
+        missing = [batch for batch, known in zip(batches, there, strict=True) if not known]
+        made = iter(self._made(missing, workers if len(missing) > 1 else 1, backend))
+        for batch, key, known in zip(batches, keys, there, strict=True):
+            kept = cache.get(key) if known and cache is not None and key is not None else None
+            if kept is not None:
+                yield unpack(kept)
                 continue
-            part = next(made)
+            part = made_part(self, batch) if known else next(made)
             if cache is not None and key is not None:
                 cache.put(key, pack(part))
             yield part
 
-    def _made(self, batches: Sequence[Sequence[Recording]], workers: int) -> Iterable[Part]:
-        if workers == 1:
-            return (part_of(self, batch) for batch in batches)
+    def _made(
+        self, batches: Sequence[Sequence[Recording]], workers: int, backend: str | None
+    ) -> Iterable[Part]:
+        if workers == 1 and backend is None:
+            return (made_part(self, batch) for batch in batches)
         from joblib import Parallel, delayed
 
-        jobs = (delayed(part_of)(self, batch) for batch in batches)
+        jobs = [delayed(made_part)(self, batch) for batch in batches]
+        if backend is not None:
+            return _on_cluster(backend, workers, jobs)
         parts: Iterable[Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
         return parts
 
@@ -416,6 +456,16 @@ def _check_memory(size: int, done: int, recordings: int) -> None:
             f"expected at most {MEMORY / 2**30:g} GiB for all. Give the stream an encoder, fewer "
             "frames or subjects, or a lower sampling rate."
         )
+
+
+def _on_cluster(backend: str, workers: int, jobs: Sequence[Any]) -> Iterator[Part]:
+    """Results in order, a few batches a process at a time: they are not all held here."""
+    from joblib import Parallel, parallel_config
+
+    step = CLUSTER_BATCHES * workers
+    with cluster(backend, workers), parallel_config(backend, n_jobs=workers):
+        for first in range(0, len(jobs), step):
+            yield from Parallel()(jobs[first : first + step])
 
 
 def _to_dict(part: Any) -> dict[str, Any]:

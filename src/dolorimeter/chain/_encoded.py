@@ -48,7 +48,7 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
             f"windows, expected {count} each: the video changed while it was read. Run it again."
         )
     x = np.full((len(windows), count, width), np.nan, dtype=np.float32)
-    x[present] = found.reshape(-1, count, width)
+    x[present] = found.reshape(int(present.sum()), count, width)
     names = tuple(f"{stream.encoder.name}_{i + 1}" for i in range(width))
     return Represented(
         x=pooled(x, stream.pooling),
@@ -56,6 +56,7 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
         units=("1",) * (width * count if stream.pooling == "concat" else width),
         present=present,
         remarks=(*stream.encoder.remarks, *representation.remarks(windows)),
+        # one a window, in order: `store` gives each its own exclusion
         undefined=tuple(Undefined(stream.name, reason, 1) for reason in reasons if reason),
     )
 

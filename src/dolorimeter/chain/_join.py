@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from dolorimeter.chain._parts import Part
-from dolorimeter.errors import DatasetError, SignalError
+from dolorimeter.chain._parts import Part, part_of
+from dolorimeter.errors import DatasetError, RecordingError, SignalError
 from dolorimeter.representations import Represented, concatenate
 from dolorimeter.types import (
     Array,
@@ -19,6 +20,43 @@ from dolorimeter.types import (
     Recording,
     Samples,
 )
+
+if TYPE_CHECKING:
+    from dolorimeter.chain._chain import Chain
+
+
+def made_part(chain: Chain, batch: Sequence[Recording]) -> Part:
+    """`part_of`, where a file that breaks while it is read costs only its own recording."""
+    try:
+        return part_of(chain, batch)
+    except RecordingError as error:
+        if len(batch) == 1:
+            (recording,) = batch
+            fault = Exclusion(recording.subject, recording.name, "recording", str(error))
+            return replace(part_of(chain, ()), exclusions=(fault,))
+    return _merged([made_part(chain, [recording]) for recording in batch])
+
+
+def _merged(parts: Sequence[Part]) -> Part:
+    """Parts of one batch as one."""
+    full = [part for part in parts if len(part.meta)] or parts[:1]
+    notes: Counter[str] = Counter()
+    for part in parts:
+        notes.update(part.notes)
+    streams = {}
+    for name in full[0].streams:
+        found = [part.streams[name] for part in full]
+        undefined = tuple(entry for stream in found for entry in stream.undefined)
+        # not counted together: `store` wants the reason of each window
+        streams[name] = replace(concatenate(shaped_alike(found)), undefined=undefined)
+    return Part(
+        streams,
+        pd.concat([part.meta for part in full], ignore_index=True),
+        pd.concat([part.facts for part in full], ignore_index=True),
+        np.concatenate([part.quality for part in full]),
+        notes,
+        tuple(e for part in parts for e in part.exclusions),
+    )
 
 
 def join(
@@ -30,7 +68,7 @@ def join(
     streams = {}
     for name in parts[0].streams:
         try:
-            streams[name] = concatenate(_shaped_alike([part.streams[name] for part in parts]))
+            streams[name] = concatenate(shaped_alike([part.streams[name] for part in parts]))
         except SignalError as error:
             raise SignalError(f"stream '{name}': {error}") from error
     notes: Counter[str] = Counter()
@@ -76,7 +114,7 @@ def _absent(streams: Mapping[str, Represented]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
+def shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
     """Parts in which no window has the modality, as NaN in the shape that the others have."""
     known = next((part for part in parts if part.present.any()), None)
     if known is None:

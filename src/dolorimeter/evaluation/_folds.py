@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
+from dolorimeter.clusters import cluster
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
@@ -344,44 +345,6 @@ def run_jobs(
         return
     with cluster(backend, workers), parallel_config(backend, n_jobs=workers):
         yield from Parallel()(calls)
-
-
-@contextmanager
-def cluster(backend: str, workers: int) -> Iterator[None]:
-    """A Ray or Dask cluster for joblib: the one that is connected, else a local one."""
-    from dolorimeter.errors import ConfigError, DependencyError
-
-    if backend not in ("ray", "dask"):
-        raise ConfigError(f"unknown cluster '{backend}'; known: ray, dask.")
-    try:
-        if backend == "ray":
-            import ray
-            from ray.util.joblib import register_ray
-        else:
-            from dask.distributed import Client, get_client
-    except ImportError as error:
-        raise DependencyError(
-            f"cluster '{backend}' needs an extra: pip install 'dolorimeter[cluster]'."
-        ) from error
-    if backend == "ray":
-        own = not ray.is_initialized()
-        if own:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-        register_ray()  # type: ignore[no-untyped-call]
-        try:
-            yield
-        finally:
-            if own:
-                ray.shutdown()
-        return
-    try:
-        get_client()
-    except ValueError:
-        local = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
-        with local:
-            yield
-    else:
-        yield
 
 
 def fold_stem(fold: Fold, seed: int) -> str:

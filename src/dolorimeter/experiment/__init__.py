@@ -13,6 +13,7 @@ from dolorimeter.experiment._config import (
     read_experiment,
     write_experiment,
 )
+from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
 from dolorimeter.experiment._models import predict, recordings_of, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
 from dolorimeter.experiment._relevance import relevance
@@ -21,6 +22,7 @@ from dolorimeter.experiment._studies import occlusion, sweep
 
 __all__ = [
     "DatasetConfig",
+    "EmbeddingPlan",
     "Experiment",
     "Named",
     "Prepared",
@@ -29,8 +31,10 @@ __all__ = [
     "audit_run",
     "chosen_subjects",
     "concatenate",
+    "embed",
     "experiment_from",
     "occlusion",
+    "plan_embedding",
     "predict",
     "prepare",
     "read_experiment",

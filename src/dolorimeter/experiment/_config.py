@@ -200,36 +200,15 @@ class Experiment:
         """
         if not self.streams:
             return None
-        if "duration" not in self.windows:
-            raise ConfigError("[windows] needs duration = <seconds>.")
-        streams = tuple(
-            ChainStream(
-                stream.name or stream.modality,
-                tuple(_step(step, stream.modality) for step in stream.preprocessing),
-                build(REPRESENTATIONS, {"modality": stream.modality, **stream.representation}),
-                stream.margin,
-                None if stream.encoder is None else encoder_of(stream.encoder),
-                stream.pooling,
-            )
-            for stream in self.streams
-        )
-        names = [s.name for s in streams]
-        if len(set(names)) != len(names):
-            raise ConfigError(f"[[streams]] names are {names}: give each stream its own name.")
+        streams = chain_streams(self.streams)
         if self.standardise != "none":
             reference_of(self.standardise)
         return Chain(self._window_spec(), streams, self.standardise, self.baseline)
 
     def _window_spec(self) -> WindowSpec:
-        known = {f.name for f in fields(WindowSpec)} - {"conditions"}
-        for key in self.windows:
-            if key not in known:
-                raise ConfigError(
-                    f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
-                )
         everything = self.standardise == "all_recording" or not self.task.wanted
         conditions = () if everything else (*self.task.wanted, *self.baseline)
-        return WindowSpec(**self.windows, conditions=tuple(dict.fromkeys(conditions)))
+        return window_spec(self.windows, conditions)
 
     def estimator(self) -> Any:
         """A new estimator, not fitted."""
@@ -267,6 +246,50 @@ class Experiment:
         )
 
 
+def chain_streams(streams: Sequence[Stream]) -> tuple[ChainStream, ...]:
+    """What the `Stream` tables describe.
+
+    Raises
+    ------
+    ConfigError
+        If a name or an argument is unknown, or two streams have the same name.
+    """
+    found = tuple(
+        ChainStream(
+            stream.name or stream.modality,
+            tuple(_step(step, stream.modality) for step in stream.preprocessing),
+            build(REPRESENTATIONS, {"modality": stream.modality, **stream.representation}),
+            stream.margin,
+            None if stream.encoder is None else encoder_of(stream.encoder),
+            stream.pooling,
+        )
+        for stream in streams
+    )
+    names = [s.name for s in found]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"[[streams]] names are {names}: give each stream its own name.")
+    return found
+
+
+def window_spec(windows: Mapping[str, Any], conditions: Sequence[str]) -> WindowSpec:
+    """What the table ``[windows]`` describes, for these conditions (none: all).
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, or there is no duration.
+    """
+    if "duration" not in windows:
+        raise ConfigError("[windows] needs duration = <seconds>.")
+    known = {f.name for f in fields(WindowSpec)} - {"conditions"}
+    for key in windows:
+        if key not in known:
+            raise ConfigError(
+                f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
+            )
+    return WindowSpec(**windows, conditions=tuple(dict.fromkeys(conditions)))
+
+
 def _step(values: Mapping[str, Any], modality: str) -> Any:
     """A preprocessing step that acts on the stream's own modality unless it names others."""
     step = build(PREPROCESSING, values)
@@ -288,6 +311,17 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     ConfigError
         Naming file, key, what was found and what was wanted.
     """
+    return experiment_from(read_values(path, overrides), str(path))
+
+
+def read_values(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The plain values of a TOML file, dotted keys of `overrides` set in it.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, it is no TOML, or a key leads nowhere.
+    """
     try:
         values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -296,9 +330,16 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    return overridden(values, overrides)
+
+
+def overridden(
+    values: dict[str, Any], overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """`values`, dotted keys of `overrides` set in it."""
     for key, value in (overrides or {}).items():
         _override(values, key, value)
-    return experiment_from(values, str(path))
+    return values
 
 
 def _override(values: dict[str, Any], key: str, value: Any) -> None:
@@ -336,15 +377,26 @@ def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Exp
     ConfigError
         One line a fault: the key, what was found, what was wanted.
     """
-    try:
-        experiment = pydantic.TypeAdapter(Experiment).validate_python(values)
-    except pydantic.ValidationError as error:
-        faults = [_fault(e) for e in error.errors()]
-        raise ConfigError(f"{where}: " + "; ".join(faults)) from error
+    experiment: Experiment = checked(Experiment, values, where)
     experiment.chain()
     experiment.estimator()
     DATASETS.get(experiment.dataset.name)
     return experiment
+
+
+def checked(kind: Any, values: Mapping[str, Any], where: str) -> Any:
+    """The dataclass `kind` made of plain values.
+
+    Raises
+    ------
+    ConfigError
+        One line a fault: the key, what was found, what was wanted.
+    """
+    try:
+        return pydantic.TypeAdapter(kind).validate_python(values)
+    except pydantic.ValidationError as error:
+        faults = [_fault(e) for e in error.errors()]
+        raise ConfigError(f"{where}: " + "; ".join(faults)) from error
 
 
 def write_experiment(path: Path, experiment: Experiment) -> None:

@@ -154,11 +154,11 @@ def _samples(
             )
         samples = columns_of(reader.samples(), config.columns)
         samples = samples.take(samples.meta["subject"].isin(chosen).to_numpy())
-    notes = (*_dataset_notes(reader, chosen), *samples.notes)
+    notes = (*dataset_notes(reader, chosen), *samples.notes)
     return replace(samples, notes=notes, lookalike=lookalike), reader
 
 
-def _dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
+def dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
     """How many of how many people, what the labels are, and whether units are confirmed."""
     card = reader.card
     found, whole = len(reader.subjects()), card.subjects

@@ -5,7 +5,7 @@ gives a `Represented`. Those of pictures also give them in batches, for an encod
 """
 
 from dolorimeter.representations._pictures import window_faces
-from dolorimeter.representations._represented import Represented, Undefined, concatenate
+from dolorimeter.representations._represented import Represented, Undefined, concatenate, count
 from dolorimeter.representations.depth import Depth
 from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
 from dolorimeter.representations.face_pictures import FaceClip, FaceFrames
@@ -35,5 +35,6 @@ __all__ = [
     "VideoFrames",
     "Waveform",
     "concatenate",
+    "count",
     "window_faces",
 ]
