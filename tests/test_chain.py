@@ -14,7 +14,7 @@ import pytest
 
 from dolorimeter.chain import Chain, ChainStream, build, encoder_of
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
-from dolorimeter.preprocessing import Lowpass
+from dolorimeter.preprocessing import Bandpass, Lowpass
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS, Registry
 from dolorimeter.representations import Features, Raw
 from dolorimeter.storage import Cache
@@ -158,6 +158,17 @@ def test_raw_streams_keep_their_shape_and_several_their_names(tmp_path: Path) ->
     two = Chain(SPEC, (raw, ECG)).samples(recordings)
     assert isinstance(two.x, dict)
     assert set(two.x) == {"raw", "ecg"}
+
+
+def test_what_a_step_has_to_say_stands_in_the_notes(tmp_path: Path) -> None:
+    band = {"low": 0.5, "high": 0.49 * RATE}
+    told = f"bandpass 0.5–{0.49 * RATE:g} Hz of eda was a high-pass at 0.5 Hz"
+    for mode in ("zero_phase", "window"):
+        step = Bandpass(**band, mode=mode, modalities=["eda"])
+        chain = Chain(SPEC, (ChainStream("eda", (step,), Raw("eda")),))
+        samples = chain.samples(cohort(tmp_path / mode))
+        (note,) = [note for note in samples.notes if note.startswith(told)]
+        assert note.endswith("(windows: 12)")
 
 
 def test_standardising_within_subject_is_declared(tmp_path: Path) -> None:

@@ -54,6 +54,9 @@ class Signal:
         One name per row of `values`; empty when there is a single channel.
     start : float
         Time of the first sample in seconds on the recording's clock.
+    filtered : str
+        What its publishers have filtered it by (``"band-pass 20–250 Hz"``); filters refuse it
+        then. Empty: not that we know.
     """
 
     values: Float[np.ndarray, "channel time"]
@@ -63,6 +66,7 @@ class Signal:
     quantity: str
     channels: tuple[str, ...] = ()
     start: float = 0.0
+    filtered: str = ""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:

@@ -108,7 +108,14 @@ def test_the_parent_folder_and_a_missing_samples_csv(part_a: Path) -> None:
 def test_samples_csv_at_the_root_and_filtered_signals(part_a: Path) -> None:
     (part_a / "starting_point" / "samples.csv").rename(part_a / "samples.csv")
     (part_a / "biosignals_raw").rename(part_a / "biosignals_filtered")
-    assert len(BioVid(part_a, source="filtered").recordings()) == 6
+    filtered = BioVid(part_a, source="filtered").recordings()
+    assert len(filtered) == 6
+    told = {name: signal.filtered for name, signal in filtered[0].signals.items()}
+    assert told == {
+        "eda": "",
+        "ecg": "band-pass 0.1–250 Hz",
+        "emg_trapezius": "band-pass 20–250 Hz",
+    }
     with pytest.raises(
         DatasetError, match=r"has biosignals_filtered but no biosignals_raw\. Use s"
     ):

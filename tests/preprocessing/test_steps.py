@@ -1,7 +1,7 @@
 """What every registered preprocessing step promises."""
 
 import pickle
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from dolorimeter.errors import ConfigError, SignalError, UnknownNameError
 from dolorimeter.preprocessing import (
     Bandpass,
+    EmdDenoise,
     Envelope,
     Haemoglobin,
+    Highpass,
     Lowpass,
     Notch,
     Phasic,
@@ -24,6 +26,7 @@ from dolorimeter.preprocessing import (
     Tonic,
 )
 from dolorimeter.registry import DATASETS, PREPROCESSING
+from dolorimeter.signals.emd import denoise
 from dolorimeter.types import LazySignals, Recording, Signal
 
 RATE = 50.0
@@ -96,6 +99,7 @@ def test_the_steps_of_the_contract_are_there() -> None:
     assert PREPROCESSING.names() == (
         "bandpass",
         "baseline_correct",
+        "emd_denoise",
         "envelope",
         "face_track",
         "haemoglobin",
@@ -292,6 +296,39 @@ def test_the_documentation_tells_the_same(name: str) -> None:
     known = {(): "all", EMG: "EMG", ("eda",): "EDA", ("fnirs",): "fNIRS"}
     known[("face",)] = "face video"
     assert modalities == known[acts_on]
+
+
+def test_a_band_that_became_a_high_pass_is_told() -> None:
+    made = recording(noisy(0))
+    one = Bandpass(low=0.5, high=0.97 * RATE / 2, mode="zero_phase")
+    assert one.remarks(made) == (
+        f"bandpass 0.5–{0.97 * RATE / 2:g} Hz of eda was a high-pass at 0.5 Hz: "
+        f"{0.97 * RATE / 2:g} Hz is 0.97 of half the sampling rate",
+    )
+    high = Highpass(cut=0.5, mode="zero_phase")(made).signals["eda"].values
+    np.testing.assert_array_equal(one(made).signals["eda"].values, high)
+    assert one.only("eda").remarks(recording(noisy(0), "emg_trapezius")) == ()
+    assert Bandpass(low=0.5, high=10.0).remarks(made) == ()
+
+
+def test_what_the_publishers_have_filtered_is_not_filtered_again() -> None:
+    made = recording(noisy(0))
+    signal = replace(made.signals["eda"], filtered="band-pass 20–250 Hz")
+    made = replace(made, signals={"eda": signal})
+    for name in ("lowpass", "highpass", "bandpass"):
+        with pytest.raises(
+            SignalError, match=rf"{name} on eda of recording r1: .*\(band-pass 20–250 Hz\)"
+        ):
+            step(name, "zero_phase")(made)
+    assert step("notch", "zero_phase")(made).signals["eda"].filtered == signal.filtered
+    assert step("resample", "zero_phase")(made).signals["eda"].filtered == signal.filtered
+
+
+def test_modes_of_muscle_activity_are_those_of_the_function() -> None:
+    made = recording(noisy(3), "emg_trapezius")
+    done = EmdDenoise(factor=2.0)(made).signals["emg_trapezius"].values
+    np.testing.assert_array_equal(done, denoise(noisy(3), RATE, factor=2.0))
+    assert EmdDenoise().scope == "window"
 
 
 @pytest.mark.shared

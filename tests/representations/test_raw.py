@@ -132,6 +132,27 @@ def test_standardised_inside_the_window() -> None:
     assert (m.x[1, 1] == 0).all()
 
 
+def test_window_minmax_has_a_floor_in_the_unit_that_comes_out() -> None:
+    loud, still = np.linspace(5e-6, 6e-6, 400), 5e-6 + 1e-10 * np.sin(np.arange(400))
+    windows = [window(loud), window(still), window(np.full(400, 5e-6))]
+    for unit, told in ((None, "1e-08 S"), ("uS", "0.01 uS")):
+        made = Raw("eda", unit=unit, standardise="window_minmax")(windows)
+        assert (made.x[0].min(), made.x[0].max()) == pytest.approx((-1, 1))
+        assert 0.015 < np.abs(made.x[1]).max() < 0.021  # 2e-10 of 1e-8, to either side
+        assert (made.x[2] == 0).all()
+        assert made.notes == (
+            "eda is flat in 1 of 3 windows: standardising made it zero.",
+            f"eda was scaled to −1…1 in each window, its range taken at least {told}.",
+        )
+    own = Raw("eda", standardise="window_minmax", floor=1e-10)(windows)
+    assert np.abs(own.x[1]).max() == pytest.approx(1, abs=1e-3)
+    assert own.notes == ("eda is flat in 1 of 3 windows: standardising made it zero.",)
+    unknown = Raw("eda", standardise="window_minmax")([window(still, unit="a.u.")])
+    assert unknown.notes[-1].endswith("its range taken as it is: no floor is known.")
+    with pytest.raises(ConfigError, match=r"floor is 1\.0 with standardise = 'minmax'"):
+        Raw("eda", standardise="minmax", floor=1.0)
+
+
 def test_missing_samples_stay_and_are_counted() -> None:
     values = np.ones(20)
     values[3] = np.nan
@@ -153,7 +174,7 @@ def test_arguments_that_make_no_sense(arguments: dict[str, Any], message: str) -
         Raw(modality="eda", **arguments)
 
 
-@given(st.integers(0, 7), st.sampled_from(["none", "zscore", "minmax"]))
+@given(st.integers(0, 7), st.sampled_from(["none", "zscore", "minmax", "window_minmax"]))
 def test_a_batch_of_one_equals_its_row(row: int, how: Any) -> None:
     rng = np.random.default_rng(1)
     windows = [window(values) for values in rng.normal(size=(8, 128))]

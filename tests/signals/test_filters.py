@@ -11,6 +11,7 @@ from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import (
     CausalFilter,
     CausalFir,
+    band_design,
     causal,
     design,
     edge_samples,
@@ -51,6 +52,23 @@ def test_half_power_is_at_the_cut(kind: str, cut: float | tuple[float, float]) -
 def test_cuts_are_checked_against_nyquist(kind: str, cut: float) -> None:
     with pytest.raises(SignalError, match=rf"{kind} at .* Hz asked .* 100 Hz.*below 50 Hz"):
         design(kind, cut, 100.0)
+
+
+def test_a_band_that_ends_near_half_the_rate_is_a_high_pass() -> None:
+    sections, highpass = band_design(20.0, 250.0, 512.0)
+    assert highpass
+    np.testing.assert_array_equal(sections, design("highpass", 20.0, 512.0))
+    for high in (243.1, 243.3):  # 0.95 of 256 is 243.2
+        sections, highpass = band_design(20.0, high, 512.0)
+        assert highpass == (high > 243.2)
+    np.testing.assert_array_equal(
+        band_design(20.0, 200.0, 512.0)[0], design("bandpass", (20.0, 200.0), 512.0)
+    )
+    for high in (256.0, 300.0):
+        with pytest.raises(SignalError, match=f"bandpass at {high:g} Hz asked of a signal"):
+            band_design(20.0, high, 512.0)
+    with pytest.raises(SignalError, match="must be ascending"):
+        band_design(250.0, 250.0, 512.0)
 
 
 def test_notch_is_checked_against_nyquist() -> None:

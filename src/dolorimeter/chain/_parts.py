@@ -49,7 +49,8 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
     for recording in batch:
         try:
             loaded = _with_modalities(recording.load(), chain.sources)
-            processed = _processed(loaded, chain.streams)
+            told: dict[str, int] = {}
+            processed = _processed(loaded, chain.streams, told)
             faces = {k: v for r in processed.values() for k, v in r.faces.items()}
             loaded = replace(loaded, faces=faces)
             found = cut(loaded, chain.windows, margins=chain.margins)
@@ -59,6 +60,8 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
             )
             continue
         exclusions += found.exclusions
+        for note in told if found.windows else ():
+            notes[note] = notes.get(note, 0) + len(found.windows)
         for window in found.windows:
             rows.append(meta_of(window))
             facts.append(facts_of(window, chain.sources))
@@ -87,7 +90,9 @@ def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recordi
     return replace(recording, signals=signals, videos=videos)
 
 
-def _processed(recording: Recording, streams: Sequence[ChainStream]) -> dict[str, Recording]:
+def _processed(
+    recording: Recording, streams: Sequence[ChainStream], notes: dict[str, int]
+) -> dict[str, Recording]:
     """The recording after the steps along it, for each stream; equal steps run once."""
     done: dict[tuple[Any, ...], Recording] = {}
     found = {}
@@ -96,6 +101,7 @@ def _processed(recording: Recording, streams: Sequence[ChainStream]) -> dict[str
         if steps not in done:
             whole = recording
             for step in steps:
+                _tell(step, whole, notes)
                 whole = step(whole)
             done[steps] = whole
         found[stream.name] = done[steps]
@@ -128,8 +134,15 @@ def _stream_window(
     if window_steps:
         recording = replace(recording, signals={modality: part})
         for step in window_steps:
+            _tell(step, recording, notes)
             recording = step(recording)
     return replace(window, recording=recording)
+
+
+def _tell(step: Any, recording: Recording, notes: dict[str, int]) -> None:
+    """Count what a step has to say of a recording or of a window of it."""
+    for note in step.remarks(recording) if hasattr(step, "remarks") else ():
+        notes[note] = notes.get(note, 0) + 1
 
 
 def interval_of(stream: ChainStream, duration: float) -> tuple[float, float]:

@@ -77,6 +77,13 @@ _SIGNALS = {
     "emg_corrugator": ("emg_corrugator", "V", "voltage", MICROVOLTS),
     "emg_zygomaticus": ("emg_zygomaticus", "V", "voltage", MICROVOLTS),
 }
+_FILTERED = {
+    "ecg": "band-pass 0.1–250 Hz",
+    "emg_trapezius": "band-pass 20–250 Hz",
+    "emg_corrugator": "band-pass 20–250 Hz",
+    "emg_zygomaticus": "band-pass 20–250 Hz",
+}
+"""What the publishers have done in ``biosignals_filtered``, by their description."""
 _COLUMNS = {
     "A": ("gsr", "ecg", "emg_trapezius"),
     "B": ("gsr", "ecg", "emg_trapezius", "emg_corrugator", "emg_zygomaticus"),
@@ -331,7 +338,7 @@ class BioVid:
 
     def _lazy(self, path: Path) -> Signals:
         names = [_SIGNALS[column][0] for column in _COLUMNS[self.part]]
-        return LazySignals(names, partial(read_clip, path, self.part))
+        return LazySignals(names, partial(read_clip, path, self.part, self.source))
 
     # ── checking ────────────────────────────────────────────────────────────────────────────────
 
@@ -444,7 +451,7 @@ def _video_problems(path: Path, root: Path) -> list[Problem]:
     return problems
 
 
-def read_clip(path: Path, part: str) -> dict[str, Signal]:
+def read_clip(path: Path, part: str, source: str = "raw") -> dict[str, Signal]:
     """Signals of one BioVid file, in SI units.
 
     Parameters
@@ -453,6 +460,8 @@ def read_clip(path: Path, part: str) -> dict[str, Signal]:
         ``<sample_name>_bio.csv``, plain or gzipped.
     part : {"A", "B", "C"}
         Decides which columns there must be, and whether the length is fixed.
+    source : {"raw", "filtered"}
+        Of ``filtered`` the signals say by what.
 
     Raises
     ------
@@ -468,7 +477,8 @@ def read_clip(path: Path, part: str) -> dict[str, Signal]:
     for i, column in enumerate(columns, start=1):
         name, unit, quantity, scale = _SIGNALS[column]
         values = np.ascontiguousarray(table[:, i])[None, :] * scale
-        signals[name] = Signal(values, SAMPLING_RATE, unit, False, quantity)
+        filtered = _FILTERED.get(name, "") if source == "filtered" else ""
+        signals[name] = Signal(values, SAMPLING_RATE, unit, False, quantity, filtered=filtered)
     return signals
 
 

@@ -6,7 +6,7 @@ Importing this package registers every step in `dolorimeter.registry.PREPROCESSI
 from dolorimeter.preprocessing._step import Step, Stream
 from dolorimeter.preprocessing.baseline import BaselineCorrect
 from dolorimeter.preprocessing.eda import Phasic, Tonic
-from dolorimeter.preprocessing.emg import Envelope, Rectify
+from dolorimeter.preprocessing.emg import EmdDenoise, Envelope, Rectify
 from dolorimeter.preprocessing.faces import FaceTracker, FaceTracking, track_face
 from dolorimeter.preprocessing.filters import Bandpass, Highpass, Lowpass, Notch
 from dolorimeter.preprocessing.fnirs import Haemoglobin, OpticalDensity
@@ -23,6 +23,7 @@ __all__ = [
     "TARGET_ACCESS",
     "Bandpass",
     "BaselineCorrect",
+    "EmdDenoise",
     "Envelope",
     "FaceTracker",
     "FaceTracking",

@@ -96,6 +96,10 @@ class Step:
         """Whether the step changes that signal."""
         return not self.modalities or modality in self.modalities
 
+    def remarks(self, recording: Recording) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """What a report must say of the step on this recording, in words that can be counted."""
+        return ()
+
     def output_rate(self, sampling_rate: float) -> float:
         """Sampling rate of what comes out, in hertz."""
         return sampling_rate

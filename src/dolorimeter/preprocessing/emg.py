@@ -1,4 +1,4 @@
-"""Muscle activity: rectification and envelope."""
+"""Muscle activity: rectification, envelope, and denoising by empirical modes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dolorimeter.preprocessing._step import EMG, Step, Stream
+from dolorimeter.preprocessing._step import EMG, Mode, Step, Stream
 from dolorimeter.registry import PREPROCESSING, Card
+from dolorimeter.signals.emd import SIFTINGS, denoise
 from dolorimeter.signals.emg import CausalEnvelope, envelope, rectify
 
 
@@ -62,3 +63,51 @@ class Envelope(Step):
         self, values: Float[np.ndarray, "channel time"], sampling_rate: float
     ) -> Float[np.ndarray, "channel time"]:
         return envelope(values, sampling_rate, self.duration)
+
+
+@PREPROCESSING.register(
+    Card(
+        "emd_denoise",
+        "Soft thresholds on empirical modes, from the quietest second",
+        paper="Andrade et al., Biomed. Signal Process. Control 1:44 (2006)",
+        differences=(
+            "The noise level is that of the quietest stretch of the signal itself; the paper "
+            "takes a stretch that somebody marked.",
+        ),
+    )
+)
+@dataclass(frozen=True, kw_only=True)
+class EmdDenoise(Step):
+    """Denoising of muscle activity: `dolorimeter.signals.emd.denoise`.
+
+    Take away the offset and drifts first, with a band-pass or high-pass.
+
+    Parameters
+    ----------
+    factor : float
+        Threshold of each mode, in its noise levels.
+    quiet : float
+        Seconds of the quietest stretch, which tells them.
+    siftings : int
+        Of each mode.
+    """
+
+    MODES = ("window", "recording")
+    SUBSTITUTE = "mode = 'window', which knows the quietest second of the window alone"
+
+    mode: Mode = "window"
+    modalities: Sequence[str] = EMG
+    factor: float = 1.0
+    quiet: float = 1.0
+    siftings: int = SIFTINGS
+
+    def _whole(
+        self, values: Float[np.ndarray, "channel time"], sampling_rate: float
+    ) -> Float[np.ndarray, "channel time"]:
+        return denoise(
+            values,
+            sampling_rate,
+            factor=self.factor,
+            quiet=self.quiet,
+            siftings=self.siftings,
+        )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
+from dolorimeter.errors import SignalError
 from dolorimeter.preprocessing._step import Step, Stream
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.filters import (
     CausalFilter,
     Sections,
+    band_design,
     design,
     notch_design,
     zero_phase,
 )
+from dolorimeter.types import Recording, Signal
 
 _BUTTERWORTH = "Oppenheim and Schafer, Discrete-Time Signal Processing, 3rd ed., ch. 7"
 
@@ -23,6 +27,16 @@ _BUTTERWORTH = "Oppenheim and Schafer, Discrete-Time Signal Processing, 3rd ed.,
 @dataclass(frozen=True, kw_only=True)
 class _Filter(Step):
     """A step that is one filter; the subclasses say which."""
+
+    REFUSES_FILTERED: ClassVar[bool] = True
+
+    def _apply(self, signal: Signal) -> Signal:
+        if signal.filtered and self.REFUSES_FILTERED:
+            raise SignalError(
+                f"the publishers have filtered the signal already ({signal.filtered}), and "
+                "filtering twice is another filter. Leave the step out, or read the raw signal."
+            )
+        return super()._apply(signal)
 
     def _sos(self, sampling_rate: float) -> Sections:
         raise NotImplementedError
@@ -85,7 +99,7 @@ class Highpass(_Filter):
 )
 @dataclass(frozen=True, kw_only=True)
 class Bandpass(_Filter):
-    """Band-pass filter.
+    """Band-pass filter; a high-pass where `high` is at or above 0.95 of half the sampling rate.
 
     Parameters
     ----------
@@ -100,13 +114,24 @@ class Bandpass(_Filter):
     order: int = 4
 
     def _sos(self, sampling_rate: float) -> Sections:
-        return design("bandpass", (self.low, self.high), sampling_rate, self.order)
+        return band_design(self.low, self.high, sampling_rate, self.order)[0]
+
+    def remarks(self, recording: Recording) -> tuple[str, ...]:
+        """Of which signals the upper cut was left out."""
+        return tuple(
+            f"bandpass {self.low:g}–{self.high:g} Hz of {name} was a high-pass at "
+            f"{self.low:g} Hz: {self.high:g} Hz is {2 * self.high / signal.sampling_rate:.2f} of "
+            "half the sampling rate"
+            for name, signal in recording.signals.items()
+            if self.acts_on(name)
+            and band_design(self.low, self.high, signal.sampling_rate, self.order)[1]
+        )
 
 
 @PREPROCESSING.register(Card("notch", "Narrow notch at the mains frequency", paper=_BUTTERWORTH))
 @dataclass(frozen=True, kw_only=True)
 class Notch(_Filter):
-    """Notch filter.
+    """Notch filter; also of signals that their publishers have filtered.
 
     Parameters
     ----------
@@ -115,6 +140,8 @@ class Notch(_Filter):
     q : float
         Frequency over width at half power.
     """
+
+    REFUSES_FILTERED: ClassVar[bool] = False
 
     frequency: float
     q: float = 30.0

@@ -12,12 +12,13 @@ from jaxtyping import Float
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.registry import REPRESENTATIONS, Card
 from dolorimeter.representations._represented import Represented, Undefined, count
-from dolorimeter.representations._units import conversion
+from dolorimeter.representations._units import ARBITRARY, conversion
 from dolorimeter.representations._windows import channel_names, read
 from dolorimeter.signals.resampling import resample
+from dolorimeter.signals.scaling import NOISE, window_minmax
 from dolorimeter.types import Signal, Window
 
-STANDARDISE = ("none", "zscore", "minmax")
+STANDARDISE = ("none", "zscore", "minmax", "window_minmax")
 """What `Raw` can do inside a window."""
 
 
@@ -43,9 +44,13 @@ class Raw:
         What the network expects (``"uS"``); None keeps the signal's own.
     sampling_rate : float, optional
         Hertz; None keeps the signal's own.
-    standardise : {"none", "zscore", "minmax"}
+    standardise : {"none", "zscore", "minmax", "window_minmax"}
         Inside each window and channel, from nothing but that window's samples. A flat channel
-        becomes zeros.
+        becomes zeros. ``minmax`` is to 0…1, ``window_minmax`` to −1…1 with a floor under the
+        range.
+    floor : float, optional
+        Of ``window_minmax``: least range, in the unit that comes out. None: what is known of the
+        modality (`dolorimeter.signals.scaling.NOISE`), none in arbitrary units.
     """
 
     card: ClassVar[Card]
@@ -55,11 +60,17 @@ class Raw:
     unit: str | None = None
     sampling_rate: float | None = None
     standardise: str = "none"
+    floor: float | None = None
 
     def __post_init__(self) -> None:
         if self.standardise not in STANDARDISE:
             raise ConfigError(
                 f"standardise is '{self.standardise}', expected one of {', '.join(STANDARDISE)}."
+            )
+        if self.floor is not None and (self.floor < 0 or self.standardise != "window_minmax"):
+            raise ConfigError(
+                f"raw {self.modality}: floor is {self.floor} with standardise = "
+                f"'{self.standardise}'; expected 0 or more, with 'window_minmax'."
             )
         for name in ("duration", "sampling_rate"):
             value = getattr(self, name)
@@ -89,7 +100,9 @@ class Raw:
                 first = signal
                 x = np.full((len(windows), *signal.values.shape), np.nan)
             self._check_alike(row, signal, first)
-            x[row], constant = _standardised(signal.values, self.standardise)
+            x[row], constant = _standardised(
+                signal.values, self.standardise, self._floor(signal.unit)
+            )
             present[row] = True
             flat += constant
             undefined += _gaps(signal, self.modality)
@@ -121,6 +134,15 @@ class Raw:
         values = resample(signal.values, signal.sampling_rate, rate)
         return replace(signal, values=values, sampling_rate=rate)
 
+    def _floor(self, unit: str) -> float:
+        """Least range in a unit; 0 where nothing is known."""
+        if self.floor is not None or self.standardise != "window_minmax":
+            return self.floor or 0.0
+        if unit == ARBITRARY or self.modality not in NOISE:
+            return 0.0
+        level, its_unit = NOISE[self.modality]
+        return level * conversion(its_unit, unit, self.modality)
+
     def _check_alike(self, row: int, signal: Signal, first: Signal) -> None:
         """Raise `SignalError` unless the signal fits into one array with the first one."""
         found, wanted = _kind(signal, self.modality), _kind(first, self.modality)
@@ -139,6 +161,12 @@ class Raw:
             remarks.append(
                 f"{self.modality} is flat in {flat:,} of {windows:,} windows: standardising made "
                 "it zero."
+            )
+        if self.standardise == "window_minmax" and self.floor is None:
+            floor = self._floor(signal.unit)
+            least = f"at least {floor:g} {signal.unit}" if floor else "as it is: no floor is known"
+            remarks.append(
+                f"{self.modality} was scaled to −1…1 in each window, its range taken {least}."
             )
         return tuple(remarks)
 
@@ -163,11 +191,15 @@ def _gaps(signal: Signal, modality: str) -> list[Undefined]:
 
 
 def _standardised(
-    values: Float[np.ndarray, "channel time"], how: str
+    values: Float[np.ndarray, "channel time"], how: str, floor: float = 0.0
 ) -> tuple[Float[np.ndarray, "channel time"], bool]:
     """Values standardised along time, and whether a channel was flat."""
     if how == "none":
         return values, False
+    if how == "window_minmax":
+        scaled, _ = window_minmax(values, floor)
+        known = np.isfinite(scaled)
+        return scaled, bool((known.any(axis=1) & ~(known & (scaled != 0)).any(axis=1)).any())
     lowest = values.min(axis=1, keepdims=True)
     spread = values.max(axis=1, keepdims=True) - lowest
     flat = spread <= 1e-12 * np.abs(values).max(axis=1, keepdims=True)

@@ -21,6 +21,9 @@ from dolorimeter.signals.gaps import Hold, bridge
 Kind = Literal["lowpass", "highpass", "bandpass", "bandstop"]
 Sections = Float[np.ndarray, "section 6"]
 
+NEAR = 0.95
+"""Share of half the sampling rate from which on the upper cut of a band is left out."""
+
 
 def design(
     kind: Kind, cut: float | tuple[float, float], sampling_rate: float, order: int = 4
@@ -60,6 +63,30 @@ def design(
     if band and cuts[0] >= cuts[1]:
         raise SignalError(f"{kind} cuts {cuts[0]:g} and {cuts[1]:g} Hz must be ascending.")
     return _butterworth(kind, cuts, float(sampling_rate), order).copy()  # sosfilt wants its own
+
+
+def band_design(
+    low: float, high: float, sampling_rate: float, order: int = 4
+) -> tuple[Sections, bool]:
+    """Band-pass, or a high-pass where its upper cut is at or above `NEAR` of half the rate.
+
+    There a band-pass takes away next to nothing above the cut, and its sections are badly
+    conditioned.
+
+    Returns
+    -------
+    (sections, highpass)
+        And whether the upper cut was left out.
+
+    Raises
+    ------
+    SignalError
+        As `design`: an upper cut at or above half the rate is no matter of rounding.
+    """
+    check_below_nyquist(high, sampling_rate, "bandpass")
+    if low < high and high >= NEAR * sampling_rate / 2:
+        return design("highpass", low, sampling_rate, order), True
+    return design("bandpass", (low, high), sampling_rate, order), False
 
 
 def notch_design(frequency: float, sampling_rate: float, q: float = 30.0) -> Sections:
