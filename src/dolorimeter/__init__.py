@@ -27,6 +27,7 @@ _HOMES = {
         "StorageError",
         "TrainingError",
         "UnknownNameError",
+        "UnknownSessionError",
     ),
     "evaluation": ("Question", "Run", "evaluate", "summarise"),
     "experiment": ("Experiment", "embed", "plan_embedding", "read_experiment", "run", "train"),

@@ -27,6 +27,7 @@ from dolorimeter.errors import SplitError as SplitError
 from dolorimeter.errors import StorageError as StorageError
 from dolorimeter.errors import TrainingError as TrainingError
 from dolorimeter.errors import UnknownNameError as UnknownNameError
+from dolorimeter.errors import UnknownSessionError as UnknownSessionError
 from dolorimeter.evaluation import Question as Question
 from dolorimeter.evaluation import Run as Run
 from dolorimeter.evaluation import evaluate as evaluate

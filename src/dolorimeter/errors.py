@@ -14,6 +14,7 @@
     ├── TrainingError         a fit that cannot go on
     ├── MonitorError          a live session that cannot start or go on
     ├── StorageError          a file that cannot be written, fetched or verified
+    │   └── UnknownSessionError   a session or an entry that the monitor's store does not have
     └── DependencyError       an optional package that is not installed
 """
 
@@ -66,6 +67,10 @@ class MonitorError(DolorimeterError):
 
 class StorageError(DolorimeterError):
     """A file cannot be written, fetched or verified."""
+
+
+class UnknownSessionError(StorageError):
+    """The monitor's store does not have that session or entry."""
 
 
 class DependencyError(DolorimeterError):

@@ -16,9 +16,9 @@ import pytest
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.monitor.export import SessionRecord, export_session, session_files
-from dolorimeter.monitor.nouns import NOT_A_DEVICE, Mark, SelfReport
+from dolorimeter.monitor.nouns import NOT_A_DEVICE, Mark, RawChunk, SelfReport
 from dolorimeter.monitor.outlet import CHANNELS, LslOutlet, Metrics
-from dolorimeter.monitor.store import RawChunk, Store
+from dolorimeter.monitor.store import Store
 
 from known_sessions import NOON, estimates, info
 

@@ -20,8 +20,8 @@ import pytest
 import sqlalchemy as sa
 
 from dolorimeter.errors import StorageError
-from dolorimeter.monitor.nouns import Estimate, Mark, SelfReport, now
-from dolorimeter.monitor.store import RawChunk, Recorder, Store, purge
+from dolorimeter.monitor.nouns import Estimate, Mark, RawChunk, SelfReport, now
+from dolorimeter.monitor.store import Recorder, Store, purge
 from dolorimeter.monitor.store import _tables as tables
 
 from known_sessions import NOON, estimates, info

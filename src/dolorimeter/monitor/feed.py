@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from dolorimeter.monitor.nouns import Estimate, FaceView, SessionInfo, Tail
+from dolorimeter.monitor.nouns import Estimate, FaceView, RawChunk, SessionInfo, Tail
 
 Sink = Callable[[Estimate], None]
 """Given every estimate, in the session's thread: it must return at once and never raise.
 
-`dolorimeter.monitor.store.Recorder`, the LSL outlet and the metrics are sinks.
+`dolorimeter.monitor.outlet` has two: the LSL outlet and the metrics.
 """
 
 
@@ -50,5 +50,25 @@ class Feed(Protocol):
         """The newest face; None where no source is a camera."""
 
 
-StartSession = Callable[[str], Feed]
-"""Given a subject, start a new session on the sources and model that the monitor was given."""
+class Keeper(Protocol):
+    """The sink that a new session is given: what it is called with is stored and sent on."""
+
+    @property
+    def keep_signals(self) -> bool:
+        """Whether raw signals are wanted; False unless the user asked for it."""
+
+    def __call__(self, estimate: Estimate) -> None:
+        """Take an estimate; returns at once."""
+
+    def add_signal(self, chunk: RawChunk) -> None:
+        """Take a piece of a raw signal; it is forgotten unless `keep_signals`."""
+
+
+Attach = Callable[[SessionInfo], Keeper]
+"""A new session calls this once, before its first estimate, with who and what it is."""
+
+StartSession = Callable[[str, Attach], Feed]
+"""Start a session of a subject on the sources and model that the monitor was given.
+
+Raises a `DolorimeterError` in words where it cannot: a source that is busy or not there.
+"""

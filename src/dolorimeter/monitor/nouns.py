@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from jaxtyping import Float
@@ -251,6 +252,10 @@ class SessionInfo:
     kind : {"stream", "diary"}
     notes : tuple of str
         Sentences that page and exports must print.
+    reminders : tuple of str
+        Times of the day at which a diary asks for a self-report: ``"08:00"``.
+    timezone : str
+        Where those times hold: ``"Europe/Berlin"``.
     """
 
     id: str
@@ -265,9 +270,12 @@ class SessionInfo:
     ended: datetime | None = None
     kind: SessionKind = "stream"
     notes: tuple[str, ...] = ()
+    reminders: tuple[str, ...] = ()
+    timezone: str = "UTC"
 
     def __post_init__(self) -> None:
         _check_id(self.id)
+        _check_reminders(self.reminders, self.timezone)
         _check_name(self.subject, "subject")
         _check_utc(self.started, "start of a session")
         if self.ended is not None:
@@ -275,6 +283,17 @@ class SessionInfo:
         _check_texts((self.model, *self.classes, *self.sources, *self.notes), "session texts")
         if not self.levels[0] < self.levels[1]:
             raise ConfigError(f"levels {self.levels} of a session: expected lowest, highest.")
+
+
+@dataclass(frozen=True)
+class RawChunk:
+    """A piece of a raw signal: `start` in seconds on the session's clock."""
+
+    name: str
+    start: float
+    sampling_rate: float
+    unit: str
+    samples: Float[np.ndarray, " time"]
 
 
 @dataclass(frozen=True)
@@ -351,6 +370,18 @@ def _check_texts(values: tuple[str, ...], what: str) -> None:
                 f"{what}: {value[:80]!r} has {len(value)} characters; wanted at most {MAX_TEXT} "
                 "on one line."
             )
+
+
+def _check_reminders(reminders: tuple[str, ...], timezone: str) -> None:
+    for text in reminders:
+        if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+            raise ConfigError(f"reminder {text[:20]!r}: expected a time of the day such as 08:00.")
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder
+        raise ConfigError(
+            f"time zone {timezone[:40]!r} is unknown, expected a name such as Europe/Berlin."
+        ) from error
 
 
 def _check_utc(value: datetime, what: str) -> None:

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from dolorimeter import __version__
 from dolorimeter.monitor.export.record import SessionRecord
-from dolorimeter.monitor.store import RawChunk
+from dolorimeter.monitor.nouns import RawChunk
 
 STEP_S = 0.5
 """The monitor's step, where fewer than two estimates tell it."""

@@ -7,8 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.monitor.nouns import NOT_A_DEVICE, Estimate, Mark, SelfReport, SessionInfo
-from dolorimeter.monitor.store import RawChunk
+from dolorimeter.monitor.nouns import (
+    NOT_A_DEVICE,
+    Estimate,
+    Mark,
+    RawChunk,
+    SelfReport,
+    SessionInfo,
+)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from dolorimeter.monitor.store.recorder import Recorder
 from dolorimeter.monitor.store.store import (
     Purged,
-    RawChunk,
     Store,
     StoredSession,
     default_store,
@@ -13,7 +12,6 @@ from dolorimeter.monitor.store.store import (
 
 __all__ = [
     "Purged",
-    "RawChunk",
     "Recorder",
     "Store",
     "StoredSession",

@@ -72,6 +72,8 @@ SESSIONS = Table(
     Column("sources", JSON, nullable=False),
     Column("lookalike", Boolean, nullable=False),
     Column("notes", JSON, nullable=False),
+    Column("reminders", JSON, nullable=False),
+    Column("timezone", String(64), nullable=False),
     Column("started", UTCTime, nullable=False),
     Column("ended", UTCTime),
     Column("ended_because", Text, nullable=False),
@@ -167,6 +169,8 @@ def session_row(info: SessionInfo) -> dict[str, Any]:
         "sources": list(info.sources),
         "lookalike": info.lookalike,
         "notes": list(info.notes),
+        "reminders": list(info.reminders),
+        "timezone": info.timezone,
         "started": info.started,
         "ended": info.ended,
     }
@@ -185,6 +189,8 @@ def session_info(row: Mapping[str, Any]) -> SessionInfo:
         sources=tuple(row["sources"]),
         lookalike=row["lookalike"],
         notes=tuple(row["notes"]),
+        reminders=tuple(row["reminders"]),
+        timezone=row["timezone"],
         started=row["started"],
         ended=row["ended"],
     )

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from dolorimeter.errors import DolorimeterError
-from dolorimeter.monitor.nouns import Estimate, SessionInfo
-from dolorimeter.monitor.store.store import RawChunk, Store
+from dolorimeter.monitor.nouns import Estimate, RawChunk, SessionInfo
+from dolorimeter.monitor.store.store import Store
 
 COMMIT_S = 0.5
 """Seconds between commits: what a crash can lose."""
@@ -44,6 +44,7 @@ class Recorder:
         )
         self.trouble = ""
         self.dropped = 0
+        self._closed = False
         self._estimates: deque[Estimate] = deque()
         self._chunks: deque[RawChunk] = deque()
         self._lock = threading.Lock()
@@ -70,19 +71,20 @@ class Recorder:
                 self.dropped += 1
 
     def close(self, because: str = "") -> None:
-        """Store what waits and note the end; a second call does nothing.
+        """Store what waits and note the end; a call after that does nothing.
 
         Raises
         ------
         StorageError
-            If the database refuses to the last.
+            If the database refuses; what waits is kept, so call it again.
         """
-        if self._stop.is_set():
+        if self._closed:
             return
         self._stop.set()
         self._thread.join()
         self._flush()
         self.store.end(self.session, because=because)
+        self._closed = True
 
     def __enter__(self) -> Recorder:
         return self

@@ -19,10 +19,17 @@ from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from jaxtyping import Float
 
-from dolorimeter.errors import StorageError
-from dolorimeter.monitor.nouns import Estimate, Mark, SelfReport, SessionInfo, new_id, now
+from dolorimeter.errors import StorageError, UnknownSessionError
+from dolorimeter.monitor.nouns import (
+    Estimate,
+    Mark,
+    RawChunk,
+    SelfReport,
+    SessionInfo,
+    new_id,
+    now,
+)
 from dolorimeter.monitor.store import _tables as t
 from dolorimeter.monitor.store._database import connect, explained
 
@@ -75,17 +82,6 @@ class StoredSession:
     state: str
     ended_because: str
     keeps_signals: bool
-
-
-@dataclass(frozen=True)
-class RawChunk:
-    """A piece of a raw signal: `start` in seconds on the session's clock."""
-
-    name: str
-    start: float
-    sampling_rate: float
-    unit: str
-    samples: Float[np.ndarray, " time"]
 
 
 @dataclass(frozen=True)
@@ -259,7 +255,7 @@ class Store:
 
         Raises
         ------
-        StorageError
+        UnknownSessionError
             If there is none of that name.
         """
         count = sa.select(sa.func.count()).where(t.ESTIMATES.c.session == session)
@@ -271,7 +267,7 @@ class Store:
         query = sa.select(t.SESSIONS).where(t.SESSIONS.c.id == session)
         row = connection.execute(query).mappings().first()
         if row is None:
-            raise StorageError(
+            raise UnknownSessionError(
                 f"{self.place}: no session {session[:80]!r}. "
                 "List them with: dolorimeter monitor-sessions"
             )
@@ -361,7 +357,7 @@ class Store:
 
         Raises
         ------
-        StorageError
+        UnknownSessionError
             If there is none of that identifier.
         """
         with self._write() as connection:
@@ -370,7 +366,7 @@ class Store:
                 change = sa.update(table).where(table.c.session == session, table.c.id == entry)
                 changed += connection.execute(change.values(withdrawn=True)).rowcount
             if not changed:
-                raise StorageError(
+                raise UnknownSessionError(
                     f"{self.place}: session {session[:80]!r} has no mark or self-report "
                     f"{entry[:80]!r}."
                 )
