@@ -83,6 +83,10 @@ def test_every_experiment_of_the_project_is_sound(path: Path, tmp_path: Path) ->
             r"\[windows\] has no key 'lenght'",
         ),
         (
+            {"streams": [{"modality": "eda"}], "windows": {"duration": "5.5"}},
+            r"\[windows\]: duration is '5\.5', expected a finite number",
+        ),
+        (
             {"streams": [{"modality": "eda"}, {"modality": "eda"}], "windows": {"duration": 1}},
             "give each stream its own name",
         ),

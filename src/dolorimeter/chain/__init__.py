@@ -14,6 +14,7 @@ from dolorimeter.chain._chain import (
     reference_of,
 )
 from dolorimeter.chain._stored import Stored, load_embeddings, store
+from dolorimeter.chain._values import check_types
 
 __all__ = [
     "BATCH",
@@ -22,6 +23,7 @@ __all__ = [
     "Progress",
     "Stored",
     "build",
+    "check_types",
     "encoder_of",
     "in_time",
     "load_embeddings",

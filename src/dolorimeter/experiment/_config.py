@@ -13,7 +13,14 @@ import pandas as pd
 import pydantic
 import tomli_w
 
-from dolorimeter.chain import Chain, ChainStream, build, encoder_of, reference_of
+from dolorimeter.chain import (
+    Chain,
+    ChainStream,
+    build,
+    check_types,
+    encoder_of,
+    reference_of,
+)
 from dolorimeter.errors import ConfigError
 from dolorimeter.evaluation import Question
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
@@ -206,6 +213,7 @@ class Experiment:
         return Chain(self._window_spec(), streams, self.standardise, self.baseline)
 
     def _window_spec(self) -> WindowSpec:
+        check_types("[windows]", WindowSpec, self.windows)
         everything = self.standardise == "all_recording" or not self.task.wanted
         conditions = () if everything else (*self.task.wanted, *self.baseline)
         return window_spec(self.windows, conditions)
