@@ -24,6 +24,7 @@ from dolorimeter.errors import (
     DatasetError,
     OverlapError,
     RecordingError,
+    SignalError,
     StorageError,
     UnknownNameError,
 )
@@ -39,7 +40,7 @@ from dolorimeter.experiment import (
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import FaceTracking
 from dolorimeter.registry import MODELS, Card, InputSpec
-from dolorimeter.representations import FaceActivity, FaceFrames, Raw, VideoFrames
+from dolorimeter.representations import FaceActivity, FaceClip, FaceFrames, Raw, VideoFrames
 from dolorimeter.storage import Cache
 from dolorimeter.types import Recording, Signal, Stimulus, Video
 from dolorimeter.video import VideoWriter
@@ -67,15 +68,36 @@ class Brightness(nn.Module):
         return x.mean(dim=(2, 3))
 
 
+class Tubes(nn.Module):
+    """Mean colour of each tube of two frames and 56 × 56 pixels of a clip of four frames."""
+
+    gives_features = True
+    grid = (2, 4, 4)
+
+    def __init__(self, num_classes: int = 0, *, image_size: int = 224) -> None:
+        super().__init__()
+        self.side = image_size // 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tokens(x).mean(dim=1)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        tubes = x.unflatten(4, (4, self.side)).unflatten(3, (4, self.side)).unflatten(2, (2, 2))
+        return tubes.mean(dim=(3, 5, 7)).flatten(2).mT  # (clip, token, colour)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _encoder() -> Iterator[None]:
     """Registered for these tests alone: others walk the registry."""
     MODELS.names()
     spec = InputSpec((3, 224, 224), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     MODELS.register(Card("tests_brightness", "For tests.", input=spec))(Brightness)
+    clips = replace(spec, shape=(3, 4, 224, 224))
+    MODELS.register(Card("tests_tubes", "For tests.", input=clips))(Tubes)
     yield
-    MODELS._entries.pop("tests_brightness")
-    MODELS._cards.pop("tests_brightness")
+    for name in ("tests_brightness", "tests_tubes"):
+        MODELS._entries.pop(name)
+        MODELS._cards.pop(name)
 
 
 def portrait() -> np.ndarray:
@@ -129,6 +151,58 @@ def test_pictures_go_through_the_encoder_in_order(clips: Path) -> None:
     assert (samples.x[1] > samples.x[0]).all()
     assert any("randomly initialised" in note for note in samples.notes)
     assert samples.meta["found_face"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shape"), [("all", (32, 3)), ("2x2", (8, 3)), ("time", (2, 3)), ("", (1, 3))]
+)
+def test_an_encoder_of_clips_gives_tokens(
+    clips: Path, tokens: str, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    recordings = [recording(clips, name) for name in ("dark", "bright", "nobody")]
+    clip = FaceClip(frame_rate=RATE, frames=4, stride=2)
+    every = FaceTracking()
+    made = Encoder("tests_tubes", batch_size=4, tokens=tokens)
+    assert made.row == (shape if tokens else (3,))
+    stream = ChainStream("face", (every,), clip, encoder=made)
+    eda = ChainStream("eda", (), Raw("eda"))
+    chain = Chain(SPEC, (stream, eda))
+    recordings = [
+        replace(r, signals={"eda": Signal(np.ones((1, 10)), RATE, "S", True, "conductance")})
+        for r in recordings
+    ]
+    cache = Cache(tmp_path)
+    samples = chain.samples(recordings, cache=cache)
+    assert isinstance(samples.x, dict)
+    found = samples.x["face"]
+    assert found.shape == (3, *shape)
+    assert found.dtype == (np.float16 if tokens else np.float32)
+    assert np.isnan(found[2]).all()
+    raw = Chain(SPEC, (ChainStream("face", (every,), clip),)).samples(recordings[:2]).x
+    assert isinstance(raw, np.ndarray)  # (window, frame, colour, row, column)
+    side = {"all": 4, "2x2": 2}.get(tokens, 1)
+    moments = 2 if tokens else 1
+    tubes = raw.reshape(2, moments, 4 // moments, 3, side, 224 // side, side, 224 // side)
+    wanted = tubes.mean(axis=(2, 5, 7)).transpose(0, 1, 3, 4, 2).reshape(2, *shape) / 255
+    np.testing.assert_allclose(found[:2], wanted, atol=5e-4 if tokens else 1e-6)
+    again = chain.samples(recordings, cache=cache).x
+    assert isinstance(again, dict)
+    np.testing.assert_array_equal(again["face"], found)
+    mean = replace(chain, streams=(replace(stream, pooling="mean"),)).samples(recordings[:2]).x
+    np.testing.assert_allclose(np.asarray(mean), wanted.mean(axis=1), atol=5e-4)
+
+
+def test_clips_and_tokens_that_do_not_fit_are_refused(clips: Path) -> None:
+    short = FaceClip(frame_rate=RATE, frames=3)
+    stream = ChainStream("face", (TRACKING,), short, encoder=Encoder("tests_tubes"))
+    with pytest.raises(SignalError, match="3 pictures a window, and tests_tubes takes clips of 4"):
+        Chain(SPEC, (stream,)).samples([recording(clips, "dark")])
+    with pytest.raises(ConfigError, match=r"tokens is '4x4', expected one of '', 'all', '2x2'"):
+        Encoder("tests_tubes", tokens="4x4")
+    with pytest.raises(ConfigError, match="is for encoders of clips that give tokens, and tests_"):
+        Encoder("tests_brightness", tokens="all")
+    with pytest.raises(ConfigError, match="run in PyTorch alone, and runtime is 'onnx'"):
+        Encoder("tests_tubes", runtime="onnx")
 
 
 @pytest.mark.parametrize(

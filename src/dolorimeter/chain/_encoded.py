@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from dolorimeter.errors import SignalError
 from dolorimeter.representations import Represented, Undefined
@@ -33,21 +33,28 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
     representation = stream.representation
     reasons = [representation.missing(window) for window in windows]
     present = np.array([not reason for reason in reasons], dtype=bool)
-    count = _common_count(stream, windows)
+    pictures = _common_count(stream, windows)
+    clips = len(stream.encoder.input.shape) == 4
 
-    def pictures() -> Iterator[UInt8[np.ndarray, "batch 3 height width"]]:
+    def batches() -> Iterator[UInt8[np.ndarray, "batch 3 *rest"]]:
         for window, there in zip(windows, present, strict=True):
-            if there:
+            if there and clips:
+                yield _clip(stream, window)
+            elif there:
                 yield from representation.pictures(window)
 
-    found = embed(stream.encoder, pictures())
-    width = stream.encoder.width
-    if len(found) != count * int(present.sum()):
+    found = embed(stream.encoder, batches())
+    *tokens, width = stream.encoder.row
+    each = 1 if clips else pictures
+    if len(found) != each * int(present.sum()):
         raise SignalError(
             f"{representation.card.name} gave {len(found):,} pictures of {int(present.sum()):,} "
-            f"windows, expected {count} each: the video changed while it was read. Run it again."
+            f"windows, expected {each} each: the video changed while it was read. Run it again."
         )
-    x = np.full((len(windows), count, width), np.nan, dtype=np.float32)
+    count = tokens[0] if tokens else each
+    # tokens have passed a LayerNorm: half precision rounds them by a two-thousandth
+    kind = np.float16 if tokens else np.float32
+    x = np.full((len(windows), count, width), np.nan, dtype=kind)
     x[present] = found.reshape(int(present.sum()), count, width)
     names = tuple(f"{stream.encoder.name}_{i + 1}" for i in range(width))
     return Represented(
@@ -59,6 +66,24 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
         # one a window, in order: `store` gives each its own exclusion
         undefined=tuple(Undefined(stream.name, reason, 1) for reason in reasons if reason),
     )
+
+
+def _clip(stream: ChainStream, window: Window) -> UInt8[np.ndarray, "1 3 frame height width"]:
+    """All pictures of a window as one clip.
+
+    Raises
+    ------
+    SignalError
+        If there are not as many as the encoder takes.
+    """
+    frames = np.concatenate(list(stream.representation.pictures(window)))  # (frame, 3, h, w)
+    wanted = stream.encoder.input.shape[1]
+    if len(frames) != wanted:
+        raise SignalError(
+            f"stream '{stream.name}': {len(frames)} pictures a window, and {stream.encoder.name} "
+            f"takes clips of {wanted}. Take the representation face_clip with frames = {wanted}."
+        )
+    return np.ascontiguousarray(frames.swapaxes(0, 1)[None])
 
 
 def _common_count(stream: ChainStream, windows: Sequence[Window]) -> int:
@@ -77,14 +102,14 @@ def _common_count(stream: ChainStream, windows: Sequence[Window]) -> int:
     return counts.pop() if counts else 0
 
 
-def pooled(x: Float32[np.ndarray, "window picture feature"], pooling: str) -> Array:
+def pooled(x: Float[np.ndarray, "window picture feature"], pooling: str) -> Array:
     """Embeddings of each window's pictures, joined as `POOLINGS` says; NaN without a picture."""
     if pooling in ("mean", "add") and not x.shape[1]:  # NumPy's sum of nothing would be 0
         return np.full((len(x), x.shape[2]), np.nan, dtype=x.dtype)
     if pooling == "mean":
-        return x.mean(axis=1)
+        return x.mean(axis=1, dtype=np.float32)
     if pooling == "add":
-        return x.sum(axis=1)
+        return x.sum(axis=1, dtype=np.float32)
     return x.reshape(len(x), -1) if pooling == "concat" else x
 
 

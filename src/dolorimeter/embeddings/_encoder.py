@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from dolorimeter import storage
+from dolorimeter.embeddings._tokens import Tokens, check_tokens
 from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.models import create_model, load_weights
 from dolorimeter.registry import MODELS, InputSpec, Weights
@@ -60,6 +61,9 @@ class Encoder:
         Of the processor; None is as many as PyTorch has at that moment.
     device : str
         ``cpu``, or ``auto`` for a GPU when PyTorch sees one (runtime ``torch`` only).
+    tokens : str
+        Of an encoder of clips: empty for its features, ``all`` for each token, ``2x2`` for the
+        means of squares of two by two places, ``time`` for the mean of each moment.
 
     Raises
     ------
@@ -84,10 +88,14 @@ class Encoder:
     batch_size: int = 32
     threads: int | None = None
     device: str = "cpu"
+    tokens: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "without", tuple(self.without))  # a list has no hash
         _check_model(self.name)
+        check_tokens(
+            self.name, MODELS.get(self.name), self.tokens, self.runtime, len(self.input.shape) == 4
+        )
         _check_values(self)
 
     @property
@@ -103,6 +111,13 @@ class Encoder:
         return _width(self.name, _source(self.name))
 
     @property
+    def row(self) -> tuple[int, ...]:
+        """Shape of one picture's or clip's numbers: ``(feature,)`` or ``(token, feature)``."""
+        if not self.tokens:
+            return (self.width,)
+        return _row(self.name, _source(self.name), self.tokens)
+
+    @property
     def digest(self) -> str:
         """Identity of the numbers it gives: code, weights, runtime and precision.
 
@@ -115,7 +130,12 @@ class Encoder:
         """
         calibration = _content(self.calibration) if self.calibration else ""
         return storage.digest(
-            "encoder", self._network_digest, self.runtime, self.precision, calibration
+            "encoder",
+            self._network_digest,
+            self.runtime,
+            self.precision,
+            calibration,
+            *((f"tokens {self.tokens}",) if self.tokens else ()),
         )
 
     @property
@@ -205,6 +225,8 @@ class Encoder:
         path = self.weights_path
         if path is not None:
             load_weights(module, path, without=self.without)
+        if self.tokens:
+            module = Tokens(module, self.tokens)
         return module.eval().requires_grad_(False)
 
     @property
@@ -225,7 +247,7 @@ class Encoder:
 def _check_model(name: str) -> None:
     card = MODELS.card(name)
     spec = card.input
-    if spec is None or len(spec.shape) != 3 or spec.mean is None or spec.std is None:
+    if spec is None or len(spec.shape) not in (3, 4) or spec.mean is None or spec.std is None:
         raise ConfigError(
             f"{name} is no encoder of pictures: its Card does not say their size, mean and std. "
             "Take another model (dolorimeter list models)."
@@ -310,6 +332,16 @@ def _content(path: str) -> str:
 @lru_cache(maxsize=64)
 def _content_of(path: str, _changed: int, _size: int) -> str:
     return storage.digest(Path(path))
+
+
+@lru_cache(maxsize=16)
+def _row(name: str, _source: str, tokens: str) -> tuple[int, ...]:
+    """Asked of the network itself, on a device that computes shapes alone."""
+    spec = MODELS.card(name).input
+    assert spec is not None  # an Encoder of that name was made
+    with torch.device("meta"):
+        module = Tokens(create_model(name, num_classes=0).eval(), tokens)
+        return tuple(int(n) for n in module(torch.empty(1, *spec.shape)).shape[1:])
 
 
 @lru_cache(maxsize=16)

@@ -21,18 +21,19 @@ Progress = Callable[[int], None]
 
 def embed(
     encoder: Encoder,
-    batches: Iterable[UInt8[np.ndarray, "batch channel height width"]],
+    batches: Iterable[UInt8[np.ndarray, "batch channel *rest"]],
     *,
     cache: storage.Cache | None = None,
     progress: Progress | None = None,
-) -> Float32[np.ndarray, "picture feature"]:
+) -> Float32[np.ndarray, "picture *row"]:
     """Embeddings of all pictures, in order.
 
     Parameters
     ----------
     encoder : Encoder
-    batches : iterable of UInt8[np.ndarray, "batch channel height width"]
-        Pictures in 0…255, of the size on the encoder's Card, in batches of any size. A generator
+    batches : iterable of UInt8[np.ndarray, "batch channel *rest"]
+        Pictures (channel, height, width) in 0…255 or clips (channel, frame, height, width), of the
+        size on the encoder's Card, in batches of any size. A generator
         is read as it goes: no more than one batch and ``encoder.batch_size`` pictures are held.
     cache : Cache, optional
         Keeps the embeddings of each incoming batch under a digest of its pictures and of the
@@ -55,16 +56,16 @@ def embed(
         if progress is not None:
             progress(done)
     if not found:
-        return np.empty((0, encoder.width), dtype=np.float32)
+        return np.empty((0, *encoder.row), dtype=np.float32)
     return np.concatenate(found)
 
 
 def embed_stream(
     encoder: Encoder,
-    batches: Iterable[UInt8[np.ndarray, "batch channel height width"]],
+    batches: Iterable[UInt8[np.ndarray, "batch channel *rest"]],
     *,
     cache: storage.Cache | None = None,
-) -> Iterator[Float32[np.ndarray, "batch feature"]]:
+) -> Iterator[Float32[np.ndarray, "batch *row"]]:
     """Embeddings of each incoming batch, in order: for videos that do not fit into memory.
 
     A batch comes out once it is embedded, which may be some batches later: the network sees full
@@ -98,7 +99,7 @@ class _Queue:
     places: list[tuple[_Waiting, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.width = self.encoder.width
+        self.row = self.encoder.row
         self.identity = "" if self.cache is None else self.encoder.digest
         # Filled in place: a caller may reuse its own array for the next batch.
         self.buffer = np.empty((self.encoder.batch_size, *self.encoder.input.shape), np.uint8)
@@ -139,7 +140,7 @@ class _Queue:
             yield self.waiting.popleft().rows
 
     def _known(self, batch: Array) -> _Waiting:
-        empty = np.empty((len(batch), self.width), dtype=np.float32)
+        empty = np.empty((len(batch), *self.row), dtype=np.float32)
         if self.cache is None or not len(batch):
             return _Waiting(empty, None, len(batch))
         key = storage.digest("embeddings", self.identity, batch)
@@ -153,7 +154,7 @@ def _check(encoder: Encoder, batch: Array, number: int) -> None:
     """Refuse what is not pictures as the encoder takes them; values are not guessed."""
     wanted = encoder.input.shape
     where = f"batch {number} for {encoder.name}"
-    if batch.ndim != 4 or batch.shape[1:] != wanted:
+    if batch.ndim != 1 + len(wanted) or batch.shape[1:] != wanted:
         raise SignalError(
             f"{where}: an array of shape {batch.shape}, expected (picture, "
             f"{', '.join(map(str, wanted))}): channel first, of that size. Resize them, or "
@@ -171,7 +172,7 @@ def _check(encoder: Encoder, batch: Array, number: int) -> None:
 def _told(batch: Array) -> str:
     if not np.issubdtype(batch.dtype, np.floating) or not batch.size:
         return f"values of type {batch.dtype}"
-    missing = int(np.isnan(batch).any(axis=(1, 2, 3)).sum())
+    missing = int(np.isnan(batch).any(axis=tuple(range(1, batch.ndim))).sum())
     if missing:
         return f"NaN in {missing} of {len(batch)} pictures of {batch.dtype}"
     return f"values of type {batch.dtype} in {batch.min():.3g}…{batch.max():.3g}"

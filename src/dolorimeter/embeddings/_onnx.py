@@ -50,12 +50,13 @@ class Pictures(nn.Module):
         self.module = module
         for name in ("mean", "std"):
             values = torch.tensor(getattr(encoder.input, name), dtype=torch.float32)
-            self.register_buffer(name, (255 * values).reshape(-1, 1, 1))
+            after = [1] * (len(encoder.input.shape) - 1)  # of a picture two, of a clip three
+            self.register_buffer(name, (255 * values).reshape(-1, *after))
 
     def forward(
-        self, pictures: UInt8[Tensor, "picture channel height width"]
-    ) -> Float[Tensor, "picture feature"]:
-        """Features of pictures in 0…255."""
+        self, pictures: UInt8[Tensor, "picture channel *rest"]
+    ) -> Float[Tensor, "picture *row"]:
+        """Features of pictures or clips in 0…255."""
         return self.module((pictures.float() - self.mean) / self.std)
 
 

@@ -40,9 +40,9 @@ class Runtime(ABC):
         self._lock = threading.Lock()
 
     def __call__(
-        self, pictures: UInt8[np.ndarray, "picture channel height width"]
-    ) -> Float32[np.ndarray, "picture feature"]:
-        """Features of the pictures; threads wait for each other."""
+        self, pictures: UInt8[np.ndarray, "picture channel *rest"]
+    ) -> Float32[np.ndarray, "picture *row"]:
+        """Features of the pictures or clips; threads wait for each other."""
         with self._lock:
             return self._run(pictures)
 
