@@ -18,10 +18,12 @@ from dolorimeter.models.convtran import ConvTran
 from dolorimeter.models.dual_stream import DualStream
 from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer, VideoEncoder
 from dolorimeter.models.full_transformer import FullTransformer, FullTransformerEndToEnd
+from dolorimeter.models.lstm import LongShortTermMemory
 from dolorimeter.models.painattnnet import PainAttnNet
 from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
 from dolorimeter.models.tnt import TNT
+from dolorimeter.models.transformer import Transformer
 from dolorimeter.registry import MODELS
 
 __all__ = [
@@ -32,9 +34,11 @@ __all__ = [
     "EmbeddingMixer",
     "FullTransformer",
     "FullTransformerEndToEnd",
+    "LongShortTermMemory",
     "PainAttnNet",
     "PainFormer",
     "Perceptron",
+    "Transformer",
     "VideoEncoder",
     "create_model",
     "load_weights",
