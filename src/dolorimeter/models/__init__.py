@@ -24,6 +24,7 @@ from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
 from dolorimeter.models.tnt import TNT
 from dolorimeter.models.transformer import Transformer
+from dolorimeter.models.video_mae import VideoAutoencoder, VideoMAEEncoder
 from dolorimeter.registry import MODELS
 
 __all__ = [
@@ -39,7 +40,9 @@ __all__ = [
     "PainFormer",
     "Perceptron",
     "Transformer",
+    "VideoAutoencoder",
     "VideoEncoder",
+    "VideoMAEEncoder",
     "create_model",
     "load_weights",
     "model_arguments",
