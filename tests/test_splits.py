@@ -16,6 +16,7 @@ from dolorimeter.splits import (
     HoldOut,
     Split,
     cross_dataset,
+    drawn_hold_out,
     group_k_fold,
     hold_out,
     inner_folds,
@@ -77,6 +78,7 @@ def test_the_order_of_rows_changes_no_fold(
         leave_one_subject_out(),
         group_k_fold(3, 1),
         hold_out(["p00"], ["p01"]),
+        drawn_hold_out(1, seed=3),
         personalised(1, seed=3),
     ):
         assert described(meta, split.folds(meta, y)) == described(
@@ -163,6 +165,23 @@ def test_hold_out_refuses_sets_that_do_not_fit(
     meta, y = cohort([4, 4, 4])
     with pytest.raises(SplitError, match=message):
         HoldOut(*sets).folds(meta, y)
+
+
+def test_a_drawn_hold_out_depends_on_its_seed_alone() -> None:
+    meta, y = cohort([2] * 9)
+    drawn = set()
+    for seed in range(20):
+        (fold,) = drawn_hold_out(3, seed).folds(meta, y)
+        tested = names(meta, fold.test)
+        assert len(tested) == 3
+        assert not tested & names(meta, fold.fit_rows)
+        assert fold.name == f"drawn by seed {seed}"
+        drawn.add(tuple(sorted(tested)))
+    assert len(drawn) > 10
+    with pytest.raises(SplitError, match="9 of 9 subjects are to be tested, which leaves nobody"):
+        drawn_hold_out(9).folds(meta, y)
+    with pytest.raises(ConfigError, match="test is 0, expected at least one subject"):
+        drawn_hold_out(0)
 
 
 def test_hold_out_needs_somebody_to_test() -> None:
@@ -277,6 +296,7 @@ def test_every_split_has_its_name_and_arguments() -> None:
         "leave_one_subject_out": leave_one_subject_out(),
         "group_k_fold": group_k_fold(3, 1),
         "hold_out": hold_out(["a"]),
+        "drawn_hold_out": drawn_hold_out(2, 1),
         "cross_dataset": cross_dataset("a", "b"),
         "personalised": personalised(2),
     }

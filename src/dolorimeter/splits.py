@@ -142,6 +142,26 @@ class HoldOut(_Named):
 
 
 @dataclass(frozen=True)
+class DrawnHoldOut(_Named):
+    """So many subjects, drawn by `seed`, are tested once; all others train."""
+
+    test: int
+    seed: int = 0
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """A single fold, named by its draw."""
+        subjects = _subjects(meta, y)
+        names = np.unique(subjects)
+        if not self.test < len(names):
+            raise SplitError(
+                f"drawn_hold_out: {self.test} of {len(names)} subjects are to be tested, which "
+                "leaves nobody to train on. Draw fewer."
+            )
+        drawn = np.random.default_rng(self.seed).permutation(names)[: self.test]
+        return [_fold(0, f"drawn by seed {self.seed}", subjects, sorted(drawn))]
+
+
+@dataclass(frozen=True)
 class CrossDataset(_Named):
     """Train on one data set, test on another (names in the column ``dataset``)."""
 
@@ -225,6 +245,7 @@ _NAMES: Mapping[type, str] = {
     LeaveOneSubjectOut: "leave_one_subject_out",
     GroupKFold: "group_k_fold",
     HoldOut: "hold_out",
+    DrawnHoldOut: "drawn_hold_out",
     CrossDataset: "cross_dataset",
     Personalised: "personalised",
 }
@@ -253,6 +274,13 @@ def hold_out(
     return HoldOut(tuple(test_subjects), tuple(validation_subjects), tuple(train_subjects))
 
 
+def drawn_hold_out(test: int, seed: int = 0) -> DrawnHoldOut:
+    """`test` subjects drawn by `seed` are tested: where a published list is not known."""
+    if test < 1:
+        raise ConfigError(f"drawn_hold_out: test is {test}, expected at least one subject.")
+    return DrawnHoldOut(test, seed)
+
+
 def cross_dataset(train: str, test: str) -> CrossDataset:
     """Train on the data set `train`, test on the data set `test`."""
     return CrossDataset(train, test)
@@ -267,6 +295,7 @@ SPLITS = {
     "leave_one_subject_out": leave_one_subject_out,
     "group_k_fold": group_k_fold,
     "hold_out": hold_out,
+    "drawn_hold_out": drawn_hold_out,
     "cross_dataset": cross_dataset,
     "personalised": personalised,
 }
