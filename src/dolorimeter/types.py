@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from dolorimeter.errors import ConfigError, SignalError
 
@@ -172,6 +172,17 @@ class Video:
     frame_rate: float | None = None
 
 
+@runtime_checkable
+class FrameStore(Protocol):
+    """Frames that are held in memory, where there is no file to read them from again."""
+
+    def at(
+        self, times: Float[np.ndarray, " picture"]
+    ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+        """The RGB frame of each time, in seconds; times are those of a track's frames."""
+        ...
+
+
 CROP_SIZE = 224
 """Side of the aligned face picture in pixels, which `FaceTrack.alignment` maps into."""
 
@@ -212,6 +223,8 @@ class FaceTrack:
         Each between 0 (unusable) and 1 (good); see `dolorimeter.preprocessing.faces`.
     remarks : tuple of str
         Sentences a report must print (damaged frames, a second person).
+    frames : FrameStore, optional
+        Where pictures come from in a live session, instead of the file at `path`.
     """
 
     path: Path
@@ -230,6 +243,7 @@ class FaceTrack:
     occlusion: Float[np.ndarray, " frame"]
     exposure: Float[np.ndarray, " frame"]
     remarks: tuple[str, ...] = ()
+    frames: FrameStore | None = None
 
     def __len__(self) -> int:
         return len(self.times)

@@ -13,6 +13,8 @@ from dolorimeter.chain._chain import (
     in_time,
     reference_of,
 )
+from dolorimeter.chain._live import LiveChain, check_live
+from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
 from dolorimeter.chain._values import check_types
 
@@ -20,9 +22,13 @@ __all__ = [
     "BATCH",
     "Chain",
     "ChainStream",
+    "FaceRing",
+    "LiveChain",
     "Progress",
+    "SignalRing",
     "Stored",
     "build",
+    "check_live",
     "check_types",
     "encoder_of",
     "in_time",

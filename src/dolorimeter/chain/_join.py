@@ -124,7 +124,7 @@ def shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
         if part.present.any()
         else replace(
             part,
-            x=_nothing(len(part.x), known.x),
+            x=nothing(len(part.x), known.x),
             names=known.names,
             units=known.units,
         )
@@ -132,7 +132,7 @@ def shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
     ]
 
 
-def _nothing(rows: int, like: Array) -> Array:
+def nothing(rows: int, like: Array) -> Array:
     """Rows without content: NaN, or zeros where the array is of pictures."""
     empty = np.nan if np.issubdtype(like.dtype, np.floating) else 0
     return np.full((rows, *like.shape[1:]), empty, dtype=like.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +41,7 @@ class Part:
 def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
     """Load, cut and represent one batch."""
     exclusions: list[Exclusion] = []
-    windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
-    rows: list[dict[str, Any]] = []
-    facts: list[dict[str, float]] = []
-    quality: list[float] = []
-    notes: dict[str, int] = {}
+    gathered = Gathered(chain)
     for recording in batch:
         try:
             loaded = _with_modalities(recording.load(), chain.sources)
@@ -63,19 +59,46 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
         for note in told if found.windows else ():
             notes[note] = notes.get(note, 0) + len(found.windows)
         for window in found.windows:
-            rows.append(meta_of(window))
-            facts.append(facts_of(window, chain.sources))
-            quality.append(quality_of(window, chain.sources, rows[-1], notes))
-            for stream in chain.streams:
-                windows[stream.name].append(_stream_window(window, stream, processed, notes))
-    return Part(
-        {s.name: represented(s, windows[s.name]) for s in chain.streams if rows},
-        pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
-        pd.DataFrame(facts),
-        np.array(quality, dtype=float),
-        notes,
-        tuple(exclusions),
-    )
+            gathered.add(window, processed)
+    return gathered.part(represented, exclusions)
+
+
+class Gathered:
+    """Windows of one batch: what each stream sees of them, and what is known of them besides."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self._windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
+        self._rows: list[dict[str, Any]] = []
+        self._facts: list[dict[str, float]] = []
+        self._quality: list[float] = []
+        self._notes: dict[str, int] = {}
+
+    def add(self, window: Window, processed: Mapping[str, Recording]) -> None:
+        """Add a window of a recording, given what each stream's steps along it have made of it."""
+        chain = self._chain
+        self._rows.append(meta_of(window))
+        self._facts.append(facts_of(window, chain.sources))
+        self._quality.append(quality_of(window, chain.sources, self._rows[-1], self._notes))
+        for stream in chain.streams:
+            own = _stream_window(window, stream, processed, self._notes)
+            self._windows[stream.name].append(own)
+
+    def part(
+        self,
+        represent: Callable[[ChainStream, Sequence[Window]], Represented],
+        exclusions: Sequence[Exclusion] = (),
+    ) -> Part:
+        """All of them as arrays."""
+        rows = self._rows
+        return Part(
+            {s.name: represent(s, self._windows[s.name]) for s in self._chain.streams if rows},
+            pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
+            pd.DataFrame(self._facts),
+            np.array(self._quality, dtype=float),
+            self._notes,
+            tuple(exclusions),
+        )
 
 
 def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:

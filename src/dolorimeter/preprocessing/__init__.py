@@ -7,7 +7,7 @@ from dolorimeter.preprocessing._step import Step, Stream
 from dolorimeter.preprocessing.baseline import BaselineCorrect
 from dolorimeter.preprocessing.eda import Phasic, Tonic
 from dolorimeter.preprocessing.emg import EmdDenoise, Envelope, Rectify
-from dolorimeter.preprocessing.faces import FaceTracker, FaceTracking, track_face
+from dolorimeter.preprocessing.faces import FaceFrame, FaceTracker, FaceTracking, track_face
 from dolorimeter.preprocessing.filters import Bandpass, Highpass, Lowpass, Notch
 from dolorimeter.preprocessing.fnirs import Haemoglobin, OpticalDensity
 from dolorimeter.preprocessing.quality import Quality, window_quality
@@ -25,6 +25,7 @@ __all__ = [
     "BaselineCorrect",
     "EmdDenoise",
     "Envelope",
+    "FaceFrame",
     "FaceTracker",
     "FaceTracking",
     "Haemoglobin",

@@ -112,12 +112,33 @@ class Step:
         SignalError
             If the step is not causal.
         """
+        self._check_causal()
+        return self._stream(sampling_rate, channels)
+
+    def _check_causal(self) -> None:
         if self.scope != "causal":
             raise SignalError(
                 f"{self.card.name} in mode '{self.mode}' needs the future and cannot run as a "
                 f"stream: take {self.SUBSTITUTE}."
             )
-        return self._stream(sampling_rate, channels)
+
+    def advance(self, chunk: Recording, memory: dict[str, Stream]) -> Recording:
+        """The next chunk of a recording that is still going on, with the step applied.
+
+        Parameters
+        ----------
+        chunk : Recording
+            In memory; its signals hold only what is new.
+        memory : dict
+            Empty at first; the step keeps its state of each signal in it.
+
+        Raises
+        ------
+        SignalError
+            If the step is not causal, or a signal cannot carry it.
+        """
+        self._check_causal()
+        return replace(chunk, signals=self._signals(chunk, memory))
 
     def __call__(self, recording: Recording) -> Recording:
         """The recording with the step applied; signals that are read lazily stay lazy.
@@ -137,21 +158,29 @@ class Step:
     def _names(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return names
 
-    def _signals(self, recording: Recording) -> dict[str, Signal]:
+    def _signals(
+        self, recording: Recording, memory: dict[str, Stream] | None = None
+    ) -> dict[str, Signal]:
         done = {}
         for name, signal in recording.signals.items():
             try:
-                done[name] = self._apply(signal) if self.acts_on(name) else signal
+                done[name] = self._apply(signal, name, memory) if self.acts_on(name) else signal
             except SignalError as error:
                 raise SignalError(
                     f"{self.card.name} on {name} of recording {recording.name}: {error}"
                 ) from error
         return done
 
-    def _apply(self, signal: Signal) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
+        """The signal after the step; `memory` keeps the state of a signal that goes on."""
         rate = signal.sampling_rate
         if self.scope == "causal":
-            values = self._stream(rate, signal.values.shape[0]).push(signal.values)
+            stream = None if memory is None else memory.get(name)
+            if stream is None:
+                stream = self._stream(rate, signal.values.shape[0])
+            if memory is not None:
+                memory[name] = stream
+            values = stream.push(signal.values)
         else:
             values = self._whole(signal.values, rate)
         return replace(signal, values=values, sampling_rate=self.output_rate(rate))

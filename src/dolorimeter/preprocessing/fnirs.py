@@ -68,9 +68,9 @@ class OpticalDensity(Step):
     modalities: Sequence[str] = ("fnirs",)
     duration: float = 10.0
 
-    def _apply(self, signal: Signal) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
         _require(signal, "raw_intensity", "optical density is made of raw light only")
-        done = super()._apply(signal)
+        done = super()._apply(signal, name, memory)
         return replace(done, unit="1", unit_confirmed=True, quantity="optical_density")
 
     def _stream(self, sampling_rate: float, channels: int) -> Stream:
@@ -134,7 +134,11 @@ class Haemoglobin(Step):
         rest = [name for name in names if name != "fnirs"]
         return (*rest, "fnirs_hbo", "fnirs_hbr") if "fnirs" in names else names
 
-    def _signals(self, recording: Recording) -> dict[str, Signal]:
+    def _signals(
+        self,
+        recording: Recording,
+        memory: dict[str, Stream] | None = None,  # noqa: ARG002 - it has none
+    ) -> dict[str, Signal]:
         signals = dict(recording.signals)
         already = sorted({"fnirs_hbo", "fnirs_hbr"} & set(signals))
         if already:

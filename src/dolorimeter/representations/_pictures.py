@@ -378,6 +378,9 @@ def tracked_frames(
 ) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
     """The video's own frames at some rows of a track."""
     times = stretch.track.times[rows]
+    if stretch.track.frames is not None:
+        yield from stretch.track.frames.at(times)
+        return
     yield from frames_at(stretch.track.path, times, 0.5 / stretch.frame_rate)
 
 
