@@ -21,6 +21,7 @@ from dolorimeter.chain import Chain, ChainStream, LiveChain
 from dolorimeter.chain._rings import SignalRing
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.estimators import NetworkClassifier
+from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import (
     Bandpass,
     Envelope,
@@ -33,7 +34,6 @@ from dolorimeter.preprocessing import (
     Resample,
     StandardiseWithinRecording,
 )
-from dolorimeter.predictor import Predictor
 from dolorimeter.representations import FaceActivity, Features, Raw, VideoFrames
 from dolorimeter.types import Recording, Signal, Video
 from dolorimeter.video import VideoWriter, read_frames
@@ -127,14 +127,14 @@ def cuts(draw: st.DrawFn) -> dict[str, list[int]]:
     found = {}
     for name, (rate, _, _) in KINDS.items():
         most = round((SECONDS - 1) * rate)
-        places = draw(st.lists(st.integers(0, most), max_size=30))
+        places = draw(st.lists(st.integers(0, most), max_size=20))
         run = draw(st.integers(0, most - 40))
-        found[name] = [*places, *range(run, run + 40 * draw(st.integers(0, 1)))]
+        found[name] = [*places, *range(run, run + 25 * draw(st.integers(0, 1)))]
     return found
 
 
 @pytest.mark.parametrize("standardise", ["none", "running"])
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(cut=cuts(), late=st.sampled_from([0.0, 0.123, 1.0]))
 def test_a_replay_gives_the_probabilities_of_predict(
     standardise: str, cut: dict[str, list[int]], late: float
@@ -169,7 +169,7 @@ def test_a_network_on_raw_signals_gives_the_same_in_float32() -> None:
     assert isinstance(samples.x, np.ndarray)
     x = (samples.x / samples.x.std()).astype(np.float32)
     network = NetworkClassifier("perceptron", epochs=2, random_state=0)
-    network.fit(x, y, np.arange(len(y)) % 4)
+    network.fit(x, y, np.arange(len(y)) // 4)
     predictor = Predictor(network, live.offline(STEP), "classifier", ("a", "b"), {}, {})
     expected = predictor.predict([whole])[["p_a", "p_b"]].to_numpy()
     whole = replace(whole, signals={"emg_trapezius": whole.signals["emg_trapezius"]})
@@ -188,7 +188,7 @@ def test_a_stream_that_is_missing_counts_as_it_does_offline() -> None:
     found = replayed(live, whole, {"eda": [100], "emg_trapezius": [7, 2000]})
     assert isinstance(table.x, np.ndarray)
     assert np.isnan(table.x[0]).any()
-    np.testing.assert_allclose(found[0.0].x[0], table.x[0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found[1.0].x[0], table.x[0], rtol=1e-9, atol=1e-12)
     left_out = live.samples(8.0, leave_out=("emg_trapezius",))
     assert isinstance(left_out.x, np.ndarray)
     emg = np.array([name.startswith("emg.") for name in table.feature_names])
@@ -229,9 +229,9 @@ def test_what_does_not_fit_is_refused_in_words() -> None:
         live.push("eda", np.zeros((2, 4)))
     with pytest.raises(SignalError, match=r"bandpass on emg_trapezius .* at 200 Hz asked of"):
         live.open("emg_trapezius", Signal(np.empty((1, 0)), 100.0, "V", True, "voltage"))
+    empty = LiveChain(Chain(WINDOWS, (ChainStream("eda", (), Raw("eda")),)))
     with pytest.raises(SignalError, match="no modality covers"):
-        of = Chain(WINDOWS, (ChainStream("eda", (), Raw("eda")),))
-        LiveChain(of).samples(0.0)
+        empty.samples(0.0)
 
 
 def test_haemoglobin_gives_its_two_signals_chunk_by_chunk() -> None:
@@ -265,7 +265,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A look-alike: a face that moves through 3 seconds at 10 frames a second, once away."""
     path = tmp_path_factory.mktemp("clip") / "face.mp4"
     face = portrait()
-    with VideoWriter(path, (face.shape[1], face.shape[0]), 10.0) as writer:
+    with VideoWriter(path, 10.0, (face.shape[1], face.shape[0])) as writer:
         for i in range(30):
             moved = np.roll(face, (i % 7, 2 * (i % 5)), axis=(0, 1))
             writer.write(np.full_like(face, 90) if 16 <= i < 19 else moved)
@@ -275,9 +275,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_face_replayed_frame_by_frame_is_the_face_of_the_file(clip: Path, stride: int) -> None:
     eda = Signal(recording().signals["eda"].values[:, :192], 64.0, "S", True, "conductance")
-    whole = Recording(
-        "made", "s1", "r1", signals={"eda": eda}, videos={"face": Video(clip, 10.0)}
-    )
+    whole = Recording("made", "s1", "r1", signals={"eda": eda}, videos={"face": Video(clip, 10.0)})
     of = Chain(
         WindowSpec(duration=1.0),
         (
@@ -292,7 +290,9 @@ def test_a_face_replayed_frame_by_frame_is_the_face_of_the_file(clip: Path, stri
     found = {}
     with read_frames(clip) as frames:
         for frame in frames:
-            live.push("eda", eda.values[:, round(6.4 * frame.index) : round(6.4 * frame.index + 6.4)])
+            live.push(
+                "eda", eda.values[:, round(6.4 * frame.index) : round(6.4 * frame.index + 6.4)]
+            )
             live.push_frame("face", frame.image, frame.time)
             while len(found) < 4 and not live.waits_for(len(found) * STEP):
                 found[len(found) * STEP] = live.samples(len(found) * STEP)

@@ -153,11 +153,8 @@ class LiveChain:
         """
         if modality not in self._raw:
             raise SignalError(f"samples of {modality} came before it was opened.")
-        like = self._raw[modality].signal()
-        chunk = Signal(
-            np.asarray(values, dtype=np.float64), like.sampling_rate, like.unit,
-            like.unit_confirmed, like.quantity, like.channels,
-        )  # fmt: skip
+        like = self._raw[modality].like
+        chunk = replace(like, values=np.asarray(values, dtype=np.float64))
         if chunk.values.shape[0] != like.values.shape[0]:
             raise SignalError(
                 f"{chunk.values.shape[0]} channels of {modality} came, after "
@@ -341,7 +338,8 @@ class LiveChain:
         before, after = self.chain.margins
         start, span = window.start - before, window.duration + before + after
         recording = window.recording
-        for held in (*recording.signals.values(), *recording.faces.values()):
+        kept: list[Signal | FaceTrack] = [*recording.signals.values(), *recording.faces.values()]
+        for held in kept:
             try:
                 held.crop(start, span)
             except SignalError:
@@ -411,8 +409,9 @@ class LiveChain:
             return found
         like = self._like.get(stream.name)
         if like is not None:
-            told = {} if found is None else {"undefined": found.undefined}
-            return replace(like, x=nothing(1, like.x), present=np.zeros(1, dtype=bool), **told)
+            undefined = () if found is None else found.undefined
+            missing = np.zeros(1, dtype=bool)
+            return replace(like, x=nothing(1, like.x), present=missing, undefined=undefined)
         return self._never_seen(stream, found)
 
     def _never_seen(self, stream: ChainStream, found: Represented | None) -> Represented:

@@ -57,7 +57,7 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
             continue
         exclusions += found.exclusions
         for note in told if found.windows else ():
-            notes[note] = notes.get(note, 0) + len(found.windows)
+            gathered.notes[note] = gathered.notes.get(note, 0) + len(found.windows)
         for window in found.windows:
             gathered.add(window, processed)
     return gathered.part(represented, exclusions)
@@ -72,16 +72,16 @@ class Gathered:
         self._rows: list[dict[str, Any]] = []
         self._facts: list[dict[str, float]] = []
         self._quality: list[float] = []
-        self._notes: dict[str, int] = {}
+        self.notes: dict[str, int] = {}
 
     def add(self, window: Window, processed: Mapping[str, Recording]) -> None:
         """Add a window of a recording, given what each stream's steps along it have made of it."""
         chain = self._chain
         self._rows.append(meta_of(window))
         self._facts.append(facts_of(window, chain.sources))
-        self._quality.append(quality_of(window, chain.sources, self._rows[-1], self._notes))
+        self._quality.append(quality_of(window, chain.sources, self._rows[-1], self.notes))
         for stream in chain.streams:
-            own = _stream_window(window, stream, processed, self._notes)
+            own = _stream_window(window, stream, processed, self.notes)
             self._windows[stream.name].append(own)
 
     def part(
@@ -96,7 +96,7 @@ class Gathered:
             pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
             pd.DataFrame(self._facts),
             np.array(self._quality, dtype=float),
-            self._notes,
+            self.notes,
             tuple(exclusions),
         )
 

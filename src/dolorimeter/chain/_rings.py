@@ -50,15 +50,10 @@ class HeldSignal(Signal):
                 f"{start:g}–{start + duration:g} s asked of a live signal of which "
                 f"{held:g}–{self.stop:g} s are held at {self.sampling_rate:g} Hz."
             )
-        return Signal(
-            values=self.values[:, at : at + count],
-            sampling_rate=self.sampling_rate,
-            unit=self.unit,
-            unit_confirmed=self.unit_confirmed,
-            quantity=self.quantity,
-            channels=self.channels,
-            start=self.start + first / self.sampling_rate,
-        )
+        told = {f.name: getattr(self, f.name) for f in fields(Signal)}
+        told["values"] = self.values[:, at : at + count]
+        told["start"] = self.start + first / self.sampling_rate
+        return Signal(**told)
 
 
 class SignalRing:
@@ -73,7 +68,8 @@ class SignalRing:
     """
 
     def __init__(self, like: Signal, seconds: float) -> None:
-        self._like = like
+        self.like = like
+        """What the signal is; without samples."""
         self._least = max(1, round(seconds * like.sampling_rate) + 2)
         self._values = np.empty((like.values.shape[0], 3 * self._least))
         self._end = self._dropped = 0
@@ -93,21 +89,21 @@ class SignalRing:
 
     def shift(self, seconds: float) -> None:
         """Move the clock of all samples: a recorder's own clock runs a little slow or fast."""
-        self._like = replace(self._like, start=self._like.start + seconds)
+        self.like = replace(self.like, start=self.like.start + seconds)
 
     @property
     def stop(self) -> float:
         """Time just after the newest sample."""
-        return self._like.start + (self._dropped + self._end) / self._like.sampling_rate
+        return self.like.start + (self._dropped + self._end) / self.like.sampling_rate
 
     @property
     def held(self) -> float:
         """Time of the oldest sample that is held."""
-        return self._like.start + self._dropped / self._like.sampling_rate
+        return self.like.start + self._dropped / self.like.sampling_rate
 
     def signal(self) -> HeldSignal:
         """What is held, as a view that is good until the next `append`."""
-        told = {f.name: getattr(self._like, f.name) for f in fields(Signal)}
+        told = {f.name: getattr(self.like, f.name) for f in fields(Signal)}
         told["values"] = self._values[:, : self._end]
         return HeldSignal(**told, dropped=self._dropped)
 

@@ -30,13 +30,13 @@ class _Filter(Step):
 
     REFUSES_FILTERED: ClassVar[bool] = True
 
-    def _apply(self, signal: Signal) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
         if signal.filtered and self.REFUSES_FILTERED:
             raise SignalError(
                 f"the publishers have filtered the signal already ({signal.filtered}), and "
                 "filtering twice is another filter. Leave the step out, or read the raw signal."
             )
-        return super()._apply(signal)
+        return super()._apply(signal, name, memory)
 
     def _sos(self, sampling_rate: float) -> Sections:
         raise NotImplementedError
