@@ -22,6 +22,7 @@ from dolorimeter.models.lstm import LongShortTermMemory
 from dolorimeter.models.painattnnet import PainAttnNet
 from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
+from dolorimeter.models.signal_mae import SignalAutoencoder, SignalMAEEncoder
 from dolorimeter.models.tnt import TNT
 from dolorimeter.models.transformer import Transformer
 from dolorimeter.models.video_mae import VideoAutoencoder, VideoMAEEncoder
@@ -39,6 +40,8 @@ __all__ = [
     "PainAttnNet",
     "PainFormer",
     "Perceptron",
+    "SignalAutoencoder",
+    "SignalMAEEncoder",
     "Transformer",
     "VideoAutoencoder",
     "VideoEncoder",
