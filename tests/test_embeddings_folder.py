@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -375,11 +378,62 @@ def test_stream_names_that_no_file_can_have(tmp_path: Path) -> None:
     assert set(load_embeddings(tmp_path / "out").x) == {"a/b", "a:b"}
 
 
+def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
+    root = tmp_path / "clips"
+    for number in range(12):
+        with VideoWriter(root / f"clip{number}.mp4", RATE, (SIDE, SIDE)) as writer:
+            for frame in range(20):
+                writer.write(np.full((SIDE, SIDE, 3), 9 * number + frame, dtype=np.uint8))
+    words = ["embed", str(root), "--encoder", "tnt_s_patch16_224", "--size", str(SIDE), *WHOLE]
+    words += ["--out", str(tmp_path / "out"), "--batch-size", "1"]
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.kill()
+        assert line.startswith("embed 1/12"), line
+    with pytest.raises(StorageError, match="not finished"):
+        load_embeddings(tmp_path / "out")
+    told = verb(*words[1:])
+    kept, made = told["kept"], told["made"]
+    assert isinstance(kept, int)
+    assert isinstance(made, int)
+    assert kept >= 1
+    assert made >= 1
+    assert kept + made == 12
+    plan, files = plan_embedding(
+        [root],
+        representation="video_frames",
+        encoder={"name": "tnt_s_patch16_224", "size": SIDE, "batch_size": 1},
+        overrides={"streams.0.representation.size": SIDE},
+    )
+    embed(plan, None, tmp_path / "whole", files=files, cache=False)
+    same(load_embeddings(tmp_path / "out"), load_embeddings(tmp_path / "whole"))
+
+
+def test_batches_of_a_cluster_come_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    @contextmanager
+    def cluster(backend: str, workers: int) -> Iterator[None]:
+        started.append((backend, workers))
+        yield
+
+    monkeypatch.setattr("dolorimeter.chain._chain.cluster", cluster)
+    monkeypatch.setattr("dolorimeter.chain._chain.CLUSTER_BATCHES", 1)
+    store(chain(), cohort(5), tmp_path / "out", workers=2, backend="threading")
+    assert started == [("threading", 2)]
+    same(load_embeddings(tmp_path / "out"), chain().samples(cohort(5)))
+
+
 # ── the growing file ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_growing_array_is_what_numpy_would_write(tmp_path: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_a_growing_array_is_what_numpy_would_write(tmp_path: Path, kind: type) -> None:
+    rows = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(kind)
     with GrowingArray(tmp_path / "a.npy") as file:
         file.blank(2)
         file.append(rows[:1])
@@ -387,11 +441,11 @@ def test_a_growing_array_is_what_numpy_would_write(tmp_path: Path) -> None:
         file.blank(1)
         assert not (tmp_path / "a.npy").exists()
         file.finish()
-    blank = np.full((1, 2, 3), np.nan, np.float32)
-    np.testing.assert_array_equal(
-        np.load(tmp_path / "a.npy"), np.concatenate([blank, blank, rows, blank])
-    )
-    assert (tmp_path / "a.npy").stat().st_size == HEADER + 8 * 6 * 4
+    blank = np.full((1, 2, 3), np.nan, kind)
+    found = np.load(tmp_path / "a.npy")
+    assert found.dtype == kind
+    np.testing.assert_array_equal(found, np.concatenate([blank, blank, rows, blank]))
+    assert (tmp_path / "a.npy").stat().st_size == HEADER + found.nbytes
     assert not (tmp_path / "a.npy.part").exists()
 
 
@@ -448,6 +502,29 @@ def test_clips_by_name(clips: Path, tmp_path: Path) -> None:
                                         "--out", str(out)])  # fmt: skip
     assert "randomly initialised" in text.stdout
     assert "2 windows of 1 s" in text.stdout
+
+
+def test_a_broken_clip_does_not_cost_the_others(clips: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    encoder = ("--encoder", NAME, *WHOLE)
+    told = verb(tmp_path / "broken.mp4", clips / "clip0.mp4", *encoder, "--out", tmp_path / "out")
+    assert told["windows"] == 1
+    (gone,) = load_embeddings(tmp_path / "out").exclusions
+    assert (gone.recording, gone.what) == ("broken", "broken.mp4")
+    assert "not a video that FFmpeg can read" in gone.reason
+    asked, files = plan_embedding(
+        [tmp_path / "broken.mp4"], representation="video_frames", encoder={"name": NAME}
+    )
+    with pytest.raises(RecordingError, match=r"broken\.mp4"):
+        embed(asked, None, tmp_path / "none", files=files)
+
+
+def test_how_it_is_run_does_not_matter_to_the_folder(clips: Path, tmp_path: Path) -> None:
+    for size in ("1", "7"):  # pictures at once
+        told = verb(
+            clips, "--encoder", NAME, *WHOLE, "--out", tmp_path / "out", "--batch-size", size
+        )
+    assert (told["made"], told["kept"]) == (0, 2)
 
 
 def test_a_folder_of_clips_and_the_function(clips: Path, tmp_path: Path) -> None:

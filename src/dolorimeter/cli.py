@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "synthesise": "dolorimeter.synthesis:synthesise",
     "faces": "dolorimeter.report:write_faces",
     "embed": "dolorimeter.experiment:embed",
+    "export": "dolorimeter.experiment:export",
     "evaluate": "dolorimeter.experiment:run",
     "sweep": "dolorimeter.experiment:sweep",
     "occlusion": "dolorimeter.experiment:occlusion",
@@ -604,6 +605,9 @@ def embed(
     calibration: Annotated[
         str | None, typer.Option(help="For int8: .npy of uint8 pictures of other people.")
     ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the pictures; else the Card's.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures at once.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, or auto for a GPU.")] = None,
     subjects: Annotated[
@@ -632,6 +636,7 @@ def embed(
         "runtime": runtime,
         "precision": precision,
         "calibration": calibration,
+        "size": size,
         "batch_size": batch_size,
         "device": device,
     }
@@ -694,6 +699,70 @@ def _show_embeddings(found: Any, as_json: bool) -> None:
     if told["lookalike"]:
         typer.echo("Look-alike data: no statement about people.")
     typer.echo("Research software, not a medical device.")
+
+
+@app.command()
+def export(
+    source: Annotated[str, typer.Argument(help="Name of a network, or a model folder of train.")],
+    out: Annotated[Path, typer.Option(help="Folder; files of the same names are replaced.")],
+    weights: Annotated[
+        str | None, typer.Option(help="Weights file, or 'published'; else random.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Name that is left out of the file; repeatable.")
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="openvino: OpenVINO's own files beside the ONNX file.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="f32, bf16 or int8.")] = None,
+    calibration: Annotated[
+        str | None, typer.Option(help="For int8: .npy of uint8 pictures of other people.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the pictures; else the Card's.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Check on these: .npy of uint8 pictures.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write an encoder as an ONNX file with its Card, checked against PyTorch."""
+    from dolorimeter.experiment import export as write
+
+    asked = {
+        "weights": weights,
+        "without": without or None,
+        "runtime": runtime,
+        "precision": precision,
+        "calibration": calibration,
+        "size": size,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    if precision is not None and runtime is None:
+        given["runtime"] = "openvino" if precision == "bf16" else "onnx"
+    found = write(source, out, encoder=given, pictures=pictures)
+    rows = [
+        {
+            "encoder": name,
+            "checked with": runtime_name,
+            "cosine, least": agreed.cosine,
+            "centred": agreed.centred_cosine,
+            "largest difference": agreed.largest,
+            "pictures": agreed.pictures,
+            "files": [str(file) for file in exported.files],
+        }
+        for name, exported in found.items()
+        for runtime_name, agreed in exported.agreement.items()
+    ]
+    if not as_json:
+        rows = [_without([row], "files")[0] | {"cosine, least": f"{row['cosine, least']:.7f}",
+                "centred": f"{row['centred']:.7f}"} for row in rows]  # fmt: skip
+    _print(rows, as_json, "agreement with PyTorch in float32")
+    if not as_json:
+        for file in (file for exported in found.values() for file in exported.files):
+            typer.echo(f"written: {file} ({file.stat().st_size:,} bytes)")
+        for remark in dict.fromkeys(r for e in found.values() for r in e.remarks):
+            typer.echo(f"note: {remark}")
 
 
 @app.command()

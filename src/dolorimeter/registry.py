@@ -44,13 +44,15 @@ class Weights:
     """A weights file: where it is, how it is verified, and whom it has seen.
 
     `trained_on` maps a person namespace to subject ids (an empty tuple: the whole data set);
-    None means that nobody has said.
+    None means that nobody has said. `size` is the side of the pictures they were trained on, where
+    it is not the Card's.
     """
 
     url: str
     sha256: str | None
     trained_on: Mapping[str, tuple[str, ...]] | None = None
     self_supervised: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ HEADER = 128
 
 
 class GrowingArray:
-    """Rows of float32, appended to ``NAME.npy.part``, which becomes ``NAME.npy`` at the end.
+    """Rows of float32 or float16, as the first are, appended to ``NAME.npy.part``, which becomes ``NAME.npy`` at the end.
 
     Parameters
     ----------
@@ -33,6 +34,7 @@ class GrowingArray:
         self.part = path.with_name(path.name + ".part")
         self.rows = 0
         self.row_shape: tuple[int, ...] | None = None
+        self.dtype = np.dtype("<f4")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.part.open("wb")
@@ -50,11 +52,12 @@ class GrowingArray:
         """
         if self.row_shape is None:
             self.row_shape = rows.shape[1:]
+            self.dtype = rows.dtype.newbyteorder("<")
             ahead, self.rows = self.rows, 0
             self.blank(ahead)
         assert rows.shape[1:] == self.row_shape  # whoever appends has looked
         try:
-            self._file.write(np.ascontiguousarray(rows, dtype="<f4").data)
+            self._file.write(np.ascontiguousarray(rows, self.dtype).data)
         except OSError as error:
             raise self._fault(error) from error
         self.rows += len(rows)
@@ -64,7 +67,7 @@ class GrowingArray:
         if self.row_shape is None or not rows:
             self.rows += rows
             return
-        empty = np.full((1, *self.row_shape), np.nan, dtype=np.float32)
+        empty = np.full((1, *self.row_shape), np.nan, dtype=self.dtype)
         for _ in range(rows):
             self.append(empty)
 
@@ -73,7 +76,7 @@ class GrowingArray:
         try:
             if self.row_shape is not None:
                 self._file.seek(0)
-                self._file.write(_header((self.rows, *self.row_shape)))
+                self._file.write(_header((self.rows, *self.row_shape), self.dtype))
             self._file.close()
             if self.row_shape is None:
                 self.part.unlink()
@@ -101,9 +104,9 @@ class GrowingArray:
         )
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """What NumPy's format 1.0 begins with, padded to `HEADER` bytes."""
-    told = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    told = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape}, }}"
     length = HEADER - 10
     return b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + _padded(told, length)
 

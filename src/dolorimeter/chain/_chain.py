@@ -94,11 +94,26 @@ class ChainStream:
                 f"{self.representation.card.name} gives none. Take a picture representation "
                 "(dolorimeter list representations), or leave the encoder out."
             )
+        self._check_size()
         scopes = [step.scope for step in self.steps]
         if "window" in scopes and any(s != "window" for s in scopes[scopes.index("window") :]):
             raise ConfigError(
                 f"stream '{self.name}': a step inside the window stands before one along the "
                 "recording. Put the steps with mode = 'window' last."
+            )
+
+    def _check_size(self) -> None:
+        """Refuse pictures of a size that the encoder does not take, before one is drawn."""
+        side = getattr(self.representation, "size", None)
+        if self.encoder is None or side is None:
+            return
+        wanted = self.encoder.input.shape[-2:]
+        if (side, side) != tuple(wanted):
+            raise ConfigError(
+                f"stream '{self.name}': {self.representation.card.name} gives pictures of "
+                f"{side} × {side}, and the encoder {self.encoder.name} takes "
+                f"{' × '.join(map(str, wanted))}. Give both the same size: size = {wanted[0]} of "
+                f"the representation, or size = {side} of the encoder if its weights are for that."
             )
 
 
@@ -186,6 +201,15 @@ class Chain:
                 for s in self.streams
             ],
         }
+
+    def identity(self) -> dict[str, Any]:
+        """Plain values that decide the numbers: as `to_dict`, without how an encoder is run."""
+        told = self.to_dict()
+        for stream in told["streams"]:
+            if stream["encoder"] is not None:
+                for name in ("batch_size", "threads", "device"):  # they change rounding alone
+                    del stream["encoder"][name]
+        return told
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Chain:

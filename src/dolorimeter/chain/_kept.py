@@ -49,7 +49,7 @@ def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
     try:
         return digest(
             _code(),
-            json.dumps(replace(chain, standardise="none", baseline=()).to_dict(), sort_keys=True),
+            json.dumps(replace(chain, standardise="none", baseline=()).identity(), sort_keys=True),
             *encoders,
             *told,
             *(path for r in batch for path in r.sources),

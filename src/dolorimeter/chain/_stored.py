@@ -1,6 +1,6 @@
 """Embeddings as a folder: one array a stream, a table of the windows, and what they are.
 
-``NAME.npy`` is float32 ``(window, picture, feature)``, or ``(window, feature)`` where pictures are
+``NAME.npy`` is float32 (tokens of clips: float16) ``(window, picture, feature)``, or ``(window, feature)`` where pictures are
 pooled, and can be mapped into memory by anything that knows NumPy's format. ``meta.parquet`` has a
 row a window, in the same order; ``exclusions.parquet`` says what was kept out and why;
 ``embeddings.json`` says by which encoder, of whose weights, from what, and holds the digest of
@@ -123,7 +123,7 @@ def store(
         If windows differ in their number of pictures, and are not pooled.
     """
     _check_encoders(chain)
-    asked = {"told": dict(told or {}), "chain": chain.to_dict(), "encoders": _digests(chain)}
+    asked = {"told": dict(told or {}), "chain": chain.identity(), "encoders": _digests(chain)}
     damaged = _same_or_none(out, asked)
     own = Cache(out / PARTS) if cache is None else cache
     batches = chain.batches(recordings)
@@ -266,7 +266,7 @@ class _Total:
             "file": None if file.row_shape is None else file.path.name,
             "shape": None if file.row_shape is None else [file.rows, *file.row_shape],
             "axes": axes or ["window", "feature"],
-            "dtype": "float32",
+            "dtype": file.dtype.name,
             "present": int(present.sum()),
             "names": [] if labels is None else list(labels.names),
             "units": [] if labels is None else list(labels.units),

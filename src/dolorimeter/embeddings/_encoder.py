@@ -6,7 +6,7 @@ import inspect
 import json
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from torch import nn
 from dolorimeter import storage
 from dolorimeter.embeddings._tokens import Tokens, check_tokens
 from dolorimeter.errors import ConfigError, StorageError
-from dolorimeter.models import create_model, load_weights
+from dolorimeter.models import create_model, load_weights, model_arguments
 from dolorimeter.registry import MODELS, InputSpec, Weights
 
 PUBLISHED = "published"
@@ -64,6 +64,9 @@ class Encoder:
     tokens : str
         Of an encoder of clips: empty for its features, ``all`` for each token, ``2x2`` for the
         means of squares of two by two places, ``time`` for the mean of each moment.
+    size : int, optional
+        Side of the pictures; None is the Card's. PainFormer interpolates its spectral weights;
+        TNT's weights are for one size, and those of another are refused.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Encoder:
     threads: int | None = None
     device: str = "cpu"
     tokens: str = ""
+    size: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "without", tuple(self.without))  # a list has no hash
@@ -100,22 +104,24 @@ class Encoder:
 
     @property
     def input(self) -> InputSpec:
-        """Size, mean and std of the pictures, from the Card."""
+        """Size, mean and std of the pictures: from the Card, but for a size that was given."""
         spec = MODELS.card(self.name).input
         assert spec is not None  # checked when it was made
-        return spec
+        if self.size is None:
+            return spec
+        return replace(spec, shape=(*spec.shape[:-2], self.size, self.size))
 
     @property
     def width(self) -> int:
         """Numbers in one embedding."""
-        return _width(self.name, _source(self.name))
+        return _width(self.name, _source(self.name), self.input.shape, self.size)
 
     @property
     def row(self) -> tuple[int, ...]:
         """Shape of one picture's or clip's numbers: ``(feature,)`` or ``(token, feature)``."""
         if not self.tokens:
             return (self.width,)
-        return _row(self.name, _source(self.name), self.tokens)
+        return _row(self.name, _source(self.name), self.input.shape, self.size, self.tokens)
 
     @property
     def digest(self) -> str:
@@ -141,11 +147,12 @@ class Encoder:
     @property
     def _network_digest(self) -> str:
         """Identity of the network alone: the same for every runtime."""
+        told = (self.name, _source(self.name), f"shape {self.input.shape}")
         if not self.weights:
-            return storage.digest(self.name, _source(self.name), f"seed {self.seed}")
+            return storage.digest(*told, f"seed {self.seed}")
         known = self._published.sha256 if self._is_published else None
         content = known or _content(str(self.weights_path))
-        return storage.digest(self.name, _source(self.name), content, *self.without)
+        return storage.digest(*told, content, *self.without)
 
     @property
     def weights_path(self) -> Path | None:
@@ -200,6 +207,14 @@ class Encoder:
             )
         elif self.trained_on is None:
             found.append(f"{self.name}: nobody has said whom the weights {self.weights} have met")
+        trained, used = self.provenance.size, self.input.shape[-1]
+        if trained is not None and trained != used:
+            found.append(
+                f"{self.name}: the weights were trained on pictures of {trained} pixels, and are "
+                f"given pictures of {used}"
+            )
+        elif self.size is not None and trained is None and self.weights:
+            found.append(f"{self.name} is given pictures of {used} pixels, not the Card's size")
         if self._is_published and self._published.sha256 is None:
             found.append(f"{self.name}: its Card has no SHA-256, so the weights are unverified")
         if self.precision == "bf16":
@@ -221,10 +236,16 @@ class Encoder:
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            module = create_model(self.name, num_classes=0)
+            module = _created(self.name, self.size)
         path = self.weights_path
         if path is not None:
-            load_weights(module, path, without=self.without)
+            try:
+                load_weights(module, path, without=self.without)
+            except ConfigError as error:
+                if self.size is None:
+                    raise
+                told = f" They were asked for with size = {self.size}: are they for that size?"
+                raise ConfigError(str(error) + told) from error
         if self.tokens:
             module = Tokens(module, self.tokens)
         return module.eval().requires_grad_(False)
@@ -293,6 +314,24 @@ def _check_values(encoder: Encoder) -> None:
         raise ConfigError(
             f"device = 'auto' is for runtime = 'torch'; {encoder.runtime} runs on the processor."
         )
+    if encoder.size is not None:
+        _check_size(encoder)
+
+
+def _check_size(encoder: Encoder) -> None:
+    """Ask the network itself whether it takes pictures of that size."""
+    size = encoder.size
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigError(f"size is {size!r}, expected a whole number of pixels, at least 1.")
+    try:
+        _ = encoder.width
+    except (ConfigError, RuntimeError) as error:
+        card = MODELS.card(encoder.name).input
+        usual = "×".join(map(str, card.shape[-2:])) if card is not None else "?"
+        raise ConfigError(
+            f"size is {size}, and {encoder.name} takes no such pictures "
+            f"({str(error).splitlines()[0]}). Its Card says {usual}."
+        ) from error
 
 
 def _sidecar(weights: Path) -> Weights:
@@ -301,7 +340,14 @@ def _sidecar(weights: Path) -> Weights:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         met = told.get("trained_on")
         trained_on = None if met is None else {k: tuple(map(str, v)) for k, v in met.items()}
-        return Weights(str(weights), None, trained_on, bool(told.get("self_supervised", False)))
+        size = told.get("size")
+        return Weights(
+            str(weights),
+            None,
+            trained_on,
+            bool(told.get("self_supervised", False)),
+            None if size is None else int(size),
+        )
     except FileNotFoundError:
         return Weights(str(weights), None)
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -334,24 +380,27 @@ def _content_of(path: str, _changed: int, _size: int) -> str:
     return storage.digest(Path(path))
 
 
-@lru_cache(maxsize=16)
-def _row(name: str, _source: str, tokens: str) -> tuple[int, ...]:
-    """Asked of the network itself, on a device that computes shapes alone."""
-    spec = MODELS.card(name).input
-    assert spec is not None  # an Encoder of that name was made
-    with torch.device("meta"):
-        module = Tokens(create_model(name, num_classes=0).eval(), tokens)
-        return tuple(int(n) for n in module(torch.empty(1, *spec.shape)).shape[1:])
+def _created(name: str, size: int | None) -> nn.Module:
+    """The network; of pictures of `size`, if it is one that is built for a size."""
+    given = size is not None and "image_size" in model_arguments(name)
+    return create_model(name, num_classes=0, **({"image_size": size} if given else {}))
 
 
 @lru_cache(maxsize=16)
-def _width(name: str, _source: str) -> int:
+def _row(
+    name: str, _source: str, shape: tuple[int, ...], size: int | None, tokens: str
+) -> tuple[int, ...]:
     """Asked of the network itself, on a device that computes shapes alone."""
-    spec = MODELS.card(name).input
-    assert spec is not None  # an Encoder of that name was made
     with torch.device("meta"):
-        module = create_model(name, num_classes=0).eval()
-        out = module(torch.empty(1, *spec.shape))
+        module = Tokens(_created(name, size).eval(), tokens)
+        return tuple(int(n) for n in module(torch.empty(1, *shape)).shape[1:])
+
+
+@lru_cache(maxsize=16)
+def _width(name: str, _source: str, shape: tuple[int, ...], size: int | None) -> int:
+    """Asked of the network itself, on a device that computes shapes alone."""
+    with torch.device("meta"):
+        out = _created(name, size).eval()(torch.empty(1, *shape))
     if out.ndim != 2:
         raise ConfigError(
             f"{name} gives {tuple(out.shape)} for one picture, expected (1, feature): it is no "

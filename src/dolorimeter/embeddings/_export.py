@@ -33,10 +33,13 @@ class Exported:
         The network's files, then the Card.
     agreement : mapping of str to Agreement
         Runtime to how well its file agrees with PyTorch in float32.
+    remarks : tuple of str
+        What a user of the files must know: random weights, eight bits.
     """
 
     files: tuple[Path, ...]
     agreement: Mapping[str, Agreement]
+    remarks: tuple[str, ...] = ()
 
 
 def export(
@@ -98,7 +101,7 @@ def export(
             storage.write_bytes(target, source.read_bytes())
     card = out / f"{encoder.name}.json"
     storage.write_json(card, _card(encoder, found, files))
-    return Exported((*files, card), found)
+    return Exported((*files, card), found, encoder.remarks)
 
 
 def _check(encoder: Encoder, path: Path, pictures: Array) -> Agreement:

@@ -106,7 +106,9 @@ def write_onnx(encoder: Encoder, path: Path) -> None:
 def _trace(encoder: Encoder, path: Path) -> None:
     module = encoder.build()
     twin = getattr(module, "exportable", None)
-    wrapped = Pictures(encoder, module if twin is None else twin()).eval()
+    if twin is not None:
+        module = twin() if encoder.size is None else twin(encoder.size)
+    wrapped = Pictures(encoder, module).eval()
     example = torch.zeros((2, *encoder.input.shape), dtype=torch.uint8)
     onnx: Any = torch.onnx  # these names are public, and not marked so for type checkers
     jit: Any = torch.jit

@@ -14,6 +14,7 @@ from dolorimeter.experiment._config import (
     write_experiment,
 )
 from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
+from dolorimeter.experiment._export import export
 from dolorimeter.experiment._models import predict, recordings_of, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
 from dolorimeter.experiment._relevance import relevance
@@ -33,6 +34,7 @@ __all__ = [
     "concatenate",
     "embed",
     "experiment_from",
+    "export",
     "occlusion",
     "plan_embedding",
     "predict",

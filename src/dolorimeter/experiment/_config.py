@@ -262,21 +262,23 @@ def chain_streams(streams: Sequence[Stream]) -> tuple[ChainStream, ...]:
     ConfigError
         If a name or an argument is unknown, or two streams have the same name.
     """
-    found = tuple(
-        ChainStream(
-            stream.name or stream.modality,
-            tuple(_step(step, stream.modality) for step in stream.preprocessing),
-            build(REPRESENTATIONS, {"modality": stream.modality, **stream.representation}),
-            stream.margin,
-            None if stream.encoder is None else encoder_of(stream.encoder),
-            stream.pooling,
+    found = []
+    for stream in streams:
+        encoder = None if stream.encoder is None else encoder_of(stream.encoder)
+        found.append(
+            ChainStream(
+                stream.name or stream.modality,
+                tuple(_step(step, stream.modality) for step in stream.preprocessing),
+                _represented(stream, encoder),
+                stream.margin,
+                encoder,
+                stream.pooling,
+            )
         )
-        for stream in streams
-    )
     names = [s.name for s in found]
     if len(set(names)) != len(names):
         raise ConfigError(f"[[streams]] names are {names}: give each stream its own name.")
-    return found
+    return tuple(found)
 
 
 def window_spec(windows: Mapping[str, Any], conditions: Sequence[str]) -> WindowSpec:
@@ -296,6 +298,15 @@ def window_spec(windows: Mapping[str, Any], conditions: Sequence[str]) -> Window
                 f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
             )
     return WindowSpec(**windows, conditions=tuple(dict.fromkeys(conditions)))
+
+
+def _represented(stream: Stream, encoder: Any) -> Any:
+    """The representation; one that says no size draws what the encoder takes."""
+    values = {"modality": stream.modality, **stream.representation}
+    entry = REPRESENTATIONS.get(values["name"]) if isinstance(values.get("name"), str) else None
+    if encoder is not None and "size" in getattr(entry, "__dataclass_fields__", ()):
+        values = {"size": encoder.input.shape[-1], **values}
+    return build(REPRESENTATIONS, values)
 
 
 def _step(values: Mapping[str, Any], modality: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from dolorimeter.chain import Chain, Progress, Stored, store
 from dolorimeter.datasets import open_dataset
 from dolorimeter.datasets.video_files import SUFFIXES
-from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
     DatasetConfig,
@@ -274,8 +274,19 @@ def _from_files(config: DatasetConfig, files: Sequence[Path]) -> _Found:
     for path in files:
         if not Path(path).exists():
             raise DatasetError(f"{path}: no such file or folder.")
-    read = [recordings_of(config.name, Path(path), config.options) for path in files]
-    recordings = list({id(r): r for found, _ in read for r in found}.values())
+    read: list[tuple[list[Recording], tuple[Exclusion, ...]]] = []
+    faults: list[RecordingError] = []
+    loose = config.name == "video_files"
+    for path in map(Path, files):
+        try:
+            read.append(recordings_of(config.name, path, config.options, loose=loose))
+        except RecordingError as error:  # a broken file must not cost the others
+            faults.append(error)
+            broken = Exclusion(path.stem, path.stem, path.name, str(error))
+            read.append(([], (broken,)))
+    if len(faults) == len(files):
+        raise faults[0]
+    recordings = [r for found, _ in read for r in found]
     twice = [k for k, n in Counter((r.subject, r.name) for r in recordings).items() if n > 1]
     if twice:
         subject, name = twice[0]

@@ -144,7 +144,8 @@ def pretrain(
     reports = tuple(_report(i, task, loop.faults) for i, task in enumerate(tasks))
     if runtime.is_main_process:
         held = joined(task.people(task.held) for task in tasks)
-        more = {"validated_on": _lists(held), "steps": config.steps, "settings": config.plain()}
+        more = {"validated_on": _lists(held), "size": config.size, "steps": config.steps}
+        more |= {"settings": config.plain()}
         write_json(out / TASKS, [vars(report) for report in reports])
         write_encoder(out / WEIGHTS, module.encoder, told | more)
     runtime.wait_for_everyone()
