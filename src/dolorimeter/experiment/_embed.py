@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from dolorimeter.chain import Chain, Progress, Stored, store
 from dolorimeter.datasets import open_dataset
-from dolorimeter.datasets.video_files import SUFFIXES
+from dolorimeter.datasets.video_files import LABELS, SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
@@ -34,8 +34,11 @@ from dolorimeter.experiment._prepare import (
 )
 from dolorimeter.registry import DATASETS
 from dolorimeter.storage import find_root
-from dolorimeter.types import Exclusion, LabelSource, Recording
+from dolorimeter.types import Exclusion, LabelSource, Recording, Video
+from dolorimeter.video import probe
 
+LABELS_ABOVE = 3
+"""How many folders up from a video file a table of labels is looked for."""
 CLIP_SECONDS = 1.0
 """Length of the windows of loose video files where nobody says another."""
 
@@ -276,10 +279,12 @@ def _from_files(config: DatasetConfig, files: Sequence[Path]) -> _Found:
             raise DatasetError(f"{path}: no such file or folder.")
     read: list[tuple[list[Recording], tuple[Exclusion, ...]]] = []
     faults: list[RecordingError] = []
-    loose = config.name == "video_files"
     for path in map(Path, files):
         try:
-            read.append(recordings_of(config.name, path, config.options, loose=loose))
+            loose = config.name == "video_files" and _is_loose(path)
+            read.append(
+                ([_clip(path)], ()) if loose else recordings_of(config.name, path, config.options)
+            )
         except RecordingError as error:  # a broken file must not cost the others
             faults.append(error)
             broken = Exclusion(path.stem, path.stem, path.name, str(error))
@@ -301,6 +306,30 @@ def _from_files(config: DatasetConfig, files: Sequence[Path]) -> _Found:
         (),
         DATASETS.get(config.name).card.label_source,
         False,
+    )
+
+
+def _is_loose(path: Path) -> bool:
+    """Whether a video file lies by itself: then the videos around it are not looked at."""
+    near = path.resolve().parents[:LABELS_ABOVE]
+    return path.is_file() and not any(
+        (folder / name).is_file() for folder in near for name in (LABELS, f"{LABELS}.gz")
+    )
+
+
+def _clip(path: Path) -> Recording:
+    """A video file as the reader of a folder gives a flat one: a person of its name."""
+    info = probe(path)
+    facts = {"duration": info.duration}
+    if info.frames is not None:
+        facts["frame_count"] = float(info.frames)
+    return Recording(
+        "video_files",
+        path.stem,
+        path.stem,
+        videos={"face": Video(path)},
+        sources=(path,),
+        facts=facts,
     )
 
 
