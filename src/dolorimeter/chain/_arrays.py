@@ -16,7 +16,9 @@ HEADER = 128
 
 
 class GrowingArray:
-    """Rows of float32 or float16, as the first are, appended to ``NAME.npy.part``, which becomes ``NAME.npy`` at the end.
+    """Rows appended to ``NAME.npy.part``, which becomes ``NAME.npy`` at the end.
+
+    All are of the type of the first, float32 or float16.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """Embeddings as a folder: one array a stream, a table of the windows, and what they are.
 
-``NAME.npy`` is float32 (tokens of clips: float16) ``(window, picture, feature)``, or ``(window, feature)`` where pictures are
-pooled, and can be mapped into memory by anything that knows NumPy's format. ``meta.parquet`` has a
-row a window, in the same order; ``exclusions.parquet`` says what was kept out and why;
+``NAME.npy`` is ``(window, picture, feature)``, or ``(window, feature)`` where pictures are pooled,
+in float32 (tokens of clips: ``(window, token, feature)`` in float16), and can be mapped into
+memory by anything that knows NumPy's format. ``meta.parquet`` has a row a window, in the same
+order; ``exclusions.parquet`` says what was kept out and why;
 ``embeddings.json`` says by which encoder, of whose weights, from what, and holds the digest of
 every other file.
 """
@@ -260,7 +261,8 @@ class _Total:
 
     def _stream(self, stream: Any, file: GrowingArray, present: Array) -> dict[str, Any]:
         encoder, labels = stream.encoder, self.labels.get(stream.name)
-        axes = ["window", "picture", "feature"] if stream.pooling == "none" else None
+        each = "token" if encoder.tokens else "picture"
+        axes = ["window", each, "feature"] if stream.pooling == "none" else None
         return {
             "name": stream.name,
             "file": None if file.row_shape is None else file.path.name,
