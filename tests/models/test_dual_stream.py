@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,8 +165,28 @@ def test_a_signal_encoder_is_trained_along_or_frozen() -> None:
     assert not frozen.signal_side.encoder.training
     frozen(windows()).sum().backward()
     assert frozen.signal_side.encoder.block.fc1.weight.grad is None
+    x = windows() * 5 + 2
+    x[0, 40] = torch.nan
+    scaled = small(signal_encoder="convtran", scaling="train_robust")
+    scaled.learn_scale(x.numpy())
+    assert 3 < scaled.signal_side.encoder.scale.spread.min() < 7
+    with torch.no_grad():
+        assert scaled(x).isfinite().all()
     with pytest.raises(ConfigError, match="'perceptron' gives no tokens"):
         small(signal_encoder="perceptron")
+
+
+def test_a_pre_trained_signal_encoder_keeps_its_scale(tmp_path: Path) -> None:
+    before = small(signal_encoder="convtran", scaling="train_standard").signal_side.encoder
+    before.learn_scale((windows() * 9).numpy()[:, 30:].reshape(8, 3, 20))
+    path = tmp_path / "signals.safetensors"
+    safetensors.torch.save_file(before.state_dict(), path)
+    model = small(signal_encoder="convtran", scaling="train_standard", signal_weights=str(path))
+    model.learn_scale(windows().numpy())
+    after = model.signal_side.encoder
+    torch.testing.assert_close(after.scale.spread, before.scale.spread)
+    torch.testing.assert_close(after.block.fc1.weight, before.block.fc1.weight.double())
+    assert model.video_scale.spread.ne(1).all()
 
 
 def test_sides_are_dropped_in_training_alone_and_never_both() -> None:

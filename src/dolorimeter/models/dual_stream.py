@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -196,13 +196,14 @@ class DualStream(nn.Module):
     width, layers : int
         Of the common tokens; of the co-attention.
     signal_encoder : str
-        Name in `MODELS` of a network with ``tokens(x)`` from ``(window, channel, time)`` to
-        ``(window, step, feature)``; it is trained along. Empty: channels are the features, and
-        samples the steps.
+        Name in `MODELS` of a network with ``tokens(x)`` from ``(window, channel, time)``, NaN
+        where a sample is missing, to ``(window, step, feature)``; it is trained along, and scales
+        its input itself. Empty: channels are the features, and samples the steps.
     signal_args : mapping, optional
         Its arguments.
     signal_weights : str
         Path of a weights file for it, needed at the start of a fit only; empty: fresh weights.
+        The scale that it was pre-trained with stays.
     signal_without : sequence of str
         Names that are not taken from that file.
     frozen_signals : bool
@@ -268,9 +269,12 @@ class DualStream(nn.Module):
             self.video_side = Side(features, tokens, width, hybrid, made)
         if self.signals:
             channels, time = self.signals
-            self.signal_scale = ChannelScale(channels, scaling)
-            encoder = _signal_encoder(signal_encoder, self.signals, signal_args or {})
-            if encoder is not None and signal_weights:
+            given = {"scaling": scaling} | dict(signal_args or {})
+            encoder = _signal_encoder(signal_encoder, self.signals, given)
+            self.scale_is_loaded = bool(signal_weights)
+            if encoder is None:
+                self.signal_scale = ChannelScale(channels, scaling)
+            elif signal_weights:
                 load_weights(encoder, signal_weights, without=signal_without)
             self.signal_side = Side(channels, time, width, hybrid, made, encoder)
             if encoder is not None:
@@ -298,8 +302,10 @@ class DualStream(nn.Module):
         parts = self._parts(x)
         if self.video:
             self.video_scale.learn(parts[0].reshape(len(x), *self.video).swapaxes(1, 2))
-        if self.signals:
-            self.signal_scale.learn(parts[-1].reshape(len(x), *self.signals))
+        if self.signals and not self.scale_is_loaded:
+            encoder = self.signal_side.encoder
+            learner = self.signal_scale.learn if encoder is None else _learner(encoder)
+            learner(parts[-1].reshape(len(x), *self.signals))
 
     def forward(self, x: Float[Tensor, "window number"]) -> Float[Tensor, "window class"]:
         """Logits; of late fusion the logarithms of the mean probabilities.
@@ -369,7 +375,9 @@ class DualStream(nn.Module):
             tokens = self.video_scale(parts[0].reshape(len(x), *self.video).mT)
             sides.append(self.video_side(tokens, seen[:, 0]))
         if self.signals:
-            samples = self.signal_scale(parts[-1].reshape(len(x), *self.signals))
+            samples = parts[-1].reshape(len(x), *self.signals)
+            if self.signal_side.encoder is None:
+                samples = self.signal_scale(samples)
             sides.append(self.signal_side(samples, seen[:, -1]))
         return sides, there
 
@@ -432,8 +440,15 @@ def _signal_encoder(
         given.setdefault("input_shape", shape)
     if "num_classes" in known:
         given.setdefault("num_classes", 0)
+    if "scaling" not in known:
+        del given["scaling"]
     encoder: nn.Module = entry(**given)
     return encoder
+
+
+def _learner(encoder: nn.Module) -> Callable[[np.ndarray], None]:
+    """What an encoder learns its scale by; nothing where it has none."""
+    return cast(Any, getattr(encoder, "learn_scale", lambda _: None))
 
 
 def _steps_and_features(encoder: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:
