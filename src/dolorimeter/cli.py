@@ -38,7 +38,7 @@ VERBS: dict[str, str] = {
     "predict": "dolorimeter.experiment:predict",
     "report": "dolorimeter.report:write_report",
     "compare": "dolorimeter.report:compare",
-    "explain": "dolorimeter.explain:explain_video",
+    "explain": "dolorimeter.explain:explain_model",
     "audit": "dolorimeter.experiment:audit_run",
     "monitor-export": "dolorimeter.monitor.export:export_session",
     "monitor-sessions": "dolorimeter.monitor.store:list_sessions",
@@ -896,8 +896,16 @@ def compare(
 @app.command()
 def explain(
     model: Annotated[Path, typer.Argument(help="Model folder written by train.")],
-    video: Annotated[Path, typer.Argument(help="A video file.")],
+    file: Annotated[Path, typer.Argument(help="A video, or a recording (or a folder of them).")],
     out: Annotated[Path, typer.Option(help="Folder for pictures and tables.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Format of the file, if not the model's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
+    ] = None,
+    window: Annotated[int, typer.Option(min=1, help="Which of the file's windows.")] = 1,
     class_name: Annotated[
         str | None, typer.Option("--class", help="Class to explain; else the predicted one.")
     ] = None,
@@ -905,21 +913,24 @@ def explain(
     checks: Annotated[bool, typer.Option(help="Sanity checks and deletion curves.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show where a video model looked: relevance over the face, by region, with sanity checks."""
-    from dolorimeter.explain import explain_video
+    """Show where a model looked, in a face or in drawn signals, and what that map is worth."""
+    from dolorimeter.explain import explain_model
 
-    found = explain_video(
+    found = explain_model(
         model,
-        video,
+        file,
         out,
+        dataset=dataset,
+        options=_options_of(option),
+        window=window,
         class_name=class_name,
         frames=frames,
         checks=checks,
         progress=_Progress("explain"),
     )
-    _print(_records(found.regions), as_json, f"share of relevance by region, {video.name}")
+    _print(_records(found.summary), as_json, found.summary_title)
     if not as_json:
-        for remark in found.remarks:
+        for remark in (*found.cautions, *found.remarks):
             typer.echo(f"note: {remark}")
         typer.echo("Research software, not a medical device.")
 

@@ -19,7 +19,7 @@ from dolorimeter.chain import Chain, ChainStream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated
-from dolorimeter.explain import _checks, explain_video
+from dolorimeter.explain import _checks, explain_model
 from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing.faces import FaceTracking
@@ -141,7 +141,7 @@ def test_everything_is_there_and_written(
     joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int]] = []
-    found = explain_video(
+    found = explain_model(
         predictor(joint, chain(fixtures), lookalike=True),
         video,
         tmp_path / "out",
@@ -180,7 +180,7 @@ def test_everything_is_there_and_written(
 def test_files_say_what_the_explanation_says(
     joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
 ) -> None:
-    found = explain_video(predictor(joint, chain(fixtures)), video, tmp_path, frames=2)
+    found = explain_model(predictor(joint, chain(fixtures)), video, tmp_path, frames=2)
     told = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
     assert told["model"] == "a small model"
     assert told["video"] == "portrait.mp4"
@@ -210,7 +210,7 @@ def test_an_encoder_without_weights_is_named_under_the_picture(
 ) -> None:
     encoder = Encoder("tnt_s_patch16_224", seed=3)
     model = predictor(temporal, chain(fixtures, encoder=encoder))
-    found = explain_video(model, video, checks=False)
+    found = explain_model(model, video, checks=False)
     assert found.cautions == (
         "Randomly initialised encoder: nothing was learnt about places in a face.",
     )
@@ -220,9 +220,11 @@ def test_an_encoder_without_weights_is_named_under_the_picture(
     assert np.isnan(found.effects).all()
     assert found.class_name == found.classes[int(found.probabilities.argmax())]
     from dolorimeter.explain._model import clip_of, parts_of
+    from dolorimeter.explain._window import Asked, window_of
 
     parts = parts_of(model)
-    clip = clip_of(model, parts, video)
+    streams, _ = window_of(model, Asked(video))
+    clip = clip_of(parts, streams["face"], video)
     x = np.stack([encoder.build()(parts.normalised(clip.faces)).numpy()])
     assert found.probabilities == pytest.approx(temporal.predict_proba(x)[0], abs=1e-5)
 
@@ -230,7 +232,7 @@ def test_an_encoder_without_weights_is_named_under_the_picture(
 def test_regions_lie_where_the_face_is(
     joint: NetworkClassifier, video: Path, fixtures: Path
 ) -> None:
-    found = explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    found = explain_model(predictor(joint, chain(fixtures)), video, checks=False)
     table = found.regions[found.regions["class"] == found.class_name].set_index("region")
     assert 0.2 < table.loc[FACE, "area_share"] < 0.6
     assert table.loc[[FACE, OUTSIDE], "relevance_share"].sum() == pytest.approx(1)
@@ -244,8 +246,8 @@ def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabi
     calibrated.estimator_ = joint
     calibrated.classes_ = joint.classes_
     calibrated.predict_proba = lambda x: np.array([[0.25, 0.75]])
-    found = explain_video(predictor(calibrated, chain(fixtures)), video, checks=False)
-    plain = explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    found = explain_model(predictor(calibrated, chain(fixtures)), video, checks=False)
+    plain = explain_model(predictor(joint, chain(fixtures)), video, checks=False)
     assert found.probabilities.tolist() == [0.25, 0.75]
     assert found.class_name == "PA4"
     assert np.array_equal(found.patches, plain.patches)
@@ -256,7 +258,7 @@ def test_a_folder_of_a_model_that_tracks_faces_is_explained(
 ) -> None:
     stream = ChainStream("face", (FaceTracking(),), FaceFrames(frame_rate=RATE))
     predictor(joint, Chain(WindowSpec(duration=FRAMES / RATE), (stream,))).save(tmp_path / "model")
-    found = explain_video(tmp_path / "model", video, checks=False)
+    found = explain_model(tmp_path / "model", video, checks=False)
     assert found.patches.shape == (2, FRAMES, 14, 14)
     assert not found.regions.empty
     assert found.model == "a small model"
@@ -269,7 +271,7 @@ def test_a_lookalike_is_known_by_the_mark_of_its_root(
     (tmp_path / "root" / "LOOKALIKE.json").write_text("{}")
     copy = tmp_path / "root" / "video" / "one.mp4"
     copy.write_bytes(video.read_bytes())
-    found = explain_video(predictor(joint, chain(fixtures)), copy, checks=False)
+    found = explain_model(predictor(joint, chain(fixtures)), copy, checks=False)
     assert found.cautions[0].startswith("Look-alike data")
 
 
@@ -278,14 +280,14 @@ def test_nothing_is_written_unless_asked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    explain_video(predictor(joint, chain(fixtures)), video, checks=False)
+    explain_model(predictor(joint, chain(fixtures)), video, checks=False)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_other_models_are_refused_by_name(
     joint: NetworkClassifier, temporal: NetworkClassifier, video: Path, fixtures: Path
 ) -> None:
-    known = "are known for the classifier 'full_transformer'"
+    known = "What can be explained: relevance over a face: the classifier 'full_transformer'"
     cases = [
         (predictor(joint, None), "it reads a feature table"),
         (
@@ -301,19 +303,19 @@ def test_other_models_are_refused_by_name(
     ]
     for model, what in cases:
         with pytest.raises(ConfigError, match=f"'a small model' cannot be explained: {what}"):
-            explain_video(model, video)
+            explain_model(model, video)
         with pytest.raises(ConfigError, match=known):
-            explain_video(model, video)
+            explain_model(model, video)
 
 
 def test_bad_questions_are_refused(joint: NetworkClassifier, video: Path, fixtures: Path) -> None:
     model = predictor(joint, chain(fixtures))
     with pytest.raises(ConfigError, match="no class 'PA5'; it has: BL, PA4"):
-        explain_video(model, video, class_name="PA5")
+        explain_model(model, video, class_name="PA5")
     with pytest.raises(ConfigError, match="frames is 0"):
-        explain_video(model, video, frames=0)
+        explain_model(model, video, frames=0)
     long = replace(model.chain, windows=WindowSpec(duration=3.0))
     with pytest.raises(RecordingError, match=r"portrait.mp4: .*The model reads windows of 3 s"):
-        explain_video(replace(model, chain=long), video)
+        explain_model(replace(model, chain=long), video)
     with pytest.raises(RecordingError, match="nothing to explain"):
-        explain_video(predictor(joint, chain(fixtures, blind=True)), video)
+        explain_model(predictor(joint, chain(fixtures, blind=True)), video)

@@ -15,7 +15,7 @@ import numpy as np
 from dolorimeter.chain._encoded import POOLINGS
 from dolorimeter.chain._join import join, made_part, nothing_left
 from dolorimeter.chain._kept import key_of, pack, unpack
-from dolorimeter.chain._parts import Part, interval_of
+from dolorimeter.chain._parts import Part, interval_of, stream_window, windows_of
 from dolorimeter.chain._values import check_types
 from dolorimeter.clusters import cluster
 from dolorimeter.errors import ConfigError, DatasetError
@@ -29,6 +29,7 @@ from dolorimeter.types import (
     Recording,
     Samples,
     TargetAccess,
+    Window,
 )
 from dolorimeter.windows import WindowSpec
 
@@ -231,6 +232,30 @@ class Chain:
             values["standardise"],
             tuple(values["baseline"]),
         )
+
+    def stream_windows(
+        self, recording: Recording
+    ) -> tuple[list[dict[str, Window]], tuple[Exclusion, ...]]:
+        """Each window of a recording as the streams read it, by stream, before representation.
+
+        Returns
+        -------
+        list of dict of str to Window, tuple of Exclusion
+            What could not be cut is in the second.
+
+        Raises
+        ------
+        SignalError
+            If the recording has none of the signals and videos that the streams read.
+        RecordingError
+            If a file cannot be read.
+        """
+        found, processed, _ = windows_of(self, recording)
+        streams = [
+            {s.name: stream_window(window, s, processed, {}) for s in self.streams}
+            for window in found.windows
+        ]
+        return streams, found.exclusions
 
     def samples(
         self,

@@ -20,7 +20,7 @@ from dolorimeter.types import (
     Recording,
     Window,
 )
-from dolorimeter.windows import cut
+from dolorimeter.windows import Cut, cut
 
 if TYPE_CHECKING:
     from dolorimeter.chain._chain import Chain, ChainStream
@@ -44,12 +44,7 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
     gathered = Gathered(chain)
     for recording in batch:
         try:
-            loaded = _with_modalities(recording.load(), chain.sources)
-            told: dict[str, int] = {}
-            processed = _processed(loaded, chain.streams, told)
-            faces = {k: v for r in processed.values() for k, v in r.faces.items()}
-            loaded = replace(loaded, faces=faces)
-            found = cut(loaded, chain.windows, margins=chain.margins)
+            found, processed, told = windows_of(chain, recording)
         except DolorimeterError as error:
             exclusions.append(
                 Exclusion(recording.subject, recording.name, "recording", str(error))
@@ -81,7 +76,7 @@ class Gathered:
         self._facts.append(facts_of(window, chain.sources))
         self._quality.append(quality_of(window, chain.sources, self._rows[-1], self.notes))
         for stream in chain.streams:
-            own = _stream_window(window, stream, processed, self.notes)
+            own = stream_window(window, stream, processed, self.notes)
             self._windows[stream.name].append(own)
 
     def part(
@@ -99,6 +94,18 @@ class Gathered:
             self.notes,
             tuple(exclusions),
         )
+
+
+def windows_of(
+    chain: Chain, recording: Recording
+) -> tuple[Cut, dict[str, Recording], dict[str, int]]:
+    """The windows of a recording, and what each stream's steps made of it, with their notes."""
+    loaded = _with_modalities(recording.load(), chain.sources)
+    told: dict[str, int] = {}
+    processed = _processed(loaded, chain.streams, told)
+    faces = {k: v for r in processed.values() for k, v in r.faces.items()}
+    loaded = replace(loaded, faces=faces)
+    return cut(loaded, chain.windows, margins=chain.margins), processed, told
 
 
 def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:
@@ -131,7 +138,7 @@ def _processed(
     return found
 
 
-def _stream_window(
+def stream_window(
     window: Window,
     stream: ChainStream,
     processed: Mapping[str, Recording],

@@ -7,6 +7,7 @@ write into a root, list in sorted order, and read a signal only when it is asked
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,12 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
+from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
+from dolorimeter.types import Exclusion, Recording, Video
+from dolorimeter.video import probe
 
 __all__ = [
     "CheckReport",
@@ -46,6 +50,7 @@ __all__ = [
     "fetchable",
     "open_dataset",
     "read_action_units",
+    "recordings_of",
 ]
 
 
@@ -88,3 +93,44 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
             f"{name}: not found; looked in {places}. Give its folder with --root. {obtain}".strip()
         )
     return reader(root, **options)
+
+
+def recordings_of(
+    name: str, path: Path, options: Mapping[str, Any], *, loose: bool = False
+) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    """Recordings of a folder and what its reader left out, or those a single file belongs to.
+
+    A file is looked for in the data set that the nearest of its parent folders is. With `loose`, a
+    video file that is in none is a recording of its own, of a person of its name.
+
+    Raises
+    ------
+    DatasetError
+        If there is nothing of that data set.
+    RecordingError
+        If a video of its own cannot be read.
+    """
+    faults = []
+    for folder in (path, *path.resolve().parents)[:6]:
+        if not folder.is_dir():
+            continue
+        try:
+            reader = open_dataset(name, folder, **options)
+            found: list[Recording] = reader.recordings()
+        except DatasetError as error:
+            faults.append(str(error))
+            continue
+        if folder == path:
+            return found, tuple(reader.exclusions)
+        inside = [r for r in found if any(_within(s, path) for s in r.sources)]
+        if inside:
+            return inside, ()
+    if loose and path.is_file() and path.suffix.lower() in SUFFIXES:
+        probe(path)
+        video = {"face": Video(path)}
+        return [Recording("video_files", path.stem, path.stem, videos=video, sources=(path,))], ()
+    raise DatasetError(f"{path}: no recording of {name} here. {faults[0] if faults else ''}")
+
+
+def _within(source: Path, path: Path) -> bool:
+    return source.resolve().is_relative_to(path.resolve())

@@ -309,16 +309,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 f"windows of {X.dtype}, expected {self.input_type_} as in fit: pictures of uint8 "
                 "are scaled by the network's Card, floats are taken as they are."
             )
-        network = self._network(0)
+        network = self._with(weights)
         scale = scaling_of(self._card(network))
-        network.load_state_dict({name: torch.tensor(v) for name, v in weights.items()})
-        network.eval()
         with training.threads(self.threads), torch.inference_mode():
             size = 2 * self.batch_size
             parts = (torch.tensor(X[i : i + size]) for i in range(0, len(X), size))
             scaled = (part if scale is None else scale(part) for part in parts)
             logits = torch.cat([network(part) for part in scaled])
             return torch.softmax(logits.double(), dim=1).numpy()
+
+    def network(self) -> nn.Module:
+        """The fitted network in evaluation mode, a copy: for explaining it."""
+        check_is_fitted(self)
+        return self._with(self.weights_)
+
+    def _with(self, weights: Mapping[str, np.ndarray]) -> nn.Module:
+        import torch
+
+        network = self._network(0)
+        network.load_state_dict({name: torch.tensor(v) for name, v in weights.items()})
+        return network.eval()
 
     def _as_in_fit(self, X: np.ndarray) -> None:
         if X.shape[1:] != self.input_shape_:

@@ -15,7 +15,7 @@ from dolorimeter.experiment._config import (
 )
 from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
 from dolorimeter.experiment._export import export
-from dolorimeter.experiment._models import predict, recordings_of, train
+from dolorimeter.experiment._models import predict, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
 from dolorimeter.experiment._relevance import relevance
 from dolorimeter.experiment._run import audit_run, read_findings, run
@@ -41,7 +41,6 @@ __all__ = [
     "prepare",
     "read_experiment",
     "read_findings",
-    "recordings_of",
     "relevance",
     "run",
     "sweep",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dolorimeter.chain import Chain, Progress, Stored, store
-from dolorimeter.datasets import open_dataset
+from dolorimeter.datasets import open_dataset, recordings_of
 from dolorimeter.datasets.video_files import LABELS, SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
@@ -25,7 +25,6 @@ from dolorimeter.experiment._config import (
     read_values,
     window_spec,
 )
-from dolorimeter.experiment._models import recordings_of
 from dolorimeter.experiment._prepare import (
     chosen_subjects,
     dataset_notes,

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.chain import Chain, Progress
-from dolorimeter.datasets import open_dataset
-from dolorimeter.datasets.video_files import SUFFIXES
+from dolorimeter.datasets import open_dataset, recordings_of
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import fit_fold
 from dolorimeter.experiment._config import Experiment
@@ -20,8 +19,6 @@ from dolorimeter.predictor import Predictor
 from dolorimeter.registry import DATASETS
 from dolorimeter.splits import Fold
 from dolorimeter.storage import find_root, write_parquet, write_text
-from dolorimeter.types import Exclusion, Recording, Video
-from dolorimeter.video import probe
 
 
 def train(
@@ -183,44 +180,3 @@ def _warnings(predictor: Predictor, dataset: str, people: set[str]) -> list[str]
 
 def _namespace_of(card: Any) -> str:
     return str(card.person_namespace or card.name)
-
-
-def recordings_of(
-    name: str, path: Path, options: Mapping[str, Any], *, loose: bool = False
-) -> tuple[list[Recording], tuple[Exclusion, ...]]:
-    """Recordings of a folder and what its reader left out, or those a single file belongs to.
-
-    A file is looked for in the data set that the nearest of its parent folders is. With `loose`, a
-    video file that is in none is a recording of its own, of a person of its name.
-
-    Raises
-    ------
-    DatasetError
-        If there is nothing of that data set.
-    RecordingError
-        If a video of its own cannot be read.
-    """
-    faults = []
-    for folder in (path, *path.resolve().parents)[:6]:
-        if not folder.is_dir():
-            continue
-        try:
-            reader = open_dataset(name, folder, **options)
-            found: list[Recording] = reader.recordings()
-        except DatasetError as error:
-            faults.append(str(error))
-            continue
-        if folder == path:
-            return found, tuple(reader.exclusions)
-        inside = [r for r in found if any(_within(s, path) for s in r.sources)]
-        if inside:
-            return inside, ()
-    if loose and path.is_file() and path.suffix.lower() in SUFFIXES:
-        probe(path)
-        video = {"face": Video(path)}
-        return [Recording("video_files", path.stem, path.stem, videos=video, sources=(path,))], ()
-    raise DatasetError(f"{path}: no recording of {name} here. {faults[0] if faults else ''}")
-
-
-def _within(source: Path, path: Path) -> bool:
-    return source.resolve().is_relative_to(path.resolve())

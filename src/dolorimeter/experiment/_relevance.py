@@ -15,7 +15,7 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.experiment._config import Experiment
 from dolorimeter.experiment._models import train
 from dolorimeter.experiment._prepare import chosen_subjects
-from dolorimeter.explain import explain_video
+from dolorimeter.explain import Explanation, explain_model
 from dolorimeter.predictor import Predictor
 from dolorimeter.storage import find_root, write_text
 from dolorimeter.types import Recording
@@ -40,7 +40,7 @@ def relevance(
 
     For every level a model is fitted to tell it from the experiment's first class, without the
     last people of the data set; their clips of that level are then explained, for its class.
-    Attention-relevance propagation as in `explain_video`, without its checks.
+    Attention-relevance propagation as in `explain_model`, without its checks.
 
     Parameters
     ----------
@@ -97,7 +97,12 @@ def relevance(
         )
         for video, recording in _videos(recordings, predictor, level, clips):
             told = progress and progress(f"{level}, {recording.name}")
-            found = explain_video(predictor, video, class_name=level, checks=False, progress=told)
+            found = explain_model(predictor, video, class_name=level, checks=False, progress=told)
+            if not isinstance(found, Explanation):
+                raise ConfigError(
+                    f"model '{predictor.title}' has several maps a picture, and this study adds "
+                    "up the relevance of a full transformer: explain its clips one by one."
+                )
             notes |= dict.fromkeys(found.cautions)
             table = found.regions[found.regions["class"] == level].drop(columns="class")
             if table.empty:

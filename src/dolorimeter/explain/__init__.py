@@ -1,9 +1,10 @@
-"""Where a model looked: relevance maps, their shares by region of the face, and their checks."""
+"""Where a model looked: maps of faces and of drawn signals, their shares, and their checks."""
 
 from __future__ import annotations
 
+from dolorimeter.explain._explain import explain_model
 from dolorimeter.explain._explanation import FILES, Explanation
-from dolorimeter.explain._video import explain_video
+from dolorimeter.explain._seen import PictureExplanation, StreamMaps
 from dolorimeter.explain.regions import region_table, regions_by_frame
 from dolorimeter.explain.relevance import (
     Relevance,
@@ -17,10 +18,12 @@ __all__ = [
     "FILES",
     "Curves",
     "Explanation",
+    "PictureExplanation",
     "Relevance",
     "Sanity",
+    "StreamMaps",
     "deletion_insertion",
-    "explain_video",
+    "explain_model",
     "frame_attention",
     "frame_relevance",
     "region_table",

@@ -98,6 +98,16 @@ class Explanation:
         )
 
     @property
+    def summary(self) -> pd.DataFrame:
+        """What to print: shares by region."""
+        return self.regions
+
+    @property
+    def summary_title(self) -> str:
+        """Over `summary`."""
+        return f"share of relevance by region, {self.video}"
+
+    @property
     def curve_areas(self) -> pd.DataFrame:
         """Areas under all deletion and insertion curves against random orders."""
         return pd.concat([c.table() for c in self.curves]) if self.curves else pd.DataFrame()
@@ -134,8 +144,8 @@ class Explanation:
             },
             "curves": self.curve_areas.to_dict(orient="records"),
         }
-        plain: dict[str, Any] = _plain(told)
-        return plain
+        found: dict[str, Any] = plain(told)
+        return found
 
     def write(
         self, out: Path, faces: UInt8[np.ndarray, "frame height width 3"], *, frames: int = 8
@@ -184,12 +194,12 @@ class Explanation:
         write_json(out / "explanation.json", self.to_dict())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Without NumPy's types and without NaN."""
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,20 +13,23 @@ from torch import Tensor, nn
 
 from dolorimeter.chain import ChainStream
 from dolorimeter.errors import ConfigError, RecordingError
-from dolorimeter.estimators import NetworkClassifier
+from dolorimeter.estimators import FusionClassifier, NetworkClassifier
 from dolorimeter.explain.relevance import check_networks
-from dolorimeter.models import create_model
 from dolorimeter.models.full_transformer import FullTransformerEndToEnd
 from dolorimeter.predictor import Predictor
 from dolorimeter.registry import MODELS, InputSpec
-from dolorimeter.types import Recording, Stimulus, Video, Window
-from dolorimeter.windows import cut
+from dolorimeter.types import Window
 
-EXPLAINABLE = (
-    "the classifier 'full_transformer' on one stream of face pictures with the encoder "
-    "'tnt_s_patch16_224', or 'full_transformer_end_to_end' on one stream without an encoder"
+KNOWN = (
+    "relevance over a face: the classifier 'full_transformer' on one stream of face pictures with "
+    "the encoder 'tnt_s_patch16_224', or 'full_transformer_end_to_end' on one stream without an "
+    "encoder"
 )
-"""What `explain_video` takes, for messages."""
+"""What `parts_of` takes, for messages."""
+
+
+class NotThisWayError(ConfigError):
+    """A model is not of the kind that a way of explaining takes; the message says what it is."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +70,21 @@ def parts_of(predictor: Predictor) -> Parts:
 
     Raises
     ------
-    ConfigError
-        If it is another model than those in `EXPLAINABLE`; the message says which it is.
+    NotThisWayError
+        If it is another model than those in `KNOWN`; the message says which it is.
     """
     chain = predictor.chain
     if chain is None or len(chain.streams) != 1:
         has = "a feature table" if chain is None else f"{len(chain.streams)} streams"
-        raise _refused(predictor, f"it reads {has}")
+        raise NotThisWayError(f"it reads {has}")
     (stream,) = chain.streams
     if not hasattr(stream.representation, "rows"):
         name = stream.representation.card.name
-        raise _refused(predictor, f"it reads {name}, no pictures of a tracked face")
-    classifier = _classifier(predictor)
-    network = _network(classifier)
+        raise NotThisWayError(f"it reads {name}, no pictures of a tracked face")
+    classifier = classifier_of(predictor)
+    if not isinstance(classifier, NetworkClassifier):
+        raise NotThisWayError(f"its classifier is {type(classifier).__name__}")
+    network = network_of(classifier)
     encoder: nn.Module
     temporal: nn.Module
     if isinstance(network, FullTransformerEndToEnd) and stream.encoder is None:
@@ -88,51 +93,38 @@ def parts_of(predictor: Predictor) -> Parts:
         encoder, temporal = stream.encoder.build(), network
         spec = MODELS.card(stream.encoder.name).input
     else:
-        raise _refused(predictor, f"it is {classifier.module} with pooling '{stream.pooling}'")
+        raise NotThisWayError(f"it is {classifier.module} with pooling '{stream.pooling}'")
     try:
         check_networks(encoder, temporal)
     except ConfigError as error:
-        raise _refused(predictor, str(error)) from error
+        raise NotThisWayError(str(error)) from error
     assert spec is not None  # both kinds of encoder have one
     return Parts(stream, encoder.eval(), temporal.eval(), spec, network is not temporal)
 
 
-def _classifier(predictor: Predictor) -> NetworkClassifier:
-    """The network's estimator inside calibration, conformal sets, a search or a pipeline of it."""
+def classifier_of(predictor: Predictor) -> NetworkClassifier | FusionClassifier:
+    """The network's estimator inside calibration, conformal sets, a search or a pipeline of it.
+
+    Raises
+    ------
+    NotThisWayError
+        If there is none, or something stands before it.
+    """
     estimator = predictor.estimator
-    while not isinstance(estimator, NetworkClassifier):
+    while not isinstance(estimator, NetworkClassifier | FusionClassifier):
         steps: Any = getattr(estimator, "steps", ())
         inside = steps[-1][1] if len(steps) == 1 else getattr(estimator, "estimator_", None)
         if inside is None:
             before = f"{len(steps) - 1} steps before its network" if len(steps) > 1 else ""
-            raise _refused(predictor, before or f"its classifier is {type(estimator).__name__}")
+            raise NotThisWayError(before or f"its classifier is {type(estimator).__name__}")
         estimator = inside
     return estimator
 
 
-def _network(classifier: NetworkClassifier) -> nn.Module:
-    arguments = dict(classifier.module_args or {}) | {
-        "num_classes": len(classifier.classes_),
-        "input_shape": tuple(classifier.input_shape_),
-    }
-    if "frame_weights" in arguments:
-        arguments |= {"frame_weights": "", "frame_without": ()}  # the fitted ones are put in below
-    try:
-        network = create_model(classifier.module, **arguments)
-    except ConfigError as error:
-        raise ConfigError(
-            f"the classifier's network is '{classifier.module}', and relevance is known for "
-            f"{EXPLAINABLE}."
-        ) from error
-    network.load_state_dict({k: torch.tensor(v) for k, v in classifier.weights_.items()})
-    return network
-
-
-def _refused(predictor: Predictor, what: str) -> ConfigError:
-    return ConfigError(
-        f"model '{predictor.title}' cannot be explained: {what}. Relevance maps are known for "
-        f"{EXPLAINABLE}."
-    )
+def network_of(classifier: NetworkClassifier) -> nn.Module:
+    """The fitted network, in float32, in evaluation and without gradients."""
+    network = classifier.network()
+    return network.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -155,19 +147,18 @@ class Clip:
     remarks: tuple[str, ...]
 
 
-def clip_of(predictor: Predictor, parts: Parts, video: Path) -> Clip:
-    """The first window that the model's chain cuts from a video.
+def clip_of(parts: Parts, window: Window, file: Path) -> Clip:
+    """What the model sees of a window.
 
     Raises
     ------
     RecordingError
-        If the video cannot be read, is shorter than a window, or has too few faces.
+        If it has too few faces.
     """
-    window = _window(predictor, parts.stream, video)
     representation = parts.stream.representation
     missing = representation.missing(window)
     if missing:
-        raise RecordingError(f"{video}: {missing}. There is nothing to explain.")
+        raise RecordingError(f"{file}: {missing}. There is nothing to explain.")
     found = np.concatenate(list(representation.pictures(window)))
     track = window.recording.faces[representation.modality]
     rows = representation.rows(window)
@@ -183,27 +174,3 @@ def clip_of(predictor: Predictor, parts: Parts, video: Path) -> Clip:
             *track.remarks,
         ),
     )
-
-
-def _window(predictor: Predictor, stream: ChainStream, video: Path) -> Window:
-    chain = predictor.chain
-    assert chain is not None  # looked at by `parts_of`
-    modality = stream.representation.modality
-    whole = Stimulus(None, None, "")
-    recording = Recording(
-        "", "", video.stem, videos={modality: Video(video)}, stimuli=(whole,), sources=(video,)
-    )
-    for step in stream.steps:
-        recording = cast(Any, step)(recording)
-    found = cut(
-        recording,
-        replace(chain.windows, conditions=()),
-        margins=chain.margins,
-        modalities=chain.sources,
-    )
-    if not found.windows:
-        reasons = "; ".join(e.reason for e in found.exclusions) or "no window fits into it"
-        raise RecordingError(
-            f"{video}: {reasons}. The model reads windows of {chain.windows.duration:g} s."
-        )
-    return found.windows[0]

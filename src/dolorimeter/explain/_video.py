@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
-from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError
 from dolorimeter.explain import _checks
 from dolorimeter.explain._explanation import Explanation
-from dolorimeter.explain._model import Clip, Parts, clip_of, parts_of
+from dolorimeter.explain._model import Clip, Parts, clip_of
+from dolorimeter.explain._question import LOOKALIKE, Counter, Question
+from dolorimeter.explain._window import Asked, window_of
 from dolorimeter.explain.pictures import spaced
 from dolorimeter.explain.regions import region_table, regions_by_frame
 from dolorimeter.explain.relevance import (
@@ -27,68 +26,26 @@ from dolorimeter.explain.relevance import (
 )
 from dolorimeter.explain.sanity import Curves
 from dolorimeter.predictor import Predictor
-from dolorimeter.synthesis.making import MARK
 
-LOOKALIKE = "Look-alike data: made faces, no finding about people."
 UNTRAINED = "Randomly initialised encoder: nothing was learnt about places in a face."
 
 
-def explain_video(
-    model: Path | Predictor,
-    video: Path,
-    out: Path | None = None,
-    *,
-    class_name: str | None = None,
-    frames: int = 8,
-    checks: bool = True,
-    progress: Progress | None = None,
-) -> Explanation:
-    """What a model's scores of a video rest on: frames, places in them, regions of the face.
+def explain_clip(predictor: Predictor, parts: Parts, question: Question) -> Explanation:
+    """Relevance of frames, of places in them, and of regions of the face.
 
-    Parameters
-    ----------
-    model : Path or Predictor
-        A folder written by ``train``, or what `Predictor.load` gave.
-    video : Path
-        The first window that the model reads of it is explained.
-    out : Path, optional
-        Folder for `FILES`; None writes nothing. The two pictures show the face.
-    class_name : str, optional
-        Class of the pictures and the checks; None takes the most probable. Frames, patches and
-        regions are there for all classes.
-    frames : int
-        Frames side by side in the picture, and frames whose patches are looked at while layers
-        are randomised; the curves take out patches of half as many.
-    checks : bool
-        Randomise the layers, and compute deletion and insertion curves: several times the work of
-        the maps.
-    progress : callable, optional
-        Called with pictures done and pictures in all, passes through the encoder counted.
-
-    Returns
-    -------
-    Explanation
-        Computed by PyTorch in float32, whatever runs the model elsewhere.
+    Computed by PyTorch in float32, whatever runs the model elsewhere.
 
     Raises
     ------
-    ConfigError
-        If the model cannot be explained, has no such class, or `frames` is below 1.
     RecordingError
-        If the video cannot be read, is shorter than what the model reads, or shows too few faces.
+        If the window cannot be read or shows too few faces.
     """
-    predictor = model if isinstance(model, Predictor) else Predictor.load(model)
-    if frames < 1:
-        raise ConfigError(f"frames is {frames}, expected at least 1.")
-    if class_name is not None and class_name not in predictor.classes:
-        raise ConfigError(
-            f"model '{predictor.title}' has no class '{class_name}'; it has: "
-            f"{', '.join(predictor.classes)}."
-        )
-    parts = parts_of(predictor)
-    clip = clip_of(predictor, parts, video)
+    frames, out = question.frames, question.out
+    streams, chosen_window = window_of(predictor, question.asked)
+    clip = clip_of(parts, streams[parts.stream.name], question.asked.file)
+    clip = replace(clip, remarks=(*chosen_window, *clip.remarks))
     pictures = parts.normalised(clip.faces)
-    counter = _Counter(progress, 2 * len(pictures))
+    counter = Counter(question.progress, 2 * len(pictures))
     embeddings = embed_frames(parts.frame_encoder, pictures)
     counter.add(len(pictures))
     found = relevance_maps(
@@ -99,11 +56,11 @@ def explain_video(
         progress=lambda _, __: counter.add(CHUNK),
     )
     probabilities = _probabilities(predictor, parts, clip, embeddings)
-    chosen = class_name or predictor.classes[int(probabilities.argmax())]
+    chosen = question.class_name or predictor.classes[int(probabilities.argmax())]
     explanation = _explained(
-        predictor, parts, clip, video, embeddings, found, probabilities, chosen
+        predictor, parts, clip, question.asked, embeddings, found, probabilities, chosen
     )
-    if checks:
+    if question.checks:
         explanation = _checked(explanation, parts, pictures, embeddings, found, frames, counter)
     counter.finish()
     if out is not None:
@@ -123,7 +80,7 @@ def _explained(
     predictor: Predictor,
     parts: Parts,
     clip: Clip,
-    video: Path,
+    asked: Asked,
     embeddings: Float[Tensor, "frame feature"],
     found: Relevance,
     probabilities: Float[np.ndarray, " class"],
@@ -132,10 +89,10 @@ def _explained(
     tables = [regions_by_frame(patches, clip.landmarks) for patches in found.patches]
     encoder = parts.stream.encoder
     untrained = encoder is not None and not encoder.weights
-    synthesised = predictor.lookalike or any((p / MARK).is_file() for p in video.resolve().parents)
+    synthesised = predictor.lookalike or asked.lookalike
     return Explanation(
         model=predictor.title,
-        video=video.name,
+        video=asked.file.name,
         classes=predictor.classes,
         probabilities=probabilities,
         class_name=class_name,
@@ -193,7 +150,7 @@ def _checked(
     embeddings: Float[Tensor, "frame feature"],
     found: Relevance,
     frames: int,
-    counter: _Counter,
+    counter: Counter,
 ) -> Explanation:
     """The explanation with its checks: of evenly spaced frames, and of the most relevant ones."""
     target = explanation.classes.index(explanation.class_name)
@@ -233,23 +190,3 @@ def _worthless(curves: Sequence[Curves]) -> tuple[str, ...]:
         for c in curves
         if not c.table()["better"].any()
     )
-
-
-class _Counter:
-    """Pictures done, told to whoever wants to know."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress = progress
-        self.total = total
-        self.done = 0
-
-    def add(self, count: int) -> None:
-        """So many pictures more."""
-        self.done = min(self.done + count, self.total - 1)
-        if self.progress is not None:
-            self.progress(self.done, self.total)
-
-    def finish(self) -> None:
-        """All of them."""
-        if self.progress is not None:
-            self.progress(self.total, self.total)

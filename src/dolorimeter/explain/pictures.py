@@ -135,7 +135,7 @@ def write_figure(
     """
     chosen = spaced(len(pictures), frames)
     heat = heat_maps(patches, pictures.shape[1])
-    with _style():
+    with style():
         from matplotlib.cm import ScalarMappable
         from matplotlib.figure import Figure
 
@@ -156,7 +156,7 @@ def write_figure(
         _time_curve(curve, times, relevance, chosen)
         _region_bars(bars, regions)
         below.supxlabel(caption, fontsize=8, color=_INK, wrap=True)
-        _save(figure, path)
+        saved(figure, path)
 
 
 def write_video(
@@ -238,7 +238,7 @@ def _panel(
     caption: str,
 ) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[Any, int, int]]:
     """The part under the video, drawn once, and where in it the mark of a moment goes."""
-    with _style(font_size=7.0):
+    with style(font_size=7.0):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -267,7 +267,8 @@ def _panel(
 
 
 @contextmanager
-def _style(font_size: float = 9.0) -> Iterator[None]:
+def style(font_size: float = 9.0) -> Iterator[None]:
+    """How all figures look."""
     import matplotlib as mpl
 
     style: dict[Any, Any] = {
@@ -284,6 +285,7 @@ def _style(font_size: float = 9.0) -> Iterator[None]:
         yield
 
 
-def _save(figure: Figure, path: Path) -> None:
+def saved(figure: Figure, path: Path) -> None:
+    """Write a figure at once or not at all."""
     with atomic_path(path) as part:
         figure.savefig(part, format="png", dpi=_DPI * 1.5, metadata={"Software": None})

@@ -88,7 +88,8 @@ def sanity_check(
     ----------
     maps : callable
         Gives the maps with the weights as they are then; it is told which layers are random, so
-        that what lies below them need not be computed again.
+        that what lies below them need not be computed again. A map may be left out of the lower
+        layers, where it would cost too much: then the last layer it is given for decides.
     layers : sequence of (name, parameters)
         From the output to the input.
     repeats : int
@@ -118,7 +119,10 @@ def sanity_check(
                 for parameter in parameters:
                     _shuffle(parameter, rng)
                 now = maps([name for name, _ in layers[: i + 1]])
-                found[repeat, i] = [rank_correlation(v, now[k]) for k, v in original.items()]
+                found[repeat, i] = [
+                    rank_correlation(v, now[k]) if k in now else np.nan
+                    for k, v in original.items()
+                ]
                 if progress:
                     progress(repeat * len(layers) + i + 1, repeats * len(layers))
         finally:
@@ -164,7 +168,7 @@ def _verdict(
             f"Failed: the map of {' and '.join(empty)} is the same everywhere, so there is "
             "nothing that randomising could destroy. The model may not look at its input."
         )
-    last = table.iloc[-1]
+    last = table[list(original)].ffill().iloc[-1]
     survived = [name for name in original if not abs(last[name]) < threshold]
     numbers = ", ".join(f"{name} {last[name]:.2f}" for name in original)
     if survived:
@@ -286,6 +290,78 @@ def deletion_insertion(
         If there are fewer than 2 items or `FEWEST_ORDERS` repeats, or the shares are not the same
         from either end.
     """
+
+    def scored(
+        out: Bool[np.ndarray, "mask item"],
+    ) -> Float[np.ndarray, " mask"]:
+        found = []
+        for mask in out:
+            found.append(float(score(mask)))
+            if progress:
+                progress(len(found), len(out))
+        return np.array(found)
+
+    return curves_of(scored, {items: relevance}, shares=shares, repeats=repeats, seed=seed)[items]
+
+
+def curves_of(
+    score: Callable[[Bool[np.ndarray, "mask item"]], Float[np.ndarray, " mask"]],
+    maps: Mapping[str, Float[np.ndarray, " item"]],
+    *,
+    shares: Sequence[float] = SHARES,
+    repeats: int = FEWEST_ORDERS,
+    seed: int = 0,
+) -> dict[str, Curves]:
+    """`deletion_insertion` of several maps of the same items against the same random orders.
+
+    Parameters
+    ----------
+    score : callable
+        The class's scores when the items of each mask are taken out. It is called once, with all
+        masks, so that it may take them together.
+    maps : mapping of str to Float[np.ndarray, "item"]
+        By what they are called in the curves. Equal values are ordered at random.
+    shares, repeats, seed
+        As in `deletion_insertion`, as are the errors.
+    """
+    ends = _ends(maps, shares, repeats)
+    count = int(ends[-1])
+    rng = np.random.default_rng(seed)
+    own = {n: np.lexsort((rng.permutation(count), -values)) for n, values in maps.items()}
+    orders = [o for order in own.values() for o in (order, order[::-1])]
+    orders += [rng.permutation(count) for _ in range(repeats)]
+    masks = np.zeros((len(orders), len(ends) - 2, count), dtype=bool)
+    for order, rows in zip(orders, masks, strict=True):
+        for end, mask in zip(ends[1:-1], rows, strict=True):
+            mask[order[:end]] = True
+    both = np.stack([np.zeros(count, dtype=bool), np.ones(count, dtype=bool)])
+    scores = np.asarray(score(np.concatenate([both, masks.reshape(-1, count)])), dtype=float)
+    whole, nothing = scores[:2]
+    curves = np.full((len(orders), len(ends)), whole)
+    curves[:, 1:-1] = scores[2:].reshape(len(orders), -1)
+    curves[:, -1] = nothing
+    random = curves[2 * len(maps) :]
+    return {
+        name: Curves(
+            name, ends / count, curves[2 * i], curves[2 * i + 1][::-1], random, random[:, ::-1]
+        )
+        for i, name in enumerate(maps)
+    }
+
+
+def scores_wanted(
+    count: int, maps: int, shares: Sequence[float] = SHARES, repeats: int = FEWEST_ORDERS
+) -> int:
+    """Masks that `curves_of` asks the score of, for `count` items and so many maps."""
+    ends = _ends({str(i): np.zeros(count) for i in range(maps)}, shares, repeats)
+    return 2 + (2 * maps + repeats) * (len(ends) - 2)
+
+
+def _ends(
+    maps: Mapping[str, Float[np.ndarray, " item"]], shares: Sequence[float], repeats: int
+) -> Int[np.ndarray, " step"]:
+    """How many items are out at each point of a curve, none and all included."""
+    items, relevance = next(iter(maps.items()))
     count = len(relevance)
     if count < 2 or repeats < FEWEST_ORDERS:
         raise ConfigError(
@@ -298,31 +374,8 @@ def deletion_insertion(
             f"shares are {tuple(shares)}, expected numbers between 0 and 1 that are the same from "
             "either end, such as (0.1, 0.5, 0.9)."
         )
-    rng = np.random.default_rng(seed)
     low = np.ceil(count * inner[: (len(inner) + 1) // 2]).astype(int)  # never nobody
-    ends = np.unique(np.concatenate([[0], low, count - low, [count]]))
-    total = (repeats + 2) * (len(ends) - 2) + 2
-    done = 0
-
-    def scored(out: Bool[np.ndarray, " item"]) -> float:
-        nonlocal done
-        found = float(score(out))
-        done += 1
-        if progress:
-            progress(done, total)
-        return found
-
-    whole, nothing = scored(np.zeros(count, dtype=bool)), scored(np.ones(count, dtype=bool))
-
-    def curve(order: Int[np.ndarray, " item"]) -> Float[np.ndarray, " step"]:
-        between = [scored(np.isin(np.arange(count), order[:end])) for end in ends[1:-1]]
-        return np.array([whole, *between, nothing])
-
-    best_first = np.lexsort((rng.permutation(count), -relevance))
-    deletion = curve(best_first)
-    insertion = curve(best_first[::-1])[::-1]
-    random = np.array([curve(rng.permutation(count)) for _ in range(repeats)])
-    return Curves(items, ends / count, deletion, insertion, random, random[:, ::-1])
+    return np.unique(np.concatenate([[0], low, count - low, [count]]))
 
 
 def _area(shares: Float[np.ndarray, " step"], scores: Float[np.ndarray, " step"]) -> float:

@@ -413,14 +413,22 @@ class PainFormer(nn.Module):
         ConfigError
             If the pictures are not RGB or have a side that is no multiple of 32.
         """
-        tokens = self.tokens(x)  # (image, 49, 160)
-        joined = torch.cat((tokens.mean(dim=1, keepdim=True), tokens), dim=1)  # (image, 50, 160)
-        for block in self.post_network:
-            joined = block(joined)
-        return self.head(self.norm4(joined[:, 0]))  # (image, 160) or (image, class)
+        return self.read(self.tokens(x))  # (image, 160) or (image, class)
 
     def tokens(self, x: Float[Tensor, "image ..."]) -> Float[Tensor, "image token 160"]:
         """The 49 tokens after the fourth stage, row by row.
+
+        Raises
+        ------
+        ConfigError
+            If the pictures are not RGB or have a side that is no multiple of 32.
+        """
+        return self.fourth_stage(*self.three_stages(x))
+
+    def three_stages(
+        self, x: Float[Tensor, "image ..."]
+    ) -> tuple[Float[Tensor, "image token 320"], int, int]:
+        """The tokens after the third stage, row by row, and the grid's height and width.
 
         Raises
         ------
@@ -437,10 +445,23 @@ class PainFormer(nn.Module):
         tokens, height, width = self.patch_embed3(self.norm2(tokens), height, width)  # 196 × 320
         for block in self.block3:
             tokens = block(tokens, height, width)
+        return tokens, height, width
+
+    def fourth_stage(
+        self, tokens: Float[Tensor, "image token 320"], height: int, width: int
+    ) -> Float[Tensor, "image coarser 160"]:
+        """The tokens after the fourth stage from those after the third."""
         tokens, height, width = self.patch_embed4(self.norm3(tokens), height, width)  # 49 × 160
         for block in self.block4:
             tokens = block(tokens, height, width)
         return tokens
+
+    def read(self, tokens: Float[Tensor, "image token 160"]) -> Float[Tensor, "image out"]:
+        """What the class token, their mean, reads of the tokens of the fourth stage."""
+        joined = torch.cat((tokens.mean(dim=1, keepdim=True), tokens), dim=1)  # (image, 50, 160)
+        for block in self.post_network:
+            joined = block(joined)
+        return self.head(self.norm4(joined[:, 0]))  # (image, 160) or (image, class)
 
     def attention(self, x: Float[Tensor, "image ..."]) -> list[Tensor]:
         """Attention maps of stages 3 (12 maps of 196 tokens) and 4 (3 maps of 49 tokens).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from jaxtyping import UInt8
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.registry import REPRESENTATIONS, Card
 from dolorimeter.representations._pictures import BATCH, Pictures
-from dolorimeter.representations._windows import read
+from dolorimeter.representations._windows import channel_names, read
 from dolorimeter.signals import pictures as drawing
 from dolorimeter.types import Signal, Window
 
@@ -81,6 +82,28 @@ class SignalPictures(Pictures):
         """Nothing needs to be said of a drawing."""
         del windows
         return ()
+
+    def extent(self, window: Window) -> tuple[float, float, float, float]:
+        """Seconds of the stretch at the left and right edge of a picture, and hertz (or NaN).
+
+        Raises
+        ------
+        SignalError
+            If the window has no such signal.
+        """
+        found = self._signal(window)
+        if isinstance(found, str):
+            raise SignalError(f"{self.modality} of {window.recording.name}: {found}.")
+        return self.extent_of(found)
+
+    def extent_of(self, signal: Signal) -> tuple[float, float, float, float]:
+        """Of a signal's own picture: the whole signal from edge to edge, and no frequencies."""
+        return 0.0, signal.duration, math.nan, math.nan
+
+    def channels(self, window: Window) -> tuple[str, ...]:
+        """A name for every channel; empty where the window has no such signal."""
+        found = self._signal(window)
+        return () if isinstance(found, str) else channel_names(found, self.modality)
 
     def sequence(self, window: Window) -> Iterator[UInt8[np.ndarray, "side side 3"]]:
         """The window's pictures in the order of channels, height × width × RGB.
@@ -154,6 +177,9 @@ class _Spectrogram(SignalPictures):
         return drawing.spectrogram_pictures(
             signal.values, signal.sampling_rate, self.quantity, size=self.size
         )
+
+    def extent_of(self, signal: Signal) -> tuple[float, float, float, float]:
+        return drawing.spectrogram_extent(signal.values.shape[1], signal.sampling_rate)
 
 
 def _card(quantity: str, what: str) -> Card:

@@ -159,6 +159,25 @@ def spectrogram_pictures(
     return pictures
 
 
+def spectrogram_extent(samples: int, sampling_rate: float) -> tuple[float, float, float, float]:
+    """Seconds at the left and right edge of a spectrogram's picture, hertz at the lower and upper.
+
+    A column is the time around the middle of its segment, a row the frequencies around its own.
+
+    Examples
+    --------
+    >>> spectrogram_extent(2816, 512.0)
+    (0.1875, 5.3125, -1.0, 257.0)
+    """
+    length = round(SEGMENT * sampling_rate)
+    step = length - int(OVERLAP * length)
+    segments = (samples - length) // step + 1
+    left = (length - step) / 2 / sampling_rate
+    half = sampling_rate / length / 2  # of the distance of two frequencies
+    high = (length // 2) * sampling_rate / length + half
+    return left, left + segments * step / sampling_rate, -half, high
+
+
 @lru_cache(maxsize=1)
 def _viridis() -> UInt8[np.ndarray, "3 256"]:
     import cv2
