@@ -12,8 +12,9 @@ gives is written into the file as a constant.
 from __future__ import annotations
 
 import importlib
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -27,16 +28,17 @@ from torch import Tensor, nn
 from dolorimeter import storage
 from dolorimeter.embeddings._encoder import Encoder
 from dolorimeter.errors import ConfigError, DependencyError, StorageError
+from dolorimeter.registry import MODELS
 from dolorimeter.types import Array
 
 INPUT, OUTPUT = "pictures", "features"
 """Names in the file."""
 OPSET = 17
-QUANTISED = ("Gemm", "MatMul")
+QUANTISED = ("Conv", "Gemm", "MatMul")
 LEAST_INPUTS = 64
-"""What int8 replaces: linear layers of at least so many inputs. Narrower layers, convolutions,
-attention and transforms lose most by eight bits and are a small part of the work; left as they
-are, TNT-S is closer to float32 and no slower (docs/benchmarks.md)."""
+"""What int8 replaces: linear layers of at least so many inputs, 1×1 convolutions among them.
+Narrower layers, other convolutions, attention and transforms lose most by eight bits and are a
+small part of the work (docs/benchmarks.md). A model may name more that stays: `float_in_int8`."""
 
 
 class Pictures(nn.Module):
@@ -100,7 +102,8 @@ def write_onnx(encoder: Encoder, path: Path) -> None:
     with TemporaryDirectory() as folder, storage.atomic_path(path) as part:
         whole = Path(folder) / "whole.onnx"
         _trace(encoder, whole)
-        _quantise(pictures, whole, part)
+        parts = getattr(MODELS.get(encoder.name), "float_in_int8", ())
+        _quantise(pictures, parts, whole, part)
 
 
 def _trace(encoder: Encoder, path: Path) -> None:
@@ -144,7 +147,7 @@ def _transposed(g: Any, x: Any) -> Any:
     return g.op("Transpose", x, perm_i=[*order[:-2], order[-1], order[-2]])
 
 
-def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
+def _quantise(pictures: Array | None, parts: Sequence[str], source: Path, target: Path) -> None:
     quantization = require("onnxruntime.quantization")
     prepared = source.with_name("prepared.onnx")
     require("onnxruntime.quantization.shape_inference").quant_pre_process(
@@ -152,7 +155,7 @@ def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
     )
     settings = {
         "op_types_to_quantize": list(QUANTISED),
-        "nodes_to_exclude": _left_out(prepared),
+        "nodes_to_exclude": _left_out(prepared, parts),
         "per_channel": True,
         "weight_type": quantization.QuantType.QInt8,
     }
@@ -173,21 +176,36 @@ def _quantise(pictures: Array | None, source: Path, target: Path) -> None:
         target,
         Reader(pictures),
         quant_format=quantization.QuantFormat.QDQ,
-        activation_type=quantization.QuantType.QUInt8,
-        extra_options={"CalibMovingAverage": True},  # one odd picture widens no range
+        activation_type=quantization.QuantType.QInt8,
+        extra_options={
+            "CalibMovingAverage": True,  # one odd picture widens no range
+            "ActivationSymmetric": True,  # a zero that is no 0 costs OpenVINO an operator a layer
+        },
         **settings,
     )
 
 
-def _left_out(path: Path) -> list[str]:
-    """Names of products that are no linear layer, or a narrow one: weights stand on the right."""
+def _left_out(path: Path, parts: Sequence[str]) -> list[str]:
+    """Names of products that are no linear layer, or a narrow one, or within one of `parts`."""
     graph = require("onnx").load(path).graph
-    inputs = {each.name: each.dims[0] for each in graph.initializer if each.dims}
+    shapes = {each.name: tuple(each.dims) for each in graph.initializer}
+    kept = re.compile("|".join(rf"/{re.escape(part)}[./]" for part in parts) or r"(?!)")
     return [
         node.name
         for node in graph.node
-        if node.op_type in QUANTISED and inputs.get(node.input[1], 0) < LEAST_INPUTS
+        if node.op_type in QUANTISED
+        and (
+            kept.search(node.name)
+            or _inputs(node.op_type, shapes.get(node.input[1], ())) < LEAST_INPUTS
+        )
     ]
+
+
+def _inputs(kind: str, weights: tuple[int, ...]) -> int:
+    """Inputs of a linear layer by the shape of its weights; 0 of what is none."""
+    if kind == "Conv":  # (out, in / groups, height, width)
+        return weights[1] if weights[2:] == (1, 1) else 0
+    return weights[0] if weights else 0
 
 
 def calibration_pictures(encoder: Encoder) -> UInt8[np.ndarray, "picture channel height width"]:

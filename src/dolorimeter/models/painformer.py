@@ -82,8 +82,9 @@ class SpectralGating(nn.Module):
 class MatrixGating(nn.Module):
     """`SpectralGating` of one grid as products with the matrices of the Fourier transform.
 
-    The same numbers without an operator for the transform, which runtimes lack or run slowly.
-    Real and imaginary parts stand one below the other.
+    The same numbers without an operator for the transform, which runtimes lack or run slowly, and
+    without moving axes, which costs them as much as the products. Along a row real and imaginary
+    parts of all frequencies stand one after the other: columns are transformed as they lie.
     """
 
     real: Tensor
@@ -94,7 +95,7 @@ class MatrixGating(nn.Module):
 
     def __init__(self, gating: SpectralGating, side: int) -> None:
         super().__init__()
-        weight = gating.weight_for(side, side).detach().transpose(0, 1)  # (column, row, channel)
+        weight = gating.weight_for(side, side).detach().flatten(1)  # (row, frequency · channel)
         self.register_buffer("real", weight.real.clone())
         self.register_buffer("imaginary", weight.imag.clone())
         along, back, down = _fourier_matrices(side)
@@ -117,15 +118,11 @@ class MatrixGating(nn.Module):
                 f"an exported PainFormer was made for a grid of {self.side}, found "
                 f"{height} × {width}: give it pictures of the size it was exported for."
             )
-        grid = x.reshape(x.shape[0], self.side, self.side, -1)  # (image, row, column, channel)
-        spectrum = self.along @ grid  # (image, row, 2 · frequency, channel)
-        real, imaginary = spectrum.transpose(1, 2).chunk(
-            2, dim=1
-        )  # 2 × (image, frequency, row, …)
-        spectrum = self.down @ torch.cat(
-            (real, imaginary), dim=2
-        )  # (image, frequency, 2 · row, …)
-        real, imaginary = spectrum.chunk(2, dim=2)
+        images, half = x.shape[0], self.side // 2 + 1
+        grid = x.reshape(images, self.side, self.side, -1)  # (image, row, column, channel)
+        spectrum = (self.along @ grid).flatten(2)  # (image, row, 2 · frequency · channel)
+        (cos_real, cos_imag), (sin_real, sin_imag) = self._parts(spectrum)
+        real, imaginary = cos_real + sin_imag, cos_imag - sin_real  # (image, row, freq. · channel)
         gated = torch.cat(
             (
                 real * self.real - imaginary * self.imaginary,
@@ -133,13 +130,19 @@ class MatrixGating(nn.Module):
             ),
             dim=2,
         )
-        real, imaginary = (self.down.mT @ gated).chunk(2, dim=2)
-        spectrum = torch.cat((real, imaginary), dim=1).transpose(1, 2)
+        (cos_real, cos_imag), (sin_real, sin_imag) = self._parts(gated)
+        spectrum = torch.cat((cos_real - sin_imag, cos_imag + sin_real), dim=2)
+        spectrum = spectrum.reshape(images, self.side, 2 * half, -1)
         return (self.back @ spectrum).flatten(1, 2)  # (image, token, channel)
+
+    def _parts(self, spectrum: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Real and imaginary part times the cosines down the rows, and times the sines."""
+        cosine, sine = (self.down @ spectrum).chunk(2, dim=1)
+        return cosine.chunk(2, dim=2), sine.chunk(2, dim=2)
 
 
 def _fourier_matrices(side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices of the real transform along rows, of its inverse, and of the complex one down."""
+    """The real transform along rows, its inverse, and the cosines above the sines down columns."""
     place = torch.arange(side, dtype=torch.float64)
     half = torch.arange(side // 2 + 1, dtype=torch.float64)
     angle = 2 * torch.pi * half[:, None] * place / side  # (frequency, column)
@@ -147,8 +150,7 @@ def _fourier_matrices(side: int) -> tuple[Tensor, Tensor, Tensor]:
     twice = torch.where((half == 0) | (2 * half == side), 1.0, 2.0)[:, None]
     back = torch.cat((twice * angle.cos(), -twice * angle.sin())).mT / side**0.5
     angle = 2 * torch.pi * place[:, None] * place / side
-    cosine, sine = angle.cos(), angle.sin()
-    down = torch.cat((torch.cat((cosine, sine), 1), torch.cat((-sine, cosine), 1))) / side**0.5
+    down = torch.cat((angle.cos(), angle.sin())) / side**0.5
     return along, back, down
 
 
@@ -230,6 +232,37 @@ class ConvFeedForward(nn.Module):
         return self.fc2(functional.gelu(self.dwconv(self.fc1(x), height, width)))
 
 
+class PointwiseFeedForward(nn.Module):
+    """`ConvFeedForward` with its linear layers as 1×1 convolutions.
+
+    The same numbers for runtimes: the grid is turned where it is narrow, and not around the
+    convolution, where it is four to eight times as wide.
+    """
+
+    def __init__(self, mlp: ConvFeedForward) -> None:
+        super().__init__()
+        self.fc1 = _pointwise(mlp.fc1)
+        self.dwconv = mlp.dwconv.dwconv
+        self.fc2 = _pointwise(mlp.fc2)
+
+    def forward(
+        self, x: Float[Tensor, "image token width"], height: int, width: int
+    ) -> Float[Tensor, "image token width"]:
+        """Tokens of a ``height × width`` grid, row by row."""
+        grid = x.reshape(x.shape[0], height, width, -1).permute(0, 3, 1, 2)
+        grid = self.fc2(functional.gelu(self.dwconv(self.fc1(grid))))
+        return grid.permute(0, 2, 3, 1).flatten(1, 2)
+
+
+def _pointwise(linear: nn.Linear) -> nn.Conv2d:
+    """The linear layer as a convolution over a grid."""
+    found = nn.Conv2d(linear.in_features, linear.out_features, 1)
+    weight = linear.weight.detach()[:, :, None, None]
+    found.weight = nn.Parameter(weight.clone(), requires_grad=linear.weight.requires_grad)
+    found.bias = linear.bias
+    return found
+
+
 class FeedForward(nn.Module):
     """Linear, GELU, linear."""
 
@@ -253,7 +286,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.attn: SpectralGating | MatrixGating | SelfAttention = mixer
-        self.mlp = ConvFeedForward(width, hidden)
+        self.mlp: ConvFeedForward | PointwiseFeedForward = ConvFeedForward(width, hidden)
 
     def forward(
         self, x: Float[Tensor, "image token width"], height: int, width: int
@@ -380,6 +413,8 @@ class PainFormer(nn.Module):
 
     card: Card
     gives_features = True
+    float_in_int8 = ("attn", "block4", "post_network")
+    """Parts that eight bits harm most and speed up least (docs/benchmarks.md)."""
 
     def __init__(self, num_classes: int = 0) -> None:
         super().__init__()
@@ -489,16 +524,20 @@ class PainFormer(nn.Module):
                     mixer.attention_map = None
 
     def exportable(self, size: int = SIZE) -> PainFormer:
-        """A copy for `size` × `size` pictures whose spectral gating is matrix products.
+        """A copy for `size` × `size` pictures, written as runtimes compute fastest.
 
-        It gives the same numbers up to rounding, for runtimes without a Fourier transform. Its
-        state dict has other names; the parameters of the gating are fixed.
+        Spectral gating is matrix products, and feed-forward layers are convolutions. It gives the
+        same numbers up to rounding. Its state dict has other names; the parameters of the gating
+        are fixed.
         """
         twin = copy.deepcopy(self)
         for blocks, reduction in ((twin.block1, 4), (twin.block2, 8)):
             for block in cast(Iterable[Block], blocks):
                 gating = cast(SpectralGating, block.attn)
                 block.attn = MatrixGating(gating, size // reduction)
+        for blocks in (twin.block1, twin.block2, twin.block3, twin.block4):
+            for block in cast(Iterable[Block], blocks):
+                block.mlp = PointwiseFeedForward(cast(ConvFeedForward, block.mlp))
         return twin
 
     def _check_shape(self, x: Tensor) -> None:
