@@ -246,6 +246,18 @@ def test_a_window_without_a_face_is_kept_out_and_counted(clips: Path) -> None:
     assert np.isnan(kept.x[0]).any()
 
 
+def test_a_video_that_no_question_is_asked_of_is_not_looked_at(
+    clips: Path, tmp_path: Path
+) -> None:
+    asked = replace(deep(), windows=replace(SPEC, conditions=("PA4",)))
+    gone = replace(recording(clips, "dark"), videos={"face": Video(tmp_path / "gone.mp4", RATE)})
+    samples = asked.samples([gone, recording(clips, "bright")])
+    assert samples.meta["condition"].tolist() == ["PA4"]
+    assert samples.exclusions == ()
+    everything = deep().samples([recording(clips, "dark"), recording(clips, "bright")])
+    np.testing.assert_array_equal(samples.x[0], everything.x[1])
+
+
 def test_the_face_is_found_once_for_all_streams(
     clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

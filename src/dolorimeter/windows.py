@@ -76,6 +76,12 @@ class WindowSpec:
             )
         object.__setattr__(self, "conditions", tuple(self.conditions))
 
+    def asks_about(self, recording: Recording) -> bool:
+        """Whether a window of the recording can be of one of the conditions."""
+        return not self.conditions or any(
+            stimulus.condition in self.conditions for stimulus in recording.stimuli
+        )
+
 
 @dataclass(frozen=True)
 class Cut:

@@ -43,6 +43,8 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
     exclusions: list[Exclusion] = []
     gathered = Gathered(chain)
     for recording in batch:
+        if not chain.windows.asks_about(recording):
+            continue  # before a face is looked for in a video that gives no window
         try:
             found, processed, told = windows_of(chain, recording)
         except DolorimeterError as error:
