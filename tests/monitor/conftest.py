@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from browser import Browser
+from monitor_server import Monitor, memory_folder, running
+
 REQUIRED = tuple(filter(None, os.environ.get("DOLORIMETER_REQUIRE", "").split(",")))
 """Programs without which a test fails instead of being skipped: ``browser``, ``postgres``."""
 
@@ -85,3 +88,36 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         else:
             return
     raise AssertionError("the PostgreSQL server does not answer")
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory."""
+    with memory_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def monitor(memory: Path) -> Iterator[Monitor]:
+    """A monitor on loopback, no token."""
+    with running(memory / "monitor.sqlite") as made:
+        yield made
+
+
+@pytest.fixture
+def guarded(memory: Path) -> Iterator[Monitor]:
+    """A monitor that asks for a token."""
+    with running(memory / "monitor.sqlite", "sesame-sesame-sesame") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        missing("browser", "no Chromium here: apt-get install chromium")
+    assert program is not None
+    browser = Browser(program, tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()

@@ -28,10 +28,10 @@ from known_sessions import NOON, estimates, info
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+def place(request: pytest.FixtureRequest, memory: Path) -> str | Path:
     """A fresh store of each kind."""
     if request.param == "sqlite":
-        return tmp_path / "store" / "monitor.sqlite"
+        return memory / "store" / "monitor.sqlite"
     url = request.getfixturevalue("postgres")
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+pg8000:"))
     tables.TABLES.drop_all(engine)
@@ -40,9 +40,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(memory: Path) -> Path:
     """A store that is a file."""
-    return tmp_path / "monitor.sqlite"
+    return memory / "monitor.sqlite"
 
 
 def test_everything_comes_back_as_it_was_given(place: str | Path) -> None:

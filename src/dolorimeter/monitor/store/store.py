@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
@@ -58,6 +58,9 @@ def default_store() -> Path:
     return base / "dolorimeter" / "monitor.sqlite"
 
 
+SessionState = Literal["running", "ended", "interrupted"]
+
+
 @dataclass(frozen=True)
 class StoredSession:
     """A session as the store knows it.
@@ -69,7 +72,7 @@ class StoredSession:
         How many are stored.
     last : datetime
         The last word of its writer.
-    state : str
+    state : {"running", "ended", "interrupted"}
         ``running``, ``ended``, or ``interrupted``: no end, and its writer is silent.
     ended_because : str
         Why it ended, where it was not asked to.
@@ -79,7 +82,7 @@ class StoredSession:
     info: SessionInfo
     estimates: int
     last: datetime
-    state: str
+    state: SessionState
     ended_because: str
     keeps_signals: bool
 
@@ -518,6 +521,7 @@ def list_sessions(subject: str | None = None, *, where: str | Path) -> list[Stor
 
 def _stored(row: dict[str, Any], estimates: int) -> StoredSession:
     silent = now() - row["seen"] > timedelta(seconds=SILENT_S)
+    state: SessionState
     state = "ended" if row["ended"] is not None else "interrupted" if silent else "running"
     if row["kind"] == "diary" and state == "interrupted":
         state = "running"  # a diary has no writer that could fall silent
