@@ -41,6 +41,7 @@ VERBS: dict[str, str] = {
     "explain": "dolorimeter.explain:explain_model",
     "audit": "dolorimeter.experiment:audit_run",
     "monitor-export": "dolorimeter.monitor.export:export_session",
+    "monitor-page": "dolorimeter.monitor.web.server:serve_store",
     "monitor-sessions": "dolorimeter.monitor.store:list_sessions",
     "purge": "dolorimeter.monitor.store:purge",
     "sys-info": "dolorimeter.evaluation:environment",
@@ -993,6 +994,35 @@ def monitor_export(
     for path in export_session(session, out, form, where=where, every_s=every_s):
         typer.echo(path)
     typer.echo("Research software, not a medical device.", err=True)
+
+
+@app.command("monitor-page")
+def monitor_page(
+    store: StorePlace = None,
+    host: Annotated[str, typer.Option(help="Any but loopback needs --token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="DOLORIMETER_TOKEN", help="At least 16 characters."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve TLS by itself.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+) -> None:
+    """Look at stored sessions and keep diaries of self-reports, without a model."""
+    from dolorimeter.monitor.store import default_store
+    from dolorimeter.monitor.web.server import serve_store
+
+    serve_store(
+        store or default_store(),
+        host=host,
+        port=port,
+        token=token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        ready=lambda address: typer.echo(
+            f"Open {address}\nResearch software, not a medical device. Ctrl-C ends it.", err=True
+        ),
+    )
 
 
 @app.command("monitor-sessions")

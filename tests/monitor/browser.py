@@ -26,7 +26,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
 )
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Browser:

@@ -47,7 +47,7 @@ class Monitor:
             told.setdefault("content-type", "application/json")
         request = urllib.request.Request(self.url + path, data, told)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 status, content, found = answer.status, answer.read(), answer.headers
         except urllib.error.HTTPError as error:
             with error:
@@ -89,5 +89,5 @@ def running(place: Path, token: str | None = None) -> Iterator[Monitor]:
             yield Monitor(f"http://127.0.0.1:{listener.getsockname()[1]}", hub, sessions)
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(60)
             listener.close()

@@ -6,6 +6,9 @@ import http.client
 import io
 import json
 import re
+import signal
+import subprocess
+import sys
 import time
 import urllib.parse
 import zipfile
@@ -19,7 +22,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.hub import Hub
-from dolorimeter.monitor.nouns import NOT_A_DEVICE
+from dolorimeter.monitor.nouns import NOT_A_DEVICE, SessionInfo, now
 from dolorimeter.monitor.store import Store
 from dolorimeter.monitor.web.guard import check_address
 from dolorimeter.monitor.web.server import serve
@@ -41,7 +44,7 @@ def live(monitor: Monitor, session: str, **given: Any) -> ClientConnection:
 def hear(socket: ClientConnection, kind: str) -> Any:
     """The next message of a kind."""
     for _ in range(200):
-        told = json.loads(socket.recv(timeout=10))
+        told = json.loads(socket.recv(timeout=60))
         if told["kind"] == kind:
             return told
     raise AssertionError(f"no {kind} in 200 messages")
@@ -196,9 +199,7 @@ def test_what_cannot_be_done_is_said(monitor: Monitor) -> None:
     session = begin(monitor)
     monitor.ask(f"/api/sessions/{session}/stop", {})
     with Store(monitor.hub.store.place) as other:  # as another process would
-        other.begin(
-            monitor.sessions[0].info.__class__("s9", "berta", monitor.sessions[0].info.started)
-        )
+        other.begin(SessionInfo("s9", "berta", now()))
     status, told = monitor.ask("/api/sessions/s9/stop", {})
     assert (status, "does not run in this process" in told["detail"]) == (409, True)
     monitor.hub.store._engine.dispose()
@@ -345,3 +346,27 @@ def test_a_diary(monitor: Monitor) -> None:
     assert monitor.ask(f"/api/sessions/{diary['id']}/stop", {})[1]["state"] == "ended"
     status, told = monitor.ask("/api/sessions", {**given, "timezone": "Mars/Olympus"})
     assert (status, "time zone 'Mars/Olympus'" in told["detail"]) == (422, True)
+
+
+def test_the_verb_serves_until_it_is_interrupted(memory: Path) -> None:
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor-page"]
+    place = ["--store", str(memory / "monitor.sqlite"), "--port", "0"]
+    with subprocess.Popen([*command, *place], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[1]
+        monitor = Monitor(address.rstrip("/"), None, [])  # type: ignore[arg-type]  # no hub here
+        for _ in range(100):  # it listens from the first line on, and answers soon after
+            if monitor.ask("/api/about")[1]["can_start"] is False:
+                break
+        status, diary = monitor.ask("/api/sessions", {"subject": "anna", "kind": "diary"})
+        assert status == 201
+        report = {"scale": "nrs", "value": 3, "entered_by": "patient", "seconds_ago": 3600}
+        assert monitor.ask(f"/api/sessions/{diary['id']}/reports", report)[0] == 201
+        status, told = monitor.ask("/api/sessions", {"subject": "anna"})
+        assert (status, "no session can be started here" in told["detail"]) == (409, True)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    with Store(memory / "monitor.sqlite") as store:
+        (kept,) = store.reports(diary["id"])
+        assert kept.value == 3
+        assert 3599 < (now() - kept.time).total_seconds() < 3630

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     ForeignKeyConstraint,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -105,6 +106,7 @@ ESTIMATES = Table(
     Column("duration", Float),
     Column("latency_s", Float),
     Column("alert", Boolean, nullable=False),
+    Index("dolorimeter_estimates_by_time", "session", "time"),
 )
 MODALITIES = Table(
     "dolorimeter_modalities",

@@ -416,6 +416,16 @@ class Store:
             rows = connection.execute(query.order_by(t.REPORTS.c.time, t.REPORTS.c.id)).mappings()
             return [SelfReport(**dict(row)) for row in rows]
 
+    def entries_stamp(self, session: str) -> tuple[int, int]:
+        """Counts that change whenever a mark or a self-report is added or withdrawn."""
+        counts = []
+        with self._read() as connection:
+            for table in (t.MARKS, t.REPORTS):
+                gone = sa.func.coalesce(sa.func.sum(sa.case((table.c.withdrawn, 1), else_=0)), 0)
+                query = sa.select(sa.func.count(), gone).where(table.c.session == session)
+                counts.append(connection.execute(query).one())
+        return sum(int(c[0]) for c in counts), sum(int(c[1]) for c in counts)
+
     def signals(self, session: str) -> list[RawChunk]:
         """Raw signals that were kept, by name and time."""
         query = sa.select(t.SIGNALS).where(t.SIGNALS.c.session == session)

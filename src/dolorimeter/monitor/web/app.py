@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -110,9 +110,8 @@ def create_app(hub: Hub, *, token: str | None = None) -> FastAPI:
     _add_refusals(app)
     _add_access(app, hub, keys)
     _add_sessions(app, hub)
-    versions: dict[str, int] = {}
-    _add_entries(app, hub, versions)
-    _add_live(app, hub, versions)
+    _add_entries(app, hub)
+    _add_live(app, hub)
     return app
 
 
@@ -270,10 +269,7 @@ def _zipped(store: Store, session: str, form: str, every_s: float) -> bytes:
     return sink.getvalue()
 
 
-def _add_entries(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
-    def changed(session: str) -> None:
-        versions[session] = versions.get(session, 0) + 1
-
+def _add_entries(app: FastAPI, hub: Hub) -> None:
     @app.get("/api/sessions/{session}/marks", tags=["entries"])
     def marks(session: Session) -> list[m.MarkOut]:
         """Marks by time."""
@@ -283,9 +279,8 @@ def _add_entries(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
     @app.post("/api/sessions/{session}/marks", status_code=201, tags=["entries"])
     def add_mark(session: Session, given: m.NewMark) -> m.MarkOut:
         """Note an event; it is on disk when this answers."""
-        mark = Mark(_moment(given.time), session, given.label, given.entered_by)
+        mark = Mark(_moment(given), session, given.label, given.entered_by)
         hub.store.add_mark(mark)
-        changed(session)
         return m.MarkOut.model_validate(plain(mark))
 
     @app.get("/api/sessions/{session}/reports", tags=["entries"])
@@ -297,10 +292,9 @@ def _add_entries(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
     @app.post("/api/sessions/{session}/reports", status_code=201, tags=["entries"])
     def add_report(session: Session, given: m.NewReport) -> m.ReportOut:
         """Store a self-report beside the estimates; it is on disk when this answers."""
-        moment = _moment(given.time)
+        moment = _moment(given)
         report = SelfReport(moment, session, given.scale, given.value, given.entered_by)
         hub.store.add_report(report)
-        changed(session)
         return m.ReportOut.model_validate(plain(report))
 
     @app.post(
@@ -309,15 +303,16 @@ def _add_entries(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
     def withdraw(session: Session, entry: Session) -> Response:
         """Say that a mark or a self-report was entered by mistake; it is kept, and marked so."""
         hub.store.withdraw(session, entry)
-        changed(session)
         return Response(status_code=204)
 
 
-def _moment(given: datetime | None) -> datetime:
-    return now() if given is None else given.astimezone(UTC)
+def _moment(given: m.NewMark | m.NewReport) -> datetime:
+    if given.time is not None:
+        return given.time.astimezone(UTC)
+    return now() - timedelta(seconds=given.seconds_ago)
 
 
-def _add_live(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
+def _add_live(app: FastAPI, hub: Hub) -> None:
     open_now: set[LiveConnection] = set()
 
     @app.websocket("/api/sessions/{session}/live")
@@ -331,7 +326,7 @@ def _add_live(app: FastAPI, hub: Hub, versions: dict[str, int]) -> None:
             await socket.close(4404, str(error)[:100])
             return
         await socket.accept()
-        connection = LiveConnection(hub, session, socket, versions)
+        connection = LiveConnection(hub, session, socket)
         open_now.add(connection)
         try:
             await connection.run()

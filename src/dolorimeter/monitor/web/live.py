@@ -35,18 +35,14 @@ class LiveConnection:
     session : str
     socket : WebSocket
         Accepted already.
-    versions : mapping of str to int
-        A number for each session that grows whenever one of its entries changes.
     """
 
-    def __init__(
-        self, hub: Hub, session: str, socket: WebSocket, versions: dict[str, int]
-    ) -> None:
-        self.hub, self.session, self.socket, self.versions = hub, session, socket, versions
+    def __init__(self, hub: Hub, session: str, socket: WebSocket) -> None:
+        self.hub, self.session, self.socket = hub, session, socket
         self.show = Show(kind="show")
         self._seen = 0
         self._last: Estimate | None = None
-        self._version = -1
+        self._stamp: tuple[int, int] | None = None
         self._state: Any = None
 
     async def run(self) -> None:
@@ -110,12 +106,12 @@ class LiveConnection:
         return [{"kind": "state", **state}]
 
     def _entry_news(self) -> list[dict[str, Any]]:
-        version = self.versions.get(self.session, 0)
-        if version == self._version:
+        stamp = self.hub.store.entries_stamp(self.session)  # another process may add some too
+        if stamp == self._stamp:
             return []
         marks = self.hub.store.marks(self.session)
         reports = self.hub.store.reports(self.session)
-        self._version = version
+        self._stamp = stamp
         return [{"kind": "entries", "marks": plain(marks), "reports": plain(reports)}]
 
     def _estimate_news(self, feed: Feed | None) -> list[dict[str, Any]]:

@@ -47,21 +47,26 @@ class NewSession(Strict):
     timezone: Annotated[str, Field(max_length=64)] = "UTC"
 
 
-class NewMark(Strict):
-    """An event; `time` is now where it is left out."""
+class Timed(Strict):
+    """When it was: at `time`, or else `seconds_ago` by the monitor's clock."""
+
+    time: Moment | None = None
+    seconds_ago: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+
+
+class NewMark(Timed):
+    """An event, now unless it says when."""
 
     label: Name
     entered_by: Annotated[str, Field(max_length=MAX_TEXT)] = ""
-    time: Moment | None = None
 
 
-class NewReport(Strict):
-    """A self-report; `time` is now where it is left out."""
+class NewReport(Timed):
+    """A self-report, of now unless it says when."""
 
     scale: Scale
     value: StrictInt
     entered_by: Name
-    time: Moment | None = None
 
 
 class Show(Strict):

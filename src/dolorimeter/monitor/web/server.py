@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dolorimeter.errors import ConfigError, DependencyError, MonitorError
 from dolorimeter.monitor.hub import Hub
+from dolorimeter.monitor.store import Store
 from dolorimeter.monitor.web.guard import check_address
 
 MAX_MESSAGE = 16_384
@@ -95,3 +96,29 @@ def _address(host: str, port: int, token: str | None, *, tls: bool) -> str:
     name = "127.0.0.1" if host in {"0.0.0.0", "::"} else shown  # noqa: S104
     told = f"http{'s' if tls else ''}://{name}:{port}/"
     return told if token is None else f"{told}#token={token}"
+
+
+def serve_store(
+    where: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    token: str | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the page over a store, without a model: stored sessions, and diaries.
+
+    See `serve` for the parameters and what is refused.
+    """
+    with Store(where) as store:
+        serve(
+            Hub(store),
+            host=host,
+            port=port,
+            token=token,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            ready=ready,
+        )

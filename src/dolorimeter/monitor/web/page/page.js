@@ -357,12 +357,12 @@ function entered(message, ...buttons) {
 }
 
 async function report(scale, value) {
-  const session = state.session.id, time = new Date().toISOString();
+  const session = state.session.id, tapped = performance.now();
   const who = document.querySelector("[name=who]:checked").value;
   const send = async () => {
     entered("storing …");
     try {
-      const stored = await ask(`/api/sessions/${session}/reports`, { scale, value, entered_by: who === "patient" ? "patient" : who, time });
+      const stored = await ask(`/api/sessions/${session}/reports`, { scale, value, entered_by: who, seconds_ago: (performance.now() - tapped) / 1000 });
       entered(`Stored: ${value} of 10 at ${clock(stored.time)}.`, button("Undo", () => withdraw(stored.id)));
       if (state.session.kind === "diary") refreshSessions(false);
     } catch (error) {
@@ -404,7 +404,7 @@ function build() {
     event.preventDefault();
     const label = $("label").value;
     try {
-      await ask(`/api/sessions/${state.session.id}/marks`, { label, time: new Date().toISOString() });
+      await ask(`/api/sessions/${state.session.id}/marks`, { label });
       $("label").value = "";
       entered(`Mark stored: ${label}`);
     } catch (error) {
