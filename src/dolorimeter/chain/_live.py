@@ -285,6 +285,10 @@ class LiveChain:
         """What is held of a face; None before its video was opened."""
         return self._faces[modality].ring if modality in self._faces else None
 
+    def modalities_of(self, stream: ChainStream) -> tuple[str, ...]:
+        """Names of the signals and videos that a stream is made of."""
+        return tuple(name for name in self.sources if _reads(stream, name))
+
     def window(self, start: float, leave_out: Sequence[str] = ()) -> Window:
         """The window that begins at `start`, as far as its samples have come, before any step."""
         return Window(self._whole(leave_out), start, self.duration)

@@ -157,6 +157,8 @@ class FaceRing:
         self._first: float | None = None
         self._count = 0
         self._start = start
+        self.last_found: float | None = None
+        """Time of the newest frame with a face."""
         self.size = (1, 1)
         """Height and width of the frames, in pixels."""
 
@@ -168,6 +170,8 @@ class FaceRing:
             self._first = row.time
         self._count += 1
         self._rows.append(row)
+        if row.found:
+            self.last_found = row.time
         if image is not None:
             self.size = (image.shape[0], image.shape[1])
             if self._pictures and row.found:

@@ -1,0 +1,530 @@
+"""A session in simulated time: what it says, and what it says when things go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.errors import ConfigError, MonitorError
+from dolorimeter.estimators import ConformalClassifier, TemperatureCalibrated
+from dolorimeter.monitor.feed import Feed
+from dolorimeter.monitor.judgement import Alert, Judge
+from dolorimeter.monitor.nouns import Estimate, ModalityState, SessionInfo
+from dolorimeter.monitor.session import Session, Settings
+from dolorimeter.monitor.sources import Begins, Chunk, Item, Lost, Replay, Synthetic
+from dolorimeter.predictor import Predictor
+from dolorimeter.preprocessing import Bandpass, Lowpass, Notch, Resample
+from dolorimeter.representations import Features
+from dolorimeter.types import Recording, Signal
+from dolorimeter.windows import WindowSpec
+
+DURATION = 4.0
+RATES = {"eda": 32.0, "ecg": 250.0}
+
+
+def body(seconds: float = 60.0, seed: int = 3) -> Recording:
+    """A made-up body whose two signals are good from end to end."""
+    source = Synthetic(seed, sampling_rate=250.0)
+    source.open(tuple(RATES), 0.0)
+    chunks: dict[str, list[np.ndarray]] = {name: [] for name in RATES}
+    for item in source.read(seconds):
+        if isinstance(item, Chunk):
+            chunks[item.modality].append(item.values)
+    ecg = np.concatenate(chunks["ecg"], axis=1)
+    eda = np.concatenate(chunks["eda"], axis=1)
+    at = np.round(np.arange(round(seconds * 32)) * 250 / 32).astype(int)
+    signals = {
+        "eda": Signal(eda[:, at], 32.0, "S", True, "conductance"),
+        "ecg": Signal(ecg, 250.0, "V", True, "voltage"),
+    }
+    return Recording("made", "s1", "r1", signals=signals)
+
+
+def chain(standardise: str = "none") -> Chain:
+    only = {"modalities": ("ecg",)}
+    ecg = (
+        Bandpass(low=0.5, high=40.0, **only),
+        Notch(frequency=50.0, **only),
+        Resample(sampling_rate=200.0, **only),
+    )
+    return Chain(
+        WindowSpec(duration=DURATION),
+        (
+            ChainStream("eda", (Lowpass(cut=5.0, modalities=("eda",)),), Features("eda")),
+            ChainStream("ecg", ecg, Features("ecg")),
+        ),
+        standardise=standardise,
+    )
+
+
+def forest() -> object:
+    fill = SimpleImputer(keep_empty_features=True)
+    return make_pipeline(fill, RandomForestClassifier(5, random_state=0))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Recording:
+    return body()
+
+
+@pytest.fixture(scope="module")
+def table(whole: Recording) -> tuple[np.ndarray, tuple[str, ...]]:
+    sliding = WindowSpec(duration=DURATION, anchor="sliding", step=0.5)
+    samples = replace(chain(), windows=sliding).samples([whole])
+    assert isinstance(samples.x, np.ndarray)
+    return samples.x, samples.feature_names
+
+
+def predictor(
+    table: tuple[np.ndarray, tuple[str, ...]], model: object = None, standardise: str = "none"
+) -> Predictor:
+    x, names = table
+    y = (np.arange(len(x)) // 9) % 3
+    model = forest() if model is None else model
+    groups = np.arange(len(x)) // 9 % 12
+    if isinstance(model, ConformalClassifier | TemperatureCalibrated):
+        model.fit(x, y, groups)
+    else:
+        model.fit(x, y)
+    return Predictor(
+        model, chain(standardise), "ordinal", ("low", "middle", "high"), {}, {}, names,
+        label_source="stimulus", title="made",
+    )  # fmt: skip
+
+
+class Script:
+    """A source in simulated time that gives a recording's signals, changed on the way."""
+
+    follows_clock = False
+    lookalike = False
+    start = 0.0
+    title = "script"
+
+    def __init__(
+        self, whole: Recording, change: Callable[[Item, float], Sequence[Item]] | None = None
+    ) -> None:
+        self._replay = Replay(whole)
+        self._change = change or (lambda item, now: (item,))
+        self.closed = False
+
+    def open(self, wanted: Sequence[str], now: float) -> None:
+        self._replay.open(wanted, now)
+
+    def read(self, now: float) -> Sequence[Item]:
+        return [found for item in self._replay.read(now) for found in self._change(item, now)]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def run(
+    predictor: Predictor,
+    whole: Recording,
+    change: Callable[[Item, float], Sequence[Item]] | None = None,
+    *,
+    until: float = 30.0,
+    tick: float = 0.125,
+    **options: object,
+) -> tuple[Session, list[Estimate]]:
+    """A session over the script, looked at every `tick` seconds of simulated time."""
+    options.setdefault("settings", Settings(step=1.0))
+    session = Session(predictor, [Script(whole, change)], "s1", **options)
+    clock = [0.0]
+    session.open(time=lambda: clock[0])
+    made: list[Estimate] = []
+    while clock[0] < until:
+        clock[0] = round(clock[0] + tick, 6)
+        made += session.tick(clock[0])
+    return session, made
+
+
+def state(estimate: Estimate, name: str) -> ModalityState:
+    return next(m for m in estimate.modalities if m.name == name)
+
+
+def at(made: Sequence[Estimate], time: float) -> Estimate:
+    """The estimate of the newest window that ends by `time`."""
+    return [e for e in made if e.start is not None and e.start + DURATION <= time + 1e-9][-1]
+
+
+@settings(max_examples=3)
+@given(tick=st.floats(0.05, 9.0))
+def test_what_a_session_says_is_what_predict_says(tick: float) -> None:
+    whole = body(14.0)
+    sliding = WindowSpec(duration=DURATION, anchor="sliding", step=0.5)
+    samples = replace(chain(), windows=sliding).samples([whole])
+    assert isinstance(samples.x, np.ndarray)
+    model = predictor((samples.x, samples.feature_names))
+    offline = replace(model, chain=replace(chain(), windows=sliding)).predict([whole])
+    session = Session(model, [Replay(whole)], "s1", speed=0.0)
+    clock = [0.0]
+    session.open(time=lambda: clock[0])
+    made: list[Estimate] = []
+    while clock[0] < 14.5:
+        clock[0] += tick
+        made += session.tick(clock[0])
+    assert [e.start for e in made] == offline["start"].tolist()
+    for estimate, (_, row) in zip(made, offline.iterrows(), strict=True):
+        for name in ("low", "middle", "high"):
+            assert estimate.probabilities[name] == pytest.approx(row[f"p_{name}"], abs=1e-6)
+    assert session.is_over
+    assert session.passed_over == 0
+
+
+def test_a_session_is_a_feed_and_says_what_it_is(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    model = replace(predictor(table), lookalike=True)
+    session, made = run(model, whole, until=10.0)
+    assert isinstance(session, Feed)
+    assert session.info.classes == ("low", "middle", "high")
+    assert session.info.levels == (0.0, 2.0)
+    assert session.info.lookalike
+    assert "The model was trained on levels of a stimulus, not on felt pain." in session.info.notes
+    assert "No estimate is a statement that there is no pain." in session.info.notes
+    assert len(made) == 7  # windows that end at 4, 5 … 10 s
+    number, newest = session.since(4)
+    assert (number, len(newest)) == (7, 3)
+    assert newest[-1].age_s is not None
+    assert newest[-1].age_s <= 1 / 32
+    for tail in session.tails(5.0, 200):
+        assert len(tail.values) <= 200
+        assert -5.0 <= tail.seconds.min() < -4.8
+        assert tail.seconds.max() > -0.05
+    assert session.face() is None
+    session.stop()
+    assert not session.running
+    assert session.stopped_because == ""
+
+
+def test_the_newest_window_is_taken_and_the_others_are_counted(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    session, made = run(predictor(table), whole, until=20.0, tick=3.0)
+    assert [e.start for e in made] == [2.0, 5.0, 8.0, 11.0, 14.0, 17.0]
+    assert session.passed_over == 2 * 6
+
+
+def lost_between(first: float, last: float, name: str = "eda", silent: bool = False) -> Callable:
+    """Nothing of a signal comes in an interval; its recorder says so, or does not."""
+    told = []
+
+    def change(item: Item, now: float) -> Sequence[Item]:
+        if item.modality != name or not isinstance(item, Chunk):
+            return (item,)
+        if first <= now < last:
+            if silent or told:
+                return ()
+            told.append(1)
+            return (Lost(name, "the sensor was unplugged"),)
+        if now >= last and told:
+            told.clear()
+            like = Signal(
+                np.empty((1, 0)), RATES[name], "S", True, "conductance", start=item.start
+            )
+            return (Begins(name, like), item)
+        return (item,)
+
+    return change
+
+
+def test_a_stream_that_is_lost_is_named_and_comes_back(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    _, made = run(predictor(table), whole, lost_between(10.0, 20.0), until=30.0)
+    during = at(made, 15.0)
+    assert state(during, "eda").reasons == ("the sensor was unplugged",)
+    assert not state(during, "eda").present
+    assert state(during, "ecg").present
+    assert during.abstained == ""  # the model goes on with the ECG
+    assert during.lower is not None
+    before = at(made, 9.9)
+    assert before.upper is not None
+    assert during.upper is not None
+    assert during.upper - during.lower >= before.upper - before.lower
+    assert any("the interval is wider" in remark for remark in during.remarks)
+    remarks = [r for e in made for r in e.remarks]
+    assert "eda: the sensor was unplugged" in remarks
+    assert "eda is back" in remarks
+    assert state(at(made, 22.0), "eda").reasons == ("back, but not for a whole window yet",)
+    assert state(at(made, 29.0), "eda").present
+
+
+def test_silence_is_noticed_without_being_told_and_the_age_grows(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    change = lost_between(10.0, 14.0, silent=True)
+    _, made = run(predictor(table), whole, change, until=25.0)
+    late = at(made, 12.9)
+    assert state(late, "eda").reasons == ("no data for 3 s",)
+    assert state(late, "eda").age_s == pytest.approx(3.6, abs=0.6)
+    assert any("4.0 s of eda are missing" in r for e in made for r in e.remarks)
+    assert state(at(made, 16.0), "eda").quality < 0.6
+    assert state(at(made, 24.0), "eda").present
+
+
+def changed(name: str, how: Callable[[np.ndarray], np.ndarray], first: float = 0.0) -> Callable:
+    def change(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == name and now > first:
+            return (replace(item, values=how(item.values)),)
+        return (item,)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "reason"),
+    [
+        ("eda", lambda v: np.full_like(v, 4e-6), "flat"),
+        ("eda", lambda v: v * 1e6, "no contact with the skin"),  # microsiemens said to be siemens
+        ("ecg", lambda v: v * 1e6, "the unit is wrong"),  # microvolts said to be volts
+        ("ecg", lambda v: np.clip(v, -4e-5, 4e-5), "clipped"),
+        ("ecg", lambda v: np.full_like(v, np.nan), "missing"),
+    ],
+)
+def test_a_bad_signal_is_left_out_with_the_reason(
+    table: tuple[np.ndarray, tuple[str, ...]],
+    whole: Recording,
+    name: str,
+    how: Callable[[np.ndarray], np.ndarray],
+    reason: str,
+) -> None:
+    _, made = run(predictor(table), whole, changed(name, how, first=8.0), until=16.0)
+    assert state(at(made, 8.0), name).present
+    told = state(made[-1], name)
+    assert not told.present
+    assert reason in " ".join(told.reasons)
+    assert made[-1].abstained == ""
+    assert made[-1].coverage is None
+
+
+def test_a_burst_of_nan_costs_its_windows_and_nothing_else(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def burst(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "ecg" and 10.0 < now <= 10.3:
+            return (replace(item, values=np.full_like(item.values, np.nan)),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, burst, until=20.0)
+    inside = state(at(made, 11.0), "ecg")
+    assert inside.reasons[-1] == "samples are missing, no number can be computed"
+    assert not inside.present
+    clean, _ = run(predictor(table), whole, until=20.0)
+    assert at(made, 20.0).probabilities == pytest.approx(at(clean.since(0)[1], 20.0).probabilities)
+
+
+def test_without_any_modality_it_abstains_and_names_each(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def flat(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and now > 6.0:
+            return (replace(item, values=np.full_like(item.values, 4e-6)),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, flat, until=14.0)
+    assert made[-1].abstained == "ecg: flat; eda: flat"
+    assert made[-1].expected_level is None
+    assert made[-1].probabilities == {}
+
+
+def test_a_clock_that_jumps_is_not_believed(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def jump(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "eda" and now > 10.0:
+            return (replace(item, start=item.start + 3600.0 * (1 if now < 15.0 else -1)),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, jump, until=20.0)
+    clean, _ = run(predictor(table), whole, until=20.0)
+    remarks = [r for e in made for r in e.remarks]
+    assert sum("clock of eda jumped by +3600.0 s" in r for r in remarks) == 1
+    assert sum("clock of eda jumped by -7200.0 s" in r for r in remarks) == 1
+    assert made[-1].probabilities == pytest.approx(clean.since(0)[1][-1].probabilities)
+
+
+def test_half_the_rate_is_named(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def half(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "ecg":
+            return (replace(item, values=item.values[:, ::2]),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, half, until=20.0)
+    told = state(made[-1], "ecg")
+    assert not told.present
+    (reason,) = told.reasons
+    assert reason.startswith("arrives at 12")
+    assert reason.endswith(" Hz, announced 250 Hz")
+
+
+def test_a_slow_recorder_clock_is_followed(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def slow(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "ecg":
+            return (replace(item, start=item.start * 1.002),)
+        return (item,)
+
+    session, made = run(predictor(table), whole, slow, until=40.0)
+    assert [r for e in made for r in e.remarks] == []
+    held = session._live.signal("ecg")
+    assert held is not None
+    assert held.stop == pytest.approx(40.0 * 1.002, abs=0.03)
+
+
+def test_what_cannot_be_used_is_refused_by_name_and_the_rest_goes_on(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def unknown(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Begins) and item.modality == "ecg":
+            odd = Signal(np.empty((1, 0)), 60.0, "V", True, "voltage", start=item.like.start)
+            return (Begins("ppg", item.like), Begins("ecg", odd))
+        return (item,)
+
+    _, made = run(predictor(table), whole, unknown, until=8.0)
+    remarks = [r for e in made for r in e.remarks]
+    assert any("the model does not read 'ppg'" in r for r in remarks)
+    assert any("ecg cannot be used: bandpass on ecg" in r for r in remarks)
+    assert made[-1].abstained == ""
+    assert not state(made[-1], "ecg").present
+
+
+def test_two_channels_where_one_was_announced(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    change = changed("eda", lambda v: np.repeat(v, 2, axis=0), first=6.0)
+    _, made = run(predictor(table), whole, change, until=12.0)
+    assert any("2 channels of eda came, after 1" in r for e in made for r in e.remarks)
+    assert state(made[-1], "ecg").present
+
+
+def test_a_running_baseline_is_learned_before_anything_is_said(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    model = predictor(table, standardise="running")
+    _, made = run(model, whole, until=25.0, settings=Settings(step=1.0, warm_up=15.0))
+    assert at(made, 10.0).abstained == "the person's baseline is being learned: 10 of 15 s"
+    assert at(made, 15.0).abstained == ""
+
+
+def test_the_interval_is_conformal_where_the_model_is_and_says_for_whom(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    model = predictor(table, ConformalClassifier(forest(), coverage=0.8, n_splits=3))
+    session, made = run(model, whole, until=12.0)
+    spoken = [e for e in made if not e.abstained]
+    assert spoken
+    assert {e.coverage_kind for e in spoken} == {"conformal"}
+    assert {e.coverage for e in spoken} == {0.8}
+    assert any("people like those the model was trained on" in n for n in session.info.notes)
+    sets = model.predict_samples  # the set's ends are the interval's
+    assert callable(sets)
+    calibrated = predictor(table, TemperatureCalibrated(forest(), n_splits=3))
+    _, made = run(calibrated, whole, until=6.0)
+    assert made[-1].coverage_kind == "calibrated"
+
+
+def test_a_regressor_needs_its_levels_and_gives_a_number(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    x, names = table
+    ridge = make_pipeline(SimpleImputer(keep_empty_features=True), Ridge())
+    ridge.fit(x, np.linspace(0, 10, len(x)))
+    model = Predictor(ridge, chain(), "regressor", (), {}, {}, names, title="vas")
+    with pytest.raises(ConfigError, match="'vas' predicts a number: give its lowest"):
+        Judge(model)
+    _, made = run(model, whole, until=6.0, settings=Settings(step=1.0, levels=(0.0, 10.0)))
+    assert made[-1].expected_level is not None
+    assert made[-1].probabilities == {}
+
+
+def test_the_alert_has_a_delay_and_a_hysteresis() -> None:
+    alert = Alert(threshold=1.0, hysteresis=0.2, delay=2.0)
+
+    def told(levels: Sequence[float | None]) -> Iterator[bool]:
+        for number, level in enumerate(levels):
+            yield alert.update(level, float(number))
+
+    levels = [
+        0.0,
+        1.1,
+        1.2,
+        0.9,
+        1.1,
+        1.1,
+        1.1,
+        0.9,
+        0.9,
+        0.9,
+        None,
+        0.7,
+        0.7,
+        None,
+        0.7,
+        0.7,
+        0.7,
+    ]
+    on = [False] * 6 + [True] * 10 + [False]
+    assert list(told(levels)) == on
+    with pytest.raises(ConfigError, match="expected both at least 0"):
+        Alert(1.0, delay=-1.0)
+
+
+def test_a_source_that_is_not_there_closes_those_that_are(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    good = Script(whole)
+    empty = Replay(Recording("made", "s1", "r2", signals={"ppg": whole.signals["ecg"]}))
+    session = Session(predictor(table), [good, empty], "s1")
+    with pytest.raises(MonitorError, match="has none of ecg, eda, which the model reads"):
+        session.open()
+    assert good.closed
+
+
+def test_a_session_runs_in_its_thread_and_ends_with_the_recording(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    kept: list[Estimate] = []
+
+    class Keep:
+        keep_signals = True
+        samples = 0
+
+        def __call__(self, estimate: Estimate) -> None:
+            kept.append(estimate)
+
+        def add_signal(self, chunk: object) -> None:
+            self.samples += len(chunk.samples)
+
+    keeper = Keep()
+
+    def attach(info: SessionInfo) -> Keep:
+        assert info.sources == ("replay of r1 (made)",)
+        return keeper
+
+    short = replace(
+        whole,
+        signals={
+            name: replace(signal, values=signal.values[:, : round(12 * signal.sampling_rate)])
+            for name, signal in whole.signals.items()
+        },
+    )
+    session = Session(predictor(table), [Replay(short)], "s1", speed=0.0).start(attach)
+    session.wait(60.0)
+    assert not session.running
+    assert session.stopped_because == "the recording is over"
+    assert len(kept) == 17  # windows of 4 s each half second of 12
+    assert keeper.samples == sum(s.values.size for s in short.signals.values())
