@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dolorimeter.datasets import recordings_of
 from dolorimeter.datasets._files import is_lookalike
 from dolorimeter.errors import ConfigError, MonitorError
-from dolorimeter.experiment import recordings_of
 from dolorimeter.monitor.sources._items import Source
 from dolorimeter.monitor.sources.camera import Camera
 from dolorimeter.monitor.sources.lsl import LslQuery, LslSource
