@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Int16, UInt8
+from jaxtyping import Float, UInt8
 
 from dolorimeter.errors import ConfigError, SignalError
 
@@ -24,11 +24,10 @@ LEAST_SEGMENT = 16
 LINE_WIDTH = 1.5
 """Pixels of the waveform's line."""
 FINE = 64
-"""Parts of a pixel in which ink is counted."""
-BESIDE = 2
-"""The columns beside a line's own get a quarter of its ink (2 bits less): (1.5 − 1) / 2 pixels."""
+"""Parts of a pixel in which ink is counted. The columns beside a line's own get a quarter of its
+ink: (1.5 − 1) / 2 pixels."""
 AT_ONCE = 8
-"""Pictures that are drawn together: as many as a processor's cache holds."""
+"""Spectrograms that are made together: as many as a processor's cache holds."""
 MARGIN = 0.05
 """Share of the range left free above and below the line."""
 
@@ -51,9 +50,9 @@ def waveforms(
     """
     top, bottom = _scaled(*_bands(values, size), float(size))
     pictures = np.empty((len(values), 3, size, size), dtype=np.uint8)
-    for first in range(0, len(values), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
-        pictures[some] = _drawn(_ink(top[some], bottom[some], size))[:, None]
+    pen = _Pen(size)
+    for picture, *edges in zip(pictures, top, bottom, strict=True):
+        picture[:] = pen.drawn(pen.ink(*edges))
     return pictures
 
 
@@ -74,10 +73,14 @@ def stacked_waveforms(
     top, bottom = (
         (edge + shift).reshape(pictures, channels, size) for edge in _scaled(low, high, height)
     )
-    ink = _ink(top[:, 0], bottom[:, 0], size)
-    for channel in range(1, channels):
-        np.maximum(ink, _ink(top[:, channel], bottom[:, channel], size), out=ink)
-    return np.repeat(_drawn(ink)[:, None], 3, axis=1)
+    drawn = np.empty((pictures, 3, size, size), dtype=np.uint8)
+    pen, ink = _Pen(size), np.empty((size, size), dtype=np.uint8)
+    for picture, uppers, lowers in zip(drawn, top, bottom, strict=True):
+        ink[:] = 0
+        for edges in zip(uppers, lowers, strict=True):
+            np.maximum(ink, pen.ink(*edges), out=ink)
+        picture[:] = pen.drawn(ink)
+    return drawn
 
 
 def spectrograms(
@@ -145,18 +148,30 @@ def spectrogram_pictures(
     ConfigError, SignalError
         As `spectrograms`.
     """
+    pictures = np.empty((len(values), 3, size, size), dtype=np.uint8)
+    for first in range(0, max(len(values), 1), AT_ONCE):  # no signal at all is checked as well
+        some = values[first : first + AT_ONCE].astype(np.float32)
+        found = spectrograms(some, sampling_rate, quantity)
+        _colour(found, pictures[first : first + AT_ONCE])
+    return pictures
+
+
+def _colour(
+    found: Float[np.ndarray, "picture frequency segment"],
+    pictures: UInt8[np.ndarray, "picture 3 size size"],
+) -> None:
+    """Viridis over each one's own range, the lowest frequency below."""
     import cv2
 
-    found = spectrograms(values.astype(np.float32), sampling_rate, quantity)[:, ::-1]
+    if not len(found):
+        return
     low = found.min(axis=(1, 2), keepdims=True)
     span = found.max(axis=(1, 2), keepdims=True) - low
-    level = (found - low) / np.where(span > 0, span, 1) * 256
+    level = (found[:, ::-1] - low) / np.where(span > 0, span, 1) * 256
     level = np.minimum(level, 255).astype(np.uint8)  # 256 equal steps, as matplotlib's
-    pictures = np.empty((len(found), 3, size, size), dtype=np.uint8)
     for band, colour in enumerate(_viridis()):
         for picture, plane in zip(pictures[:, band], colour[level], strict=True):
-            cv2.resize(plane, (size, size), dst=picture, interpolation=cv2.INTER_NEAREST)
-    return pictures
+            cv2.resize(plane, picture.shape, dst=picture, interpolation=cv2.INTER_NEAREST)
 
 
 def spectrogram_extent(samples: int, sampling_rate: float) -> tuple[float, float, float, float]:
@@ -230,22 +245,39 @@ def _scaled(
     return top, bottom
 
 
-def _ink(
-    top: Float[np.ndarray, "picture size"], bottom: Float[np.ndarray, "picture size"], size: int
-) -> Int16[np.ndarray, "picture size size"]:
-    """How much of each pixel's height lies between the two edges, in parts of `FINE`."""
-    upper = np.rint(top * FINE).astype(np.int16)[:, None]
-    lower = np.rint(bottom * FINE).astype(np.int16)[:, None]
-    row = (np.arange(size) * FINE).astype(np.int16)[None, :, None]
-    ink = np.minimum(lower, row + np.int16(FINE))
-    ink -= np.maximum(upper, row)
-    return np.clip(ink, 0, FINE, out=ink)
+class _Pen:
+    """Draws picture after picture in the same memory: fresh memory takes as long as the drawing.
 
+    No operand is a number: NumPy's loops over an array and a number are many times as slow.
+    """
 
-def _drawn(ink: Int16[np.ndarray, "picture size size"]) -> UInt8[np.ndarray, "picture size size"]:
-    """Black ink on white; what is wider than a column reaches into its neighbours."""
-    grey = (255 - (ink * np.int16(255) >> 6)).astype(np.uint8)
-    side = ~(~grey >> np.uint8(BESIDE))
-    np.minimum(grey[:, :, 1:], side[:, :, :-1], out=grey[:, :, 1:])
-    np.minimum(grey[:, :, :-1], side[:, :, 1:], out=grey[:, :, :-1])
-    return grey
+    def __init__(self, size: int) -> None:
+        self.first = (np.arange(size) * FINE).astype(np.int16)[:, None]  # of each row, in `FINE`
+        self.last = self.first + np.int16(FINE)
+        self.upper, self.lower = (np.empty((size, size), np.int16) for _ in range(2))
+        self.dark, self.side = (np.empty((size, size), np.uint8) for _ in range(2))
+        self.none, self.three = np.zeros(size, np.uint8), np.full(size, 3, np.uint8)
+
+    def ink(
+        self, top: Float[np.ndarray, " size"], bottom: Float[np.ndarray, " size"]
+    ) -> UInt8[np.ndarray, "size size"]:
+        """How much of each pixel's height lies between the two edges, in parts of `FINE`."""
+        np.maximum(np.rint(top * FINE).astype(np.int16), self.first, out=self.upper)
+        np.minimum(np.rint(bottom * FINE).astype(np.int16), self.last, out=self.lower)
+        np.maximum(self.lower, self.upper, out=self.lower)
+        np.subtract(self.lower, self.upper, out=self.lower)
+        np.copyto(self.dark, self.lower, casting="unsafe")
+        return self.dark
+
+    def drawn(self, ink: UInt8[np.ndarray, "size size"]) -> UInt8[np.ndarray, "size size"]:
+        """Black ink on white; what is wider than a column reaches into its neighbours.
+
+        Of 64 parts of ink, 4 · ink − 1 of 255 are dark, and a quarter of that, ink − 1, beside.
+        """
+        there = np.greater(ink, self.none, out=self.side)
+        beside = np.subtract(ink, there, out=self.side)
+        dark = np.multiply(ink, self.three, out=ink)
+        dark += beside
+        np.maximum(dark[:, 1:], beside[:, :-1], out=dark[:, 1:])
+        np.maximum(dark[:, :-1], beside[:, 1:], out=dark[:, :-1])
+        return np.invert(dark, out=dark)
