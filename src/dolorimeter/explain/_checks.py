@@ -135,7 +135,9 @@ def patch_curves(case: Case, *, seed: int = 0, counted: Callable[[int], None]) -
         grid = torch.from_numpy(out.reshape(len(watched), 1, side, side))
         mask = grid.repeat_interleave(tile, dim=2).repeat_interleave(tile, dim=3)
         embeddings = case.embeddings.clone()
-        embeddings[watched] = embed_frames(case.frame_encoder, torch.where(mask, soft, sharp))
+        with torch.autocast("cpu", torch.bfloat16):  # its rounding falls on all orders alike
+            found = embed_frames(case.frame_encoder, torch.where(mask, soft, sharp))
+        embeddings[watched] = found.float()
         counted(len(watched))
         return case.probability(embeddings)
 

@@ -19,7 +19,7 @@ from dolorimeter.errors import RecordingError
 from dolorimeter.estimators import FusionClassifier
 from dolorimeter.explain import maps as look
 from dolorimeter.explain._model import NotThisWayError, classifier_of, network_of
-from dolorimeter.explain._question import LOOKALIKE, Counter, Question
+from dolorimeter.explain._question import Counter, Question
 from dolorimeter.explain._seen import PictureExplanation, StreamMaps
 from dolorimeter.explain._shares import frequency_table, regions_of, time_table
 from dolorimeter.explain._window import window_of
@@ -36,6 +36,7 @@ KNOWN = (
 )
 """What `parts_of` takes, for messages."""
 ENCODER = "painformer"
+LOOKALIKE = "Look-alike data: made signals and faces, no finding about people."
 UNTRAINED = "Randomly initialised encoder: it has learnt nothing of pictures."
 
 
