@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError
+from dolorimeter.models import _hybrid_attention
 from dolorimeter.models._hybrid_attention import (
+    ConvEmbedding,
     HybridPositionalAttention,
     RelativeAttention,
     materialised,
@@ -158,6 +160,21 @@ def test_the_map_gives_what_forward_gives(filled: HybridPositionalAttention) -> 
         rows = attention.attention(x).sum(-1)[0, 3]
         reach = materialised(attention.offsets)[3].sum(-1)
     torch.testing.assert_close(rows, 1 + reach)
+
+
+@pytest.mark.parametrize("cells", [1, 3 * 16 * 64, 2**20])
+def test_channels_go_through_the_embedding_a_few_at_a_time(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hybrid_attention, "CELLS", cells)
+    torch.manual_seed(0)
+    module = ConvEmbedding(7).double()
+    x = input_by_rule(4, 7, 16)
+    module.train()(2 * x)  # running mean and variance are no longer 0 and 1
+    module.eval()
+    with torch.no_grad():
+        whole = module._whole(torch.nn.functional.pad(x, (3, 4)))
+        torch.testing.assert_close(module(x), whole, rtol=1e-10, atol=1e-12)
 
 
 def test_at_the_start_there_is_no_relative_term_and_it_learns() -> None:

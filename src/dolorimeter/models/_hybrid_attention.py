@@ -32,6 +32,8 @@ DROPOUT = 0.01
 DEPTH = 16
 """Numbers of a head that fused attention is given at least: two thirds of the time of two numbers,
 forwards, and three fifths with gradients (docs/benchmarks.md)."""
+CELLS = 2**20
+"""Numbers between the two filters of the embedding that are in memory at once, about."""
 FILTER = 8
 """Samples of the embedding's filters along time."""
 
@@ -57,13 +59,44 @@ class ConvEmbedding(nn.Module):
     def forward(
         self, x: Float[Tensor, "window channel time"]
     ) -> Float[Tensor, "window time width"]:
-        """As many steps as samples: zeros stand before (3) and after (4) the window."""
+        """As many steps as samples: zeros stand before (3) and after (4) the window.
+
+        In evaluation the norms are folded into the filters, and a few channels at a time go
+        through: 1,568 steps of 384 channels would have 38 million numbers in between, of which
+        then a hundredth are in memory at once.
+        """
         x = functional.pad(x, ((FILTER - 1) // 2, FILTER // 2))
+        return self._whole(x) if self.training else self._by_channels(x)
+
+    def _whole(self, x: Tensor) -> Tensor:
         x = self.time(x[:, None])  # (window, 4 · width, channel, time)
         x = functional.gelu(self.time_norm(x))
         x = self.across(x)  # (window, width, 1, time)
         x = functional.gelu(self.across_norm(x))
         return x[:, :, 0].transpose(1, 2)  # (window, time, width)
+
+    def _by_channels(self, x: Tensor) -> Tensor:
+        w, bias = _folded(self.time, self.time_norm)
+        filters = w[:, 0, 0].T  # (tap, 4 · width)
+        w, shift = _folded(self.across, self.across_norm)
+        across = w[..., 0].permute(2, 1, 0)  # (channel, 4 · width, width)
+        taps = x.unfold(2, FILTER, 1)  # (window, channel, time, tap), a view
+        each = max(1, CELLS // (len(x) * taps.shape[2] * filters.shape[1]))
+        total = shift
+        for start in range(0, x.shape[1], each):
+            part = slice(start, start + each)
+            hidden = functional.gelu(taps[:, part] @ filters + bias)
+            # sums of half-precision products over all channels would lose their last digits
+            total = total + (hidden @ across[part]).sum(dim=1).to(shift.dtype)
+        return functional.gelu(total)  # (window, time, width)
+
+
+def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution and the BatchNorm behind it, in evaluation, as one."""
+    assert conv.bias is not None  # they are made with one
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    gain = norm.weight / (variance + norm.eps).sqrt()
+    return conv.weight * gain[:, None, None, None], (conv.bias - mean) * gain + norm.bias
 
 
 class RelativeAttention(nn.Module):
@@ -140,13 +173,19 @@ def fused_attention(
     """PyTorch's fused attention, heads narrower than `DEPTH` filled up with zeros.
 
     Two numbers a head, as here, are too few for its inner products to run at full speed, and
-    kernels that make no map refuse them on some devices. Zeros change no product.
+    kernels that make no map refuse them on some devices. Zeros change no product. On a processor
+    half precision is computed in float32: its softmax is the work, and is not faster by half.
     """
-    depth = v.shape[-1]
+    depth, kind = v.shape[-1], v.dtype
     if depth < DEPTH:
         q, k, v = (functional.pad(part, (0, DEPTH - depth)) for part in (q, k, v))
-    out = functional.scaled_dot_product_attention(q, k, v, scale=scale)
-    return out[..., :depth]
+    if v.device.type == "cpu" and kind == torch.bfloat16:
+        with torch.autocast("cpu", enabled=False):
+            q, k, v = q.float(), k.float(), v.float()
+            out = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+    else:
+        out = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+    return out[..., :depth].to(kind)
 
 
 def relative_term(
