@@ -22,6 +22,7 @@ import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from dolorimeter.preprocessing import track_face
 from dolorimeter.synthesis import synthesise
@@ -49,10 +50,11 @@ def main() -> None:
     print("| | seconds a clip | frames/s | faces found |\n|---|---|---|---|")
     print(f"| write | {wrote / count:.2f} ({busy / count:.2f} of processor) "
           f"| {FRAMES * count / wrote:.1f} | |")  # fmt: skip
-    seconds = [s for s, _, _ in seen]
-    rates = [n / s for s, n, _ in seen]
-    found = sum(f for _, _, f in seen) / sum(n for _, n, _ in seen)
-    print(f"| read and track | {spread(seconds, 2)} | {spread(rates, 1)} | {found:.2%} |")
+    seconds, busy_seconds = [one.seconds for one in seen], [one.busy for one in seen]
+    rates = [one.frames / one.seconds for one in seen]
+    found = sum(one.found for one in seen) / sum(one.frames for one in seen)
+    print(f"| read and track | {spread(seconds, 2)} ({statistics.median(busy_seconds):.2f} of "
+          f"processor) | {spread(rates, 1)} | {found:.2%} |")  # fmt: skip
     print("\nWriting: mean over clips. Reading: median (range) over clips.")
     print(f"Peak memory of this process: {peak():.0f} MiB · load at the end: {load()}")
 
@@ -73,20 +75,29 @@ def written(root: Path, subjects: int, clips: int) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - busy
 
 
-def read(path: Path) -> tuple[float, int, int]:
-    """Seconds that a clip took, its frames, and those with a face.
+class Read(NamedTuple):
+    """Wall and processor seconds that a clip took, its frames, and those with a face."""
+
+    seconds: float
+    busy: float
+    frames: int
+    found: int
+
+
+def read(path: Path) -> Read:
+    """Read and track a clip.
 
     Raises
     ------
     SystemExit
         If the file is not of the published size.
     """
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     track = track_face(path)
-    seconds = time.perf_counter() - start
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
     if (track.frame_size, len(track)) != (SIZE[::-1], FRAMES):
         raise SystemExit(f"{path.name}: {len(track)} frames of {track.frame_size}")
-    return seconds, len(track), int(track.found.sum())
+    return Read(seconds, busy, len(track), int(track.found.sum()))
 
 
 def spread(values: list[float], digits: int) -> str:

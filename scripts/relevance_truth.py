@@ -1,7 +1,7 @@
 """An explanation of a look-alike clip beside the clip's truth: relevance in frames of pain.
 
     dolorimeter explain MODEL ROOT/PartA/video/SUBJECT/CLIP.mp4 --class PA4 --out EXPLAINED
-    python scripts/relevance_truth.py EXPLAINED ROOT
+    python scripts/relevance_truth.py EXPLAINED ROOT --picture docs/images/relevance.png
 
 Prints Markdown. Frames are compared in time, not places: what moved in the face is known, and how
 much of the picture it changed is not. Frames follow each other smoothly, so a correlation over
@@ -16,12 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy.stats import spearmanr
 
 from dolorimeter.synthesis import Truth
 
 PAIN = 1.0
 """FACS intensity from which an action of pain counts as shown, as in scripts/face_checks."""
+COLOURS = 160
+"""Of the picture, so that it takes little room in the repository."""
 FLAGS = ("blink", "talk", "smile", "occluded")
 
 
@@ -31,7 +34,7 @@ def joined(explained: Path, root: Path) -> tuple[pd.DataFrame, str, str]:
     frames = pd.read_csv(explained / "frames.csv")
     clip = Path(told["video"]).stem
     truth = Truth.load(root).frames()
-    truth = truth[truth["recording"] == clip].sort_values("time")
+    truth = truth[truth["recording"] == clip].astype({"time": float}).sort_values("time")
     if truth.empty:
         raise SystemExit(f"{root}: its truth has no clip {clip}")
     both = pd.merge_asof(frames, truth, on="time", direction="nearest", tolerance=0.02)
@@ -45,7 +48,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("explained", type=Path, help="folder that dolorimeter explain wrote")
     parser.add_argument("root", type=Path, help="the look-alike cohort")
+    parser.add_argument("--picture", type=Path, help="relevance.png in few colours goes here")
     arguments = parser.parse_args()
+    if arguments.picture:
+        drawn = Image.open(arguments.explained / "relevance.png").convert("RGB")
+        few = drawn.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG)
+        few.save(arguments.picture, optimize=True)
     frames, clip, name = joined(arguments.explained, arguments.root)
     pain = frames["pain"].to_numpy()
     shown = pain > PAIN
