@@ -40,6 +40,7 @@ VERBS: dict[str, str] = {
     "compare": "dolorimeter.report:compare",
     "explain": "dolorimeter.explain:explain_model",
     "audit": "dolorimeter.experiment:audit_run",
+    "monitor": "dolorimeter.monitor.live:monitor",
     "monitor-export": "dolorimeter.monitor.export:export_session",
     "monitor-page": "dolorimeter.monitor.web.server:serve_store",
     "monitor-sessions": "dolorimeter.monitor.store:list_sessions",
@@ -971,6 +972,110 @@ def audit(
             _print(meter, False, "leak-o-meter")
     if has_fault(findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def monitor(
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder; else the demo's, fitted on look-alikes.")
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--source",
+            help="synthetic, replay:PATH[,recording=NAME,speed=2], lsl[:name=…,eda=CHANNEL], "
+            "camera[:0|PATH|URL]; repeatable. Default: synthetic.",
+        ),
+    ] = None,
+    subject: Annotated[str, typer.Option(help="Whom it follows.")] = "subject",
+    headless: Annotated[bool, typer.Option(help="One line an estimate, and no page.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Headless: end after so long.")] = None,
+    step: Annotated[float, typer.Option(help="Seconds from one estimate to the next.")] = 0.5,
+    levels: Annotated[
+        str | None, typer.Option(help="LOWEST,HIGHEST of what a regressor predicts.")
+    ] = None,
+    alert: Annotated[
+        float | None, typer.Option(help="Expected level from which the alert is on.")
+    ] = None,
+    keep_signals: Annotated[bool, typer.Option(help="Also store raw signals.")] = False,
+    outlet: Annotated[bool, typer.Option(help="Also send the LSL stream PainEstimate.")] = False,
+    store: StorePlace = None,
+    host: Annotated[str, typer.Option(help="Any but loopback needs --token.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="DOLORIMETER_TOKEN", help="At least 16 characters."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Serve TLS by itself.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+) -> None:
+    """Follow one person live: signals or a camera in, an estimate each half second out."""
+    from dolorimeter.monitor.live import SYNTHETIC
+    from dolorimeter.monitor.live import monitor as follow
+
+    because = follow(
+        model,
+        sources or SYNTHETIC,
+        subject=subject,
+        headless=headless,
+        seconds=seconds,
+        step=step,
+        levels=_pair(levels),
+        alert=alert,
+        keep_signals=keep_signals,
+        outlet=outlet,
+        store=store,
+        host=host,
+        port=port,
+        token=token,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        begun=_show_session,
+        said=_show_estimate if headless else None,
+        ready=lambda address: typer.echo(f"Open {address}\nCtrl-C ends it.", err=True),
+    )
+    if because:
+        typer.echo(f"ended: {because}", err=True)
+
+
+def _pair(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--levels {text}: expected two numbers, such as 0,10.") from None
+    return low, high
+
+
+def _show_session(info: Any) -> None:
+    """What a session is, before its first estimate."""
+    typer.echo(f"session {info.id}: {info.model}, {'; '.join(info.sources)}", err=True)
+    for note in info.notes:
+        typer.echo(f"note: {note}", err=True)
+    if info.lookalike:
+        typer.echo("LOOK-ALIKE: no statement about people.", err=True)
+    typer.echo("Research software, not a medical device.", err=True)
+
+
+def _show_estimate(estimate: Any) -> None:
+    """One line an estimate."""
+    states = ", ".join(
+        f"{m.name} {m.quality:.2f}" + (f" ({'; '.join(m.reasons)})" if m.reasons else "")
+        for m in estimate.modalities
+    )
+    if estimate.abstained:
+        told = f"no estimate: {estimate.abstained}"
+    else:
+        interval = (
+            "" if estimate.lower is None else f" [{estimate.lower:.1f}, {estimate.upper:.1f}]"
+        )
+        told = f"level {estimate.expected_level:.2f}{interval}"
+    alert = " ALERT" if estimate.alert else ""
+    age = "" if estimate.age_s is None else f" age {estimate.age_s:.2f} s"
+    typer.echo(f"{estimate.start + estimate.duration:8.1f} s  {told}{alert}{age} | {states}")
+    for remark in estimate.remarks:
+        typer.echo(f"          {remark}")
 
 
 @app.command("monitor-export")
