@@ -325,7 +325,7 @@ def test_bfloat16_trains_too(four_tasks: Tasks, small: Small, tmp_path: Path) ->
 
 
 def test_more_processes_than_pictures_are_refused(four_tasks: Tasks, small: Small) -> None:
-    from dolorimeter.pretraining._loop import check_share
+    from dolorimeter.pretraining._runtime import check_share
 
     with pytest.raises(ConfigError, match="batch_size is 9 for 10 processes"):
-        check_share(pretraining_from(small(tasks=four_tasks)), 10)
+        check_share(pretraining_from(small(tasks=four_tasks)).batch_size, 10)

@@ -4,7 +4,7 @@
 pictures into one array. Nothing is trained here, and nothing here knows what the pictures show.
 """
 
-from dolorimeter.embeddings._encoder import PRECISIONS, PUBLISHED, Encoder
+from dolorimeter.embeddings._encoder import PRECISIONS, PUBLISHED, Encoder, provenance_of
 from dolorimeter.embeddings._engine import embed, embed_stream
 from dolorimeter.embeddings._export import Exported, export
 from dolorimeter.embeddings.runtimes import Agreement, agreement
@@ -19,4 +19,5 @@ __all__ = [
     "embed",
     "embed_stream",
     "export",
+    "provenance_of",
 ]

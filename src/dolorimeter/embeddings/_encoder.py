@@ -190,7 +190,7 @@ class Encoder:
             return Weights("", None, trained_on={})
         if self._is_published:
             return self._published
-        return _sidecar(Path(self.weights))
+        return provenance_of(Path(self.weights))
 
     @property
     def trained_on(self) -> Mapping[str, tuple[str, ...]] | None:
@@ -334,7 +334,14 @@ def _check_size(encoder: Encoder) -> None:
         ) from error
 
 
-def _sidecar(weights: Path) -> Weights:
+def provenance_of(weights: Path) -> Weights:
+    """Whom a weights file has met, as ``FILE.json`` beside it says.
+
+    Raises
+    ------
+    StorageError
+        If the file beside the weights is not such JSON.
+    """
     path = weights.with_name(weights.name + ".json")
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))

@@ -30,14 +30,18 @@ WIDTH, HEADS, HIDDEN, LAYERS = 64, 4, 256, 3
 DROPOUT = 0.1
 
 
-class StepNorm(nn.BatchNorm1d):
+class StepNorm(nn.Module):
     """BatchNorm over the steps of all windows that are no padding."""
 
-    def forward(  # type: ignore[override]  # it must know what is padding
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(width)
+
+    def forward(
         self, x: Float[Tensor, "window time width"], valid: Bool[Tensor, "window time"]
     ) -> Float[Tensor, "window time width"]:
         """Normalised steps; padding becomes 0."""
-        rows = super().forward(x[valid])  # (step, width)
+        rows = self.norm(x[valid])  # (step, width)
         return torch.zeros_like(x, dtype=rows.dtype).index_put((valid,), rows)
 
 

@@ -1,25 +1,34 @@
-"""Pre-training an encoder on many tasks at once: one network, one linear head a task.
+"""Pre-training an encoder: on many tasks at once, or on masked clips and signals without labels.
 
-`read_pretraining` reads the list of tasks from TOML, `pretrain` trains; what it leaves is a
-weights file that `dolorimeter.embeddings.Encoder` takes, and that says whom it has met.
+`read_pretraining` reads what is wanted from TOML (``kind``), `pretrain` trains. What it leaves is
+a weights file that `dolorimeter.embeddings.Encoder` or a network takes, and that says whom it has
+met.
 """
 
-from dolorimeter.pretraining._config import (
-    EncoderConfig,
-    Pretraining,
-    TaskConfig,
-    pretraining_from,
-    read_pretraining,
+from dolorimeter.pretraining._config import EncoderConfig, Pretraining, TaskConfig
+from dolorimeter.pretraining._kinds import pretrain, pretraining_from, read_pretraining
+from dolorimeter.pretraining._masked_config import (
+    DataConfig,
+    MaskedSignal,
+    MaskedVideo,
+    SignalConfig,
 )
-from dolorimeter.pretraining.multitask import Pretrained, TaskReport, pretrain
+from dolorimeter.pretraining._masks import markov_mask, tube_mask
+from dolorimeter.pretraining._result import Pretrained, TaskReport
 
 __all__ = [
+    "DataConfig",
     "EncoderConfig",
+    "MaskedSignal",
+    "MaskedVideo",
     "Pretrained",
     "Pretraining",
+    "SignalConfig",
     "TaskConfig",
     "TaskReport",
+    "markov_mask",
     "pretrain",
     "pretraining_from",
     "read_pretraining",
+    "tube_mask",
 ]

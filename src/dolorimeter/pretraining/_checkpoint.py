@@ -65,9 +65,13 @@ class Checkpoint:
 
 def identity(config: Pretraining, tasks: Sequence[Task], encoder: str) -> str:
     """Digest of all that the weights of a run follow from, but the pictures' bytes."""
-    values = {k: v for k, v in config.plain().items() if k not in FREE}
     rows = [part for task in tasks for part in (task.rows.digest, task.train)]
-    return digest("pretraining 1", json.dumps(values, sort_keys=True), encoder, *rows)
+    return digest("pretraining 1", settings_that_count(config.plain()), encoder, *rows)
+
+
+def settings_that_count(plain: Mapping[str, Any]) -> str:
+    """Settings that the weights of a run follow from, as one text."""
+    return json.dumps({k: v for k, v in plain.items() if k not in FREE}, sort_keys=True)
 
 
 def joined(registers: Iterable[TrainedOn | None]) -> TrainedOn | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from dolorimeter.augmentation import check_names
 from dolorimeter.errors import ConfigError
-from dolorimeter.pretraining._plain import from_plain
 
 LabelKind = Literal["class", "multi_label", "continuous"]
 Loss = Literal["", "squared", "concordance"]
@@ -112,6 +109,8 @@ class Pretraining:
 
     Parameters
     ----------
+    kind : str
+        ``multitask``; see `MaskedVideo` and `MaskedSignal` for the others.
     tasks : tuple of TaskConfig
     steps : int
         Batches to learn from.
@@ -158,6 +157,7 @@ class Pretraining:
 
     tasks: tuple[TaskConfig, ...]
     steps: int
+    kind: Literal["multitask"] = "multitask"
     encoder: EncoderConfig = EncoderConfig()
     size: int = 224
     batch_size: int = 256
@@ -220,40 +220,3 @@ _LEAST: Mapping[str, float] = {
     **dict.fromkeys(("temperature", "gradient_clip", "validation_rows", "seed", "workers"), 0),
     **dict.fromkeys(("validate_every", "checkpoint_every", "log_every"), 0),
 }
-
-
-def read_pretraining(path: Path, overrides: Mapping[str, Any] | None = None) -> Pretraining:
-    """Read a pre-training from TOML.
-
-    Parameters
-    ----------
-    path : Path
-    overrides : mapping, optional
-        Keys of the first level and values that replace what stands in the file
-        (``{"steps": 100}``).
-
-    Raises
-    ------
-    ConfigError
-        Naming file, key, what was found and what was wanted.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; those of the project are in experiments/pretrain_*.toml."
-        ) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
-    return pretraining_from(values | dict(overrides or {}), str(path))
-
-
-def pretraining_from(values: Mapping[str, Any], where: str = "pre-training") -> Pretraining:
-    """Check plain values and make the pre-training they describe.
-
-    Raises
-    ------
-    ConfigError
-        Naming the key, what was found and what was wanted.
-    """
-    return from_plain(Pretraining, values, where)

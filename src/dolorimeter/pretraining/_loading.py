@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import starmap
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +13,12 @@ from jaxtyping import Int64, UInt8
 from dolorimeter.augmentation import augment_clip
 from dolorimeter.errors import RecordingError, TrainingError
 from dolorimeter.pretraining._config import Pretraining
+from dolorimeter.pretraining._runtime import read_ahead
 from dolorimeter.pretraining._sampling import AUGMENT, Plan, Sampler
 from dolorimeter.pretraining._tasks import Task
 
 ATTEMPTS = 20
 """Rows of a task tried in place of one that cannot be read."""
-AHEAD = 2
-"""Batches that are read while one is learned from."""
 
 
 class Fault(NamedTuple):
@@ -75,27 +72,9 @@ class Loader:
             If one row of a task after the other cannot be read.
         """
         plans = self.sampler.plans(first, last, drawn)
-        if not self.config.workers:
-            for plan in plans:
-                jobs = ((plan, place) for place in self._places(plan))
-                yield self._joined(plan, list(starmap(self._load, jobs)))
-            return
-        waiting: deque[tuple[Plan, list[Future[Loaded]]]] = deque()
-        with ThreadPoolExecutor(self.config.workers) as pool:
-            try:
-                for plan in plans:
-                    places = self._places(plan)
-                    waiting.append((plan, [pool.submit(self._load, plan, p) for p in places]))
-                    if len(waiting) > AHEAD:
-                        yield self._ready(waiting)
-                while waiting:
-                    yield self._ready(waiting)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _ready(self, waiting: deque[tuple[Plan, list[Future[Loaded]]]]) -> Batch:
-        plan, futures = waiting.popleft()
-        return self._joined(plan, [future.result() for future in futures])
+        jobs = ((p, [partial(self._load, p, place) for place in self._places(p)]) for p in plans)
+        for plan, loaded in read_ahead(jobs, self.config.workers):
+            yield self._joined(plan, loaded)
 
     def _places(self, plan: Plan) -> range:
         return range(self.rank, len(plan.task), self.world)

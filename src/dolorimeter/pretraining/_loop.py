@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,18 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from dolorimeter.errors import ConfigError, TrainingError
+from dolorimeter.errors import TrainingError
 from dolorimeter.pretraining._checkpoint import Checkpoint
 from dolorimeter.pretraining._config import Pretraining
 from dolorimeter.pretraining._loading import Batch, Fault, Loader, read_rows
 from dolorimeter.pretraining._log import ALL, Entry, Log
 from dolorimeter.pretraining._network import MultiTask
+from dolorimeter.pretraining._runtime import Progress, due, gathered, spread, step_seed
 from dolorimeter.pretraining._sampling import Sampler
 from dolorimeter.pretraining._score import score
 from dolorimeter.pretraining._tasks import Task
 from dolorimeter.training import cosine, warm_up
 
-DROPOUT = 5
-"""First number of the seed of a step's dropout; see `pretraining._sampling` for the others."""
-Progress = Callable[[int, int], None]
-"""Called with the steps done and the steps wanted."""
 Held = tuple[list[Entry], list[Fault]]
 
 
@@ -70,13 +67,13 @@ class Loop:
             entries = self._step(batch)
             step = self.done = batch.plan.step
             self.drawn = batch.plan.drawn
-            if not _due(step, self.config.log_every, self.config.steps):
+            if not due(step, self.config.log_every, self.config.steps):
                 entries = []
-            if _due(step, self.config.validate_every, self.config.steps):
+            if due(step, self.config.validate_every, self.config.steps):
                 entries += self._validate(step)
             if lines is not None:
                 lines.add(entries)
-            if _due(step, self.config.checkpoint_every, self.config.steps):
+            if due(step, self.config.checkpoint_every, self.config.steps):
                 self._save(told)
             if progress is not None and self.runtime.is_main_process:
                 progress(step, self.config.steps)
@@ -85,7 +82,7 @@ class Loop:
         """Learn from one batch."""
         self._remember(batch.faults)
         config, sizes = self.config, batch.plan.sizes.tolist()
-        torch.manual_seed(_seed(config.seed, batch.plan.step, self.runtime.process_index))
+        torch.manual_seed(step_seed(config.seed, batch.plan.step, self.runtime.process_index))
         self.parallel.train()
         rate = self.rate(batch.plan.step)
         for group in self.optimiser.param_groups:
@@ -147,7 +144,7 @@ class Loop:
         self.module.eval()
         entries = []
         for number, task in enumerate(self.tasks):
-            rows = _spread(task.held, self.config.validation_rows)
+            rows = spread(task.held, self.config.validation_rows)
             outputs, targets = self._outputs(number, rows)
             if not len(outputs):
                 continue
@@ -174,7 +171,7 @@ class Loop:
                 features = self.module.features(torch.from_numpy(pictures).to(runtime.device))
                 outputs.append(self.module.heads[number](features).cpu().numpy())
             targets.append(task.targets(kept))
-        pairs = _gathered(runtime, [list(zip(outputs, targets, strict=True))])
+        pairs = gathered(runtime, [list(zip(outputs, targets, strict=True))])
         flat = [pair for part in pairs for pair in part]
         if not flat:
             return torch.empty(0, task.width), torch.empty(0)
@@ -186,7 +183,7 @@ class Loop:
             self.faults.setdefault((task, row), reason)
 
     def _gather_faults(self) -> None:
-        for part in _gathered(self.runtime, [list(self.faults.items())]):
+        for part in gathered(self.runtime, [list(self.faults.items())]):
             for key, reason in part:
                 self.faults.setdefault(key, reason)
 
@@ -217,21 +214,6 @@ class Loop:
         self.faults = {(task, row): reason for task, row, reason in state["faults"]}
 
 
-def accelerator(device: str) -> Any:
-    """The runtime of this process."""
-    from accelerate import Accelerator
-
-    return Accelerator(cpu=device == "cpu")
-
-
-def check_share(config: Pretraining, world: int) -> None:
-    """`ConfigError` where a process would have nothing of a batch."""
-    if config.batch_size < world:
-        raise ConfigError(
-            f"batch_size is {config.batch_size} for {world} processes: each needs a picture."
-        )
-
-
 def _optimiser(module: MultiTask, config: Pretraining) -> torch.optim.Optimizer:
     """AdamW; weight decay on matrices and larger, never on the tasks' weights."""
     s = {id(p) for p in module.log_variances}
@@ -244,29 +226,3 @@ def _optimiser(module: MultiTask, config: Pretraining) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         [{"params": p, "weight_decay": decay, "factor": f} for p, decay, f in groups if p]
     )
-
-
-def _due(step: int, every: int, last: int) -> bool:
-    return step == last or bool(every and step % every == 0)
-
-
-def _seed(seed: int, step: int, rank: int) -> int:
-    """Of dropout in one step of one process, so that a checkpoint need not keep generators."""
-    found = np.random.SeedSequence([seed, DROPOUT, step, rank]).generate_state(1, np.uint64)
-    return int(found[0])
-
-
-def _spread(rows: Int64[np.ndarray, " row"], most: int) -> Int64[np.ndarray, " kept"]:
-    """At most so many rows, evenly over all of them; 0: all."""
-    if not most or len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-
-
-def _gathered(runtime: Any, own: list[Any]) -> list[Any]:
-    """Lists of all processes, one after another."""
-    if runtime.num_processes == 1:
-        return own
-    from accelerate.utils import gather_object
-
-    return list(gather_object(own))

@@ -294,12 +294,12 @@ def split(listed: Sequence[Rows], share: float, seed: int) -> tuple[Task, ...]:
     held = {
         (namespace, identity)
         for namespace, identities in people.items()
-        for identity in _drawn(sorted(identities), share, f"{seed} {namespace}")
+        for identity in drawn_names(sorted(identities), share, f"{seed} {namespace}")
     }
     return tuple(_task(rows, held, share, seed) for rows in listed)
 
 
-def _drawn(names: Sequence[str], share: float, salt: str) -> list[str]:
+def drawn_names(names: Sequence[str], share: float, salt: str) -> list[str]:
     """That share of names, by their digest, so that others stay where they are."""
     count = min(len(names) - 1, max(1, round(share * len(names)))) if share else 0
     ordered = sorted(names, key=lambda n: hashlib.blake2b(f"{salt}\0{n}".encode()).digest())

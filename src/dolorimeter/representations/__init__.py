@@ -6,6 +6,7 @@ gives a `Represented`. Those of pictures also give them in batches, for an encod
 
 from dolorimeter.representations._pictures import window_faces
 from dolorimeter.representations._represented import Represented, Undefined, concatenate, count
+from dolorimeter.representations._sampling import clip_positions
 from dolorimeter.representations.depth import Depth
 from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
 from dolorimeter.representations.face_pictures import FaceClip, FaceFrames
@@ -34,6 +35,7 @@ __all__ = [
     "Undefined",
     "VideoFrames",
     "Waveform",
+    "clip_positions",
     "concatenate",
     "count",
     "window_faces",
