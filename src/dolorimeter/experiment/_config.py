@@ -178,6 +178,8 @@ class Experiment:
     `standardise` is ``none`` or the reference of a standardisation within subject; a
     ``declared_baseline`` names its conditions in `baseline`. `groups` names columns (``sex``,
     ``treatment``) whose score gaps are reported. `seeds` gives one run of every fold per seed.
+    `target_access` declares that self-supervised weights may have met the people under test, as
+    ``unlabelled_target``; without it such weights are refused.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -194,6 +196,7 @@ class Experiment:
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
     groups: tuple[str, ...] = ()
+    target_access: Literal["none", "unlabelled_target"] = "none"
     paper: str = ""
     note: str = ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,8 @@ def run(
 def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
     """Refuse weights that have met the people under test, or say what is not known of them."""
     samples = prepared.samples
+    if samples.target_access == "none":
+        samples = replace(samples, target_access=experiment.target_access)
     people = samples.subjects.astype(str).tolist()
     notes = [
         refuse_overlap(weights, prepared.person_namespace, people, samples.target_access)
@@ -163,15 +165,28 @@ def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
 
 
 def _weights_of(experiment: Experiment) -> Iterator[Weights]:
-    """Weights from outside: of the estimator's network, and of the streams' encoders."""
+    """Weights from outside: the estimator's and its parts', and those of the streams' encoders."""
     name = getattr(experiment.estimator(), "module", None)
     weights = None if name is None else MODELS.card(name).weights
     if weights is not None:
         yield weights
+    for path in _files_of(experiment.classifier.arguments):
+        from dolorimeter.embeddings import provenance_of  # brings torch along
+
+        yield provenance_of(path)
     chain = experiment.chain()
     for stream in () if chain is None else chain.streams:
         if stream.encoder is not None:
             yield stream.encoder.provenance
+
+
+def _files_of(arguments: Mapping[str, Any]) -> Iterator[Path]:
+    """Weights files that an estimator's networks start from (``signal_weights`` …)."""
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            yield from _files_of(value)
+        elif name.endswith("_weights") and isinstance(value, str) and value:
+            yield Path(value)
 
 
 def same_experiment(out: Path, experiment: Experiment) -> None:

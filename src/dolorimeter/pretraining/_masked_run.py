@@ -44,7 +44,7 @@ class Material:
 
     listing: Listing
     train: Int64[np.ndarray, " row"]
-    held: Int64[np.ndarray, " row"]
+    held: Int64[np.ndarray, " held"]
     met: TrainedOn | None
     modality: str
     labels: tuple[str, ...]

@@ -88,9 +88,7 @@ class Pretrained:
         return pd.read_csv(self.log)
 
 
-def told_of(
-    trained_on: TrainedOn | None, *, self_supervised: bool = False
-) -> dict[str, Any]:
+def told_of(trained_on: TrainedOn | None, *, self_supervised: bool = False) -> dict[str, Any]:
     """What stands beside weights, from the first checkpoint on."""
     return {"trained_on": lists(trained_on), "self_supervised": self_supervised}
 

@@ -29,7 +29,7 @@ from dolorimeter.pretraining._runtime import Progress, spread
 from dolorimeter.pretraining._signal_rows import SignalRows
 from dolorimeter.pretraining._statistics import over_processes, share_statistics
 from dolorimeter.storage import digest
-from dolorimeter.training import cosine, warm_up
+from dolorimeter.training import drop_after, warm_up
 
 BETAS = (0.5, 0.9)
 """Of Adam, for the encoder."""
@@ -77,7 +77,7 @@ class SignalJob(Job):
         config: MaskedSignal,
         rows: SignalRows,
         train: Int64[np.ndarray, " row"],
-        held: Int64[np.ndarray, " row"],
+        held: Int64[np.ndarray, " held"],
         device: torch.device,
     ) -> None:
         self.config, self.rows, self.train, self.device = config, rows, train, device
@@ -100,7 +100,7 @@ class SignalJob(Job):
             self.module.double()
         share_statistics(self.module)
         self.module.to(device)
-        rate = warm_up(cosine(config.learning_rate, config.steps, config.warm_up), config.warm_up)
+        rate = warm_up(drop_after(config.learning_rate, {}), config.warm_up)
         inner = list(encoder.parameters())
         known = set(map(id, inner))
         outer = [p for p in self.module.parameters() if id(p) not in known]

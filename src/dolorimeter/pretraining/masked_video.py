@@ -94,7 +94,7 @@ class VideoJob(Job):
         encoder: VideoMAEEncoder,
         clips: Clips,
         train: Int64[np.ndarray, " row"],
-        held: Int64[np.ndarray, " row"],
+        held: Int64[np.ndarray, " held"],
         device: torch.device,
     ) -> None:
         self.config, self.clips, self.train, self.device = config, clips, train, device
