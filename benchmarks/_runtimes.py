@@ -67,7 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(name: str, draw: Draw, arguments: argparse.Namespace) -> None:
     """Print the tables of one encoder."""
-    heading(arguments)
+    heading()
+    print(
+        f"{arguments.pictures} pictures, {arguments.threads} threads; batches of {BATCH} in the "
+        f"baseline and of {arguments.batch} in the runtimes"
+    )
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DOLORIMETER_CACHE"] = folder
         benchmark(name, draw, Path(folder), arguments)
@@ -307,8 +311,8 @@ def spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
-def heading(arguments: argparse.Namespace) -> None:
-    """What it runs on, and how."""
+def heading() -> None:
+    """What it runs on."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
@@ -317,10 +321,6 @@ def heading(arguments: argparse.Namespace) -> None:
     packages = ", ".join(f"{p} {version(p)}" for p in ("torch", "onnxruntime", "openvino"))
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {cpu} · {os.cpu_count()} cores")
     print(f"Python {platform.python_version()}, {packages} · load: {load()}")
-    print(
-        f"{arguments.pictures} pictures, {arguments.threads} threads; batches of {BATCH} in the "
-        f"baseline and of {arguments.batch} in the runtimes"
-    )
 
 
 def load() -> str:
