@@ -266,7 +266,8 @@ def stream(given: argparse.Namespace) -> None:
         info = probe(videos[0])
         print(
             f"look-alike clips of {info.width} × {info.height}, {CLIP} frames, 25 a second; "
-            f"{FASTEST[0]} {FASTEST[1]}, {given.threads} threads; every frame decoded and tracked, every n-th embedded\n"
+            f"{FASTEST[0]} {FASTEST[1]}, {given.threads} threads; "
+            "every frame decoded and tracked, every n-th embedded\n"
         )
         print("| stride | seconds of work a second of video (range) |\n|---|---|")
         for stride in (1, 2, 3, 4):
