@@ -5,9 +5,9 @@ pair of steps picked from the table of offsets by an index of (time · time, hea
 shapes of the authors' state dict show theirs to be (their code is not vendored). "Written out" is
 the same with the bias made head by head, which is as fast as we could make it. Beside both:
 PyTorch's fused attention plus `relative_term`, and the same without filling up narrow heads. Each
-variant of each round runs in a process of its own, in turn, so that a busy machine slows all alike
-and the peak of resident memory is that variant's own. Memory is counted from a process that has
-made the input alone.
+variant of each round runs in a process of its own, in turn, so that a busy machine slows all
+alike, and the peak of resident memory is that variant's own. Memory is counted from a process that
+has made the input alone.
 
     python benchmarks/erpe.py                    # 2,800 steps, 8 heads, 5 rounds: under 2 minutes
     python benchmarks/erpe.py --time 1400 --rounds 3
@@ -33,7 +33,7 @@ REPEATS = 3
 
 
 def one(way: str, steps: int, heads: int, width: int, backward: bool) -> dict[str, float]:
-    """Seconds (the best of three), and the process' peak of resident memory in MiB."""
+    """Processor seconds (the best of three), and the peak of resident memory in MiB."""
     import torch
     from torch.nn import functional
 
@@ -68,11 +68,11 @@ def one(way: str, steps: int, heads: int, width: int, backward: bool) -> dict[st
         run, took = runs[way], []
         with torch.set_grad_enabled(backward):
             for _ in range(REPEATS):
-                start = time.perf_counter()
+                start = time.process_time()
                 out = run()
                 if backward:
                     out.square().sum().backward()
-                took.append(time.perf_counter() - start)
+                took.append(time.process_time() - start)
                 total = float(out.detach().double().square().sum())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": min(took), "peak": peak, "total": total}
@@ -107,14 +107,15 @@ def main() -> None:
     import torch
 
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {platform.machine()}, {os.cpu_count()} cores")
-    print(f"PyTorch {torch.__version__}, threads: {torch.get_num_threads()}")
+    load = " ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"PyTorch {torch.__version__}, threads: {torch.get_num_threads()} · load: {load}")
     what = "forward and backward" if arguments.backward else "forward"
     print(f"{arguments.time:,} steps, {arguments.heads} heads, width {arguments.width}: {what}\n")
     ways = (NOTHING, *WAYS)
     rounds = [{way: elsewhere(way, arguments) for way in ways} for _ in range(arguments.rounds)]
     rows = {way: [r[way] for r in rounds] for way in ways}
     least = min(r["peak"] for r in rows[NOTHING])
-    print("| way | median s | min | max | MiB above the input |\n|---|---|---|---|---|")
+    print("| way | median processor s | min | max | MiB above the input |\n|---|---|---|---|---|")
     for way in WAYS:
         seconds = [r["seconds"] for r in rows[way]]
         memory = statistics.median(r["peak"] for r in rows[way]) - least
