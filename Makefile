@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz benchmarks docs results face-checks clean
+.PHONY: demo test fuzz benchmarks docs results face-checks masked-shown clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
@@ -20,6 +20,10 @@ results: .venv/installed
 
 face-checks: .venv/installed
 	$(BIN)/python scripts/face_checks
+
+masked-shown: .venv/installed
+	$(BIN)/python scripts/masked_shown.py signals
+	$(BIN)/python scripts/masked_shown.py video
 
 benchmarks: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/benchmarks

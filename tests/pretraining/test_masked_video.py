@@ -134,6 +134,19 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(settings: Settings, tmp_p
         pretrain(pretraining_from(settings(steps=5, gradient_penalty=0.0)), tmp_path / "part")
 
 
+def test_a_step_paints_the_share_that_is_asked_for(settings: Settings, tmp_path: Path) -> None:
+    config = pretraining_from(settings(painted=0.5, steps=80, learning_rate=0.6))
+    encoder = MODELS.get("tiny_clips")()
+    clips = Clips(config, encoder.frames, encoder.image_size)
+    job = VideoJob(config, encoder, clips, *clips.listing.split(0.2, 0), torch.device("cpu"))
+    hidden = torch.tensor([[True, False, True, False] * 2, [False, True, True, False] * 2])
+    asked = job._asked(hidden)
+    assert asked.sum(dim=1).tolist() == [2, 2]
+    assert not (asked & ~hidden).any()
+    losses = pretrain(config, tmp_path).table().query("task == 'masked' and part == 'train'")
+    assert losses["loss"].tail(10).mean() < 0.5 * losses["loss"].head(3).mean()
+
+
 def test_the_critic_and_the_painter_learn_apart(settings: Settings) -> None:
     """The painter's step leaves the critic, the critic's step leaves the painter."""
     config = pretraining_from(settings())

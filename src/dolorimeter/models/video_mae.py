@@ -447,18 +447,28 @@ class VideoAutoencoder(nn.Module):
         return self.painted(patches(x), masked)
 
     def painted(
-        self, cut: Float[Tensor, "clip token pixel"], masked: Bool[Tensor, "clip token"]
-    ) -> Float[Tensor, "clip hidden pixel"]:
-        """As `forward`, from what `patches` gives of clips."""
+        self,
+        cut: Float[Tensor, "clip token pixel"],
+        masked: Bool[Tensor, "clip token"],
+        asked: Bool[Tensor, "clip token"] | None = None,
+    ) -> Float[Tensor, "clip wanted pixel"]:
+        """As `forward`, from what `patches` gives of clips.
+
+        Parameters
+        ----------
+        asked : Bool[Tensor, "clip token"], optional
+            Which of the masked patches are painted, as many in each clip: the decoder computes
+            nothing of the others. None: all of them.
+        """
         visible = _numbers(~masked, "visible")  # (clip, kept)
+        wanted = _numbers(masked if asked is None else asked & masked, "masked")
         seen = self.bridge(self.encoder.visible_tokens(cut, visible))  # (clip, kept, width)
-        tokens = self.mask_token.to(seen.dtype).expand(*masked.shape, -1)
-        tokens = tokens.scatter(1, visible[..., None].expand_as(seen), seen)
-        tokens = tokens + self.pos_embedding()  # (clip, token, width)
+        place = self.pos_embedding()[0].to(seen.dtype)  # (token, width)
+        empty = self.mask_token.to(seen.dtype) + place[wanted]  # (clip, wanted, width)
+        tokens = torch.cat((seen + place[visible], empty), dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        hidden = _numbers(masked, "masked")[..., None].expand(-1, -1, tokens.shape[2])
-        return self.head(self.norm(tokens.gather(1, hidden)))  # (clip, hidden, 1536)
+        return self.head(self.norm(tokens[:, visible.shape[1] :]))  # (clip, wanted, 1536)
 
 
 class PatchCritic(nn.Module):

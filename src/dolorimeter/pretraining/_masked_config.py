@@ -156,6 +156,9 @@ class MaskedVideo(Masked):
     augment : tuple of str
         Of `dolorimeter.augmentation`, the same for all pictures of a clip.
     decoder_depth, decoder_width, decoder_heads : int
+    painted : float
+        Share of the hidden patches that the decoder paints in a step, drawn anew each time: what
+        it does not paint costs nothing (Wang et al., VideoMAE V2, CVPR 2023). 1: all of them.
     adversarial : float
         Weight of the critic in the loss; 0: no critic.
     gradient_penalty : float
@@ -181,6 +184,7 @@ class MaskedVideo(Masked):
     decoder_depth: int = 8
     decoder_width: int = 192
     decoder_heads: int = 3
+    painted: float = 1.0
     adversarial: float = 0.01
     gradient_penalty: float = 10.0
     critic_patches: int = 0
@@ -194,6 +198,8 @@ class MaskedVideo(Masked):
         for name in ("stride", "adversarial", "gradient_penalty", "critic_patches", "memory"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 or more.")
+        if not 0 < self.painted <= 1:
+            raise ConfigError(f"painted is {self.painted}, expected a share above 0, at most 1.")
         if self.crop == "frame" and self.sampling == "keyframes":
             raise ConfigError(
                 "keyframes are found by landmarks, and crop = 'frame' looks for no face. Take "

@@ -136,10 +136,11 @@ class VideoJob(Job):
         config, (x, hidden) = self.config, batch
         share = len(x) / total
         cut = patches(self._normalised(x))
+        asked = self._asked(hidden)
         with computing(config, self.device):
-            painted = self.autoencoder.painted(cut, hidden)
-        painted = painted.to(cut.dtype)  # (clip, hidden, 1536)
-        real = masked_patches(cut, hidden, standardised=config.standardised)
+            painted = self.autoencoder.painted(cut, hidden, asked)
+        painted = painted.to(cut.dtype)  # (clip, asked, 1536)
+        real = masked_patches(cut, asked, standardised=config.standardised)
         masked = (painted - real).square().mean() * share
         if not config.adversarial:
             descend(("autoencoder",), masked)
@@ -175,6 +176,14 @@ class VideoJob(Job):
     def _normalised(self, x: Tensor) -> Tensor:
         kind = torch.float64 if self.config.precision == "float64" else torch.float32
         return (x.to(kind) / 255 - 0.5) / 0.5
+
+    def _asked(self, hidden: Tensor) -> Tensor:
+        """Which of the hidden patches are painted in this step."""
+        if self.config.painted == 1:
+            return hidden
+        count = max(1, round(self.config.painted * int(hidden[0].sum())))
+        draw = torch.rand(hidden.shape, device=hidden.device).masked_fill(~hidden, -1.0)
+        return torch.zeros_like(hidden).scatter(1, draw.topk(count, dim=1).indices, value=True)
 
     def _seen(self, patches_hidden: int) -> Tensor:
         """Patches that the critic sees in this step."""
