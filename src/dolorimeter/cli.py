@@ -1010,12 +1010,11 @@ def monitor(
     tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
 ) -> None:
     """Follow one person live: signals or a camera in, an estimate each half second out."""
-    from dolorimeter.monitor.live import SYNTHETIC
     from dolorimeter.monitor.live import monitor as follow
 
     because = follow(
         model,
-        sources or SYNTHETIC,
+        sources,
         subject=subject,
         headless=headless,
         seconds=seconds,

@@ -25,7 +25,7 @@ SYNTHETIC = ("synthetic",)
 
 def monitor(
     model: str | Path | None = None,
-    sources: Sequence[str] = SYNTHETIC,
+    sources: Sequence[str] | None = None,
     *,
     subject: str = "subject",
     headless: bool = False,
@@ -51,8 +51,8 @@ def monitor(
     ----------
     model : path, optional
         Model folder written by ``train``; without one the demo's, fitted on look-alikes.
-    sources : sequence of str
-        See `dolorimeter.monitor.sources.open_sources`.
+    sources : sequence of str, optional
+        See `dolorimeter.monitor.sources.open_sources`; without any the synthetic one.
     subject : str
         The name under which ``purge`` finds everything of this person.
     headless : bool
@@ -89,7 +89,7 @@ def monitor(
         If a source is busy or not there.
     """
     folder = demo_model() if model is None else Path(model)
-    start = sessions(folder, sources, step=step, levels=levels, alert=alert)
+    start = sessions(folder, sources or SYNTHETIC, step=step, levels=levels, alert=alert)
     outlets = [LslOutlet] if outlet else []
     if said is not None:
         told = said
