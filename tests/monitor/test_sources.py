@@ -241,6 +241,11 @@ def test_the_tracker_takes_the_newest_frame_when_it_is_too_slow() -> None:
             time.sleep(0.05)
             self.looked.append(at)
 
+        def push_face(self, *row: object) -> None:
+            raise AssertionError("no row was given")
+
+        push_frame = push_face
+
     slow = Slow()
     lane = FaceLane(slow, "face", beside=True)  # type: ignore[arg-type]
     for number in range(20):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
-from dolorimeter.chain import LiveChain
 from dolorimeter.monitor.sources import Picture
 from dolorimeter.preprocessing import FaceFrame
 
@@ -16,19 +16,43 @@ WAITING = 2
 """Frames that wait for the tracker; beyond it the oldest go, and are counted."""
 
 
+@runtime_checkable
+class Tracks(Protocol):
+    """What is used of a `LiveChain`."""
+
+    def track(
+        self, modality: str, image: UInt8[np.ndarray, "height width 3"], time: float
+    ) -> FaceFrame | None:
+        """Look for the face in the next frame."""
+        ...
+
+    def push_face(
+        self, modality: str, row: FaceFrame, image: UInt8[np.ndarray, "height width 3"] | None
+    ) -> None:
+        """Take the next row."""
+        ...
+
+    def push_frame(
+        self, modality: str, image: UInt8[np.ndarray, "height width 3"], time: float
+    ) -> None:
+        """Both."""
+        ...
+
+
 class FaceLane:
     """The face tracker of one video.
 
     Parameters
     ----------
-    live : LiveChain
+    live : Tracks
+        A `LiveChain`.
     modality : str
     beside : bool
         In a thread of its own, so that signals do not wait for the networks. Else every frame is
         looked at when it is pushed, and none is lost.
     """
 
-    def __init__(self, live: LiveChain, modality: str, *, beside: bool) -> None:
+    def __init__(self, live: Tracks, modality: str, *, beside: bool) -> None:
         self._live, self._modality, self._beside = live, modality, beside
         self._waiting: deque[Picture] = deque(maxlen=WAITING)
         self._done: deque[tuple[FaceFrame, UInt8[np.ndarray, "height width 3"]]] = deque()
