@@ -22,6 +22,7 @@ from dolorimeter.models.lstm import LongShortTermMemory
 from dolorimeter.models.painattnnet import PainAttnNet
 from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
+from dolorimeter.models.resnet3d import ResNet3D18
 from dolorimeter.models.signal_mae import SignalAutoencoder, SignalMAEEncoder
 from dolorimeter.models.tnt import TNT
 from dolorimeter.models.transformer import Transformer
@@ -40,6 +41,7 @@ __all__ = [
     "PainAttnNet",
     "PainFormer",
     "Perceptron",
+    "ResNet3D18",
     "SignalAutoencoder",
     "SignalMAEEncoder",
     "Transformer",
