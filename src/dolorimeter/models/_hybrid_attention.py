@@ -30,8 +30,8 @@ WIDTH, HEADS, HIDDEN = 16, 8, 256
 DROPOUT = 0.01
 """Of ConvTran's code; the dual-stream article gives none."""
 DEPTH = 16
-"""Numbers of a head that fused attention is given at least: two thirds of the time that two numbers
-take (docs/benchmarks.md)."""
+"""Numbers of a head that fused attention is given at least: two thirds of the time that two
+numbers take (docs/benchmarks.md)."""
 CELLS = 2**20
 """Numbers between the two filters of the embedding that are in memory at once, about."""
 FILTER = 8
