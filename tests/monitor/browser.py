@@ -48,7 +48,7 @@ class Browser:
         self._open = ExitStack()
         address = f"ws://127.0.0.1:{port}{path}"
         self._socket: ClientConnection = self._open.enter_context(
-            connect(address, max_size=None, open_timeout=DEADLINE_S)
+            connect(address, max_size=None, open_timeout=DEADLINE_S, ping_interval=None)
         )
         self._number = 0
         self.events: list[dict[str, Any]] = []

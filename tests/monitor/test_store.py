@@ -249,6 +249,21 @@ def test_too_long_a_refusal_is_counted(file: Path, monkeypatch: pytest.MonkeyPat
         assert store.estimates("s1") == estimates(8)[3:]
 
 
+def test_a_session_that_is_refused_holds_no_other_up(file: Path) -> None:
+    with Store(file) as store, Recorder(store, info("s2")) as good:
+        lost = Recorder(store, info("s1"))
+        _silence(store)
+        store.resume("s1")  # as another process would
+        for one, two in zip(estimates(3), estimates(3, "s2"), strict=True):
+            lost(one)
+            good(two)
+        _wait_until(lambda: store.session("s2").estimates == 3)
+        _wait_until(lambda: "another process now writes session s1" in lost.trouble)
+        assert (good.trouble, store.estimates("s1")) == ("", [])
+        with pytest.raises(StorageError, match="another process now writes session s1"):
+            lost.close()
+
+
 def test_why_a_session_ended(file: Path) -> None:
     with Store(file) as store:
         with pytest.raises(ValueError, match="cable"), Recorder(store, info()):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -28,7 +29,14 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
-from dolorimeter.monitor.nouns import Estimate, Mark, ModalityState, SelfReport, SessionInfo
+from dolorimeter.monitor.nouns import (
+    Estimate,
+    Mark,
+    ModalityState,
+    RawChunk,
+    SelfReport,
+    SessionInfo,
+)
 
 SCHEMA_VERSION = 1
 """Raised by whoever changes a table; another version is refused in words, never changed."""
@@ -198,6 +206,11 @@ def session_info(row: Mapping[str, Any]) -> SessionInfo:
     )
 
 
+def _float(value: Any) -> float | None:
+    """A plain number: drivers do not know NumPy's."""
+    return None if value is None else float(value)
+
+
 def estimate_rows(number: int, estimate: Estimate) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of an estimate, and one of each modality."""
     row = {
@@ -205,17 +218,17 @@ def estimate_rows(number: int, estimate: Estimate) -> tuple[dict[str, Any], list
         "number": number,
         "time": estimate.time,
         "probabilities": {k: float(v) for k, v in estimate.probabilities.items()},
-        "expected_level": estimate.expected_level,
-        "lower": estimate.lower,
-        "upper": estimate.upper,
-        "coverage": estimate.coverage,
+        "expected_level": _float(estimate.expected_level),
+        "lower": _float(estimate.lower),
+        "upper": _float(estimate.upper),
+        "coverage": _float(estimate.coverage),
         "coverage_kind": estimate.coverage_kind,
         "abstained": estimate.abstained,
         "remarks": list(estimate.remarks),
-        "start": estimate.start,
-        "duration": estimate.duration,
-        "latency_s": estimate.latency_s,
-        "alert": estimate.alert,
+        "start": _float(estimate.start),
+        "duration": _float(estimate.duration),
+        "latency_s": _float(estimate.latency_s),
+        "alert": bool(estimate.alert),
     }
     states = [
         {
@@ -223,9 +236,9 @@ def estimate_rows(number: int, estimate: Estimate) -> tuple[dict[str, Any], list
             "number": number,
             "place": place,
             "name": state.name,
-            "quality": state.quality,
-            "age_s": state.age_s,
-            "present": state.present,
+            "quality": _float(state.quality),
+            "age_s": _float(state.age_s),
+            "present": bool(state.present),
             "reasons": list(state.reasons),
         }
         for place, state in enumerate(estimate.modalities)
@@ -285,4 +298,16 @@ def report_row(report: SelfReport) -> dict[str, Any]:
         "value": report.value,
         "entered_by": report.entered_by,
         "withdrawn": report.withdrawn,
+    }
+
+
+def signal_row(session: str, chunk: RawChunk) -> dict[str, Any]:
+    """The row of a piece of a raw signal: little-endian float64."""
+    return {
+        "session": session,
+        "name": chunk.name,
+        "start": chunk.start,
+        "sampling_rate": chunk.sampling_rate,
+        "unit": chunk.unit,
+        "samples": np.asarray(chunk.samples, dtype="<f8").tobytes(),
     }

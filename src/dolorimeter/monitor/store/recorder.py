@@ -6,10 +6,11 @@ import threading
 from collections import deque
 from types import TracebackType
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from dolorimeter.errors import DolorimeterError
+from dolorimeter.errors import DolorimeterError, StorageError
 from dolorimeter.monitor.nouns import Estimate, RawChunk, SessionInfo
-from dolorimeter.monitor.store.store import Store
+from dolorimeter.monitor.store.store import Batch, Store
 
 COMMIT_S = 0.5
 """Seconds between commits: what a crash can lose."""
@@ -21,7 +22,7 @@ WAITING_CHUNKS = 2_000
 
 
 class Recorder:
-    """Stores what it is given twice a second, in a thread of its own.
+    """Stores what it is given twice a second, in a thread that all recorders of a store share.
 
     While the database refuses (disk full, locked), estimates wait in memory and `trouble` says
     why; they are stored as soon as it accepts again. Beyond `WAITING` the oldest are dropped and
@@ -38,19 +39,18 @@ class Recorder:
 
     def __init__(self, store: Store, info: SessionInfo, *, keep_signals: bool = False) -> None:
         self.store, self.session, self.keep_signals = store, info.id, keep_signals
-        known = any(s.info.id == info.id for s in store.sessions(info.subject))
-        self._token = (
-            store.resume(info.id) if known else store.begin(info, keep_signals=keep_signals)
-        )
+        if any(s.info.id == info.id for s in store.sessions(info.subject)):
+            self._token = store.resume(info.id)
+        else:
+            self._token = store.begin(info, keep_signals=keep_signals)
         self.trouble = ""
         self.dropped = 0
         self._closed = False
         self._estimates: deque[Estimate] = deque()
         self._chunks: deque[RawChunk] = deque()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
+        self._flusher = _flusher_of(store)
+        self._flusher.add(self)
 
     def __call__(self, estimate: Estimate) -> None:
         """Take an estimate; returns at once."""
@@ -80,11 +80,12 @@ class Recorder:
         """
         if self._closed:
             return
-        self._stop.set()
-        self._thread.join()
-        self._flush()
+        self._flusher.flush()
+        if self._estimates or self._chunks:
+            raise StorageError(self.trouble)
         self.store.end(self.session, because=because)
         self._closed = True
+        self._flusher.remove(self)
 
     def __enter__(self) -> Recorder:
         return self
@@ -97,22 +98,19 @@ class Recorder:
     ) -> None:
         self.close("" if error is None else f"{type(error).__name__}: {error}")
 
-    def _run(self) -> None:
-        while not self._stop.wait(COMMIT_S):
-            try:
-                self._flush()
-            except DolorimeterError as error:
-                self.trouble = str(error)
-
-    def _flush(self) -> None:
-        """One transaction of what waits; it waits on if the database refuses."""
+    def waiting(self) -> Batch:
+        """What is not stored yet."""
         with self._lock:
-            estimates, chunks = tuple(self._estimates), tuple(self._chunks)
-        self.store.append(self.session, self._token, estimates)
-        self._forget(self._estimates, estimates)
-        if chunks:
-            self.store.append_signals(self.session, self._token, chunks)
-            self._forget(self._chunks, chunks)
+            return Batch(self.session, self._token, tuple(self._estimates), tuple(self._chunks))
+
+    def settle(self, batch: Batch, refused: str) -> None:
+        """Forget what was stored; where it was refused, keep it and say why."""
+        if refused:
+            self.trouble = refused
+            return
+        with self._lock:
+            _forget(self._estimates, batch.estimates)
+            _forget(self._chunks, batch.chunks)
         self.trouble = ""
         if self.dropped:
             self.trouble = (
@@ -120,8 +118,59 @@ class Recorder:
                 "refused for too long."
             )
 
-    def _forget(self, waiting: deque[Any], stored: tuple[Any, ...]) -> None:
+
+def _forget(waiting: deque[Any], stored: tuple[Any, ...]) -> None:
+    for item in stored:
+        if waiting and waiting[0] is item:  # else it was dropped meanwhile
+            waiting.popleft()
+
+
+class _Flusher:
+    """Commits what all recorders of a store hold: one transaction, one sync to disk."""
+
+    def __init__(self) -> None:
+        self._recorders: list[Recorder] = []
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def add(self, recorder: Recorder) -> None:
         with self._lock:
-            for item in stored:
-                if waiting and waiting[0] is item:  # else it was dropped meanwhile
-                    waiting.popleft()
+            self._recorders.append(recorder)
+            if len(self._recorders) == 1:
+                self._stop = threading.Event()  # each thread has its own: an old one may yet end
+                threading.Thread(
+                    target=self._run, args=(self._stop,), name="recorder", daemon=True
+                ).start()
+
+    def remove(self, recorder: Recorder) -> None:
+        with self._lock:
+            self._recorders = [r for r in self._recorders if r is not recorder]
+            if not self._recorders:
+                self._stop.set()
+
+    def flush(self) -> None:
+        """Commit now; the recorders say what came of it."""
+        with self._lock:
+            recorders = tuple(self._recorders)
+            batches = [recorder.waiting() for recorder in recorders]
+            refused: dict[str, str] = {}
+            if recorders:
+                try:
+                    refused = recorders[0].store.append_all(batches)
+                except DolorimeterError as error:
+                    refused = {batch.session: str(error) for batch in batches}
+            for recorder, batch in zip(recorders, batches, strict=True):
+                recorder.settle(batch, refused.get(batch.session, ""))
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(COMMIT_S):
+            self.flush()
+
+
+_FLUSHERS: WeakKeyDictionary[Store, _Flusher] = WeakKeyDictionary()
+_MAKING = threading.Lock()
+
+
+def _flusher_of(store: Store) -> _Flusher:
+    with _MAKING:
+        return _FLUSHERS.setdefault(store, _Flusher())

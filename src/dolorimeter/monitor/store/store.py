@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -88,6 +89,16 @@ class StoredSession:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What one session brings, and the token of its writer."""
+
+    session: str
+    token: str
+    estimates: tuple[Estimate, ...] = ()
+    chunks: tuple[RawChunk, ...] = ()
+
+
+@dataclass(frozen=True)
 class Purged:
     """What `purge` has removed."""
 
@@ -115,6 +126,7 @@ class Store:
     def __init__(self, where: str | Path, *, make: bool = True) -> None:
         self._engine, self.place = connect(where, make=make)
         self._finished_a_purge = False
+        self._turn = threading.RLock()
         self._writing = self._engine.execution_options(writes=True)
         try:
             with explained(self.place):
@@ -180,7 +192,8 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with explained(self.place), self._writing.begin() as connection:
+        # one writer of this process at a time: SQLite's own waiting is not fair
+        with self._turn, explained(self.place), self._writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -287,18 +300,7 @@ class Store:
             If another process has taken the session over, or the database refuses.
         """
         with self._write() as connection:
-            self._claim(connection, session, token)
-            newest = sa.select(sa.func.max(t.ESTIMATES.c.number)).where(
-                t.ESTIMATES.c.session == session
-            )
-            last = connection.execute(newest).scalar()
-            first = 0 if last is None else int(last) + 1
-            pairs = [t.estimate_rows(first + i, e) for i, e in enumerate(estimates)]
-            if pairs:
-                connection.execute(sa.insert(t.ESTIMATES), [row for row, _ in pairs])
-            states = [state for _, of_one in pairs for state in of_one]
-            if states:
-                connection.execute(sa.insert(t.MODALITIES), states)
+            self._append(connection, Batch(session, token, tuple(estimates)))
 
     def append_signals(self, session: str, token: str, chunks: Sequence[RawChunk]) -> None:
         """Store pieces of raw signals, in a session that was begun with ``keep_signals=True``.
@@ -309,25 +311,54 @@ class Store:
             If the session keeps none, or as `append`.
         """
         with self._write() as connection:
-            self._claim(connection, session, token)
-            if not self._session_row(connection, session)["keeps_signals"]:
-                raise StorageError(
-                    f"{self.place}: session {session} keeps no raw signals. Begin it with "
-                    "keep_signals=True (monitor --keep-signals) where the person agreed."
-                )
-            rows = [
-                {
-                    "session": session,
-                    "name": chunk.name,
-                    "start": chunk.start,
-                    "sampling_rate": chunk.sampling_rate,
-                    "unit": chunk.unit,
-                    "samples": np.asarray(chunk.samples, dtype="<f8").tobytes(),
-                }
-                for chunk in chunks
-            ]
+            self._append(connection, Batch(session, token, chunks=tuple(chunks)))
+
+    def append_all(self, batches: Sequence[Batch]) -> dict[str, str]:
+        """Store what several sessions bring in one transaction: one sync to disk for all.
+
+        Returns
+        -------
+        dict of str to str
+            Sessions of which nothing was stored, and why; the others are stored.
+
+        Raises
+        ------
+        StorageError
+            If the database refuses; then nothing is stored.
+        """
+        refused: dict[str, str] = {}
+        with self._write() as connection:
+            for batch in batches:
+                try:
+                    self._append(connection, batch)
+                except StorageError as error:  # raised before a row of this session is written
+                    refused[batch.session] = str(error)
+                except (TypeError, ValueError, AttributeError) as error:
+                    refused[batch.session] = f"what the session says is no estimate: {error!r}"
+        return refused
+
+    def _append(self, connection: sa.Connection, batch: Batch) -> None:
+        self._claim(connection, batch.session, batch.token)
+        if batch.chunks and not self._session_row(connection, batch.session)["keeps_signals"]:
+            raise StorageError(
+                f"{self.place}: session {batch.session} keeps no raw signals. Begin it with "
+                "keep_signals=True (monitor --keep-signals) where the person agreed."
+            )
+        newest = sa.select(sa.func.max(t.ESTIMATES.c.number)).where(
+            t.ESTIMATES.c.session == batch.session
+        )
+        last = connection.execute(newest).scalar()
+        first = 0 if last is None else int(last) + 1
+        pairs = [t.estimate_rows(first + i, e) for i, e in enumerate(batch.estimates)]
+        states = [state for _, of_one in pairs for state in of_one]
+        signals = [t.signal_row(batch.session, chunk) for chunk in batch.chunks]
+        for table, rows in (
+            (t.ESTIMATES, [row for row, _ in pairs]),
+            (t.MODALITIES, states),
+            (t.SIGNALS, signals),
+        ):
             if rows:
-                connection.execute(sa.insert(t.SIGNALS), rows)
+                connection.execute(sa.insert(table), rows)
 
     def _claim(self, connection: sa.Connection, session: str, token: str) -> None:
         claim = (

@@ -186,7 +186,7 @@ def _add_sessions(app: FastAPI, hub: Hub) -> None:
         if info.kind == "diary" and info.reminders:
             due = due_since(info, hub.store.reports(info.id), now())
         return m.SessionOut(
-            **plain_fields(info),
+            **_own_fields(info),
             state=stored.state,
             ended_because=stored.ended_because,
             estimates=stored.estimates,
@@ -255,9 +255,10 @@ def _add_sessions(app: FastAPI, hub: Hub) -> None:
         return Response(content, media_type="application/zip", headers=headers)
 
 
-def plain_fields(info: SessionInfo) -> dict[str, Any]:
+def _own_fields(info: SessionInfo) -> dict[str, Any]:
     """A session's own fields, by name."""
-    return {field.name: getattr(info, field.name) for field in fields(info)}
+    own = {field.name: getattr(info, field.name) for field in fields(info)}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in own.items()}
 
 
 def _zipped(store: Store, session: str, form: str, every_s: float) -> bytes:

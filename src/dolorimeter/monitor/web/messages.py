@@ -98,7 +98,7 @@ class SessionOut(BaseModel):
     model: str
     model_digest: str
     classes: list[str]
-    levels: tuple[float, float]
+    levels: Annotated[list[float], Field(min_length=2, max_length=2)]
     sources: list[str]
     lookalike: bool
     notes: list[str]
