@@ -130,8 +130,9 @@ def main() -> None:
     told = given.parse_args()
     load = os.getloadavg()[0]
     print(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {platform.machine()} · {os.cpu_count()} cores · "
-        f"load {load:.2f} · Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}\n"
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC · {platform.machine()} · {os.cpu_count()} cores"
+        f" · load {load:.2f} · Python {platform.python_version()}, "
+        f"SQLite {sqlite3.sqlite_version}\n"
     )
     with tempfile.TemporaryDirectory(prefix="dolorimeter-") as name:
         folder = Path(name)

@@ -22,6 +22,12 @@ function text(id, value) {
   if (node.textContent !== value) node.textContent = value;
 }
 
+function listed(words) {
+  const item = document.createElement("li");
+  item.textContent = words;
+  return item;
+}
+
 function show(id, visible) {
   $(id).hidden = !visible;
 }
@@ -124,8 +130,10 @@ function describe(session) {
   $("state").classList.toggle("bad", session.state === "interrupted");
   show("stop", session.here);
   const parts = [session.model && `Model: ${session.model} (${session.model_digest.slice(0, 8)})`, session.sources.join(", "),
-    session.ended_because && `Ended: ${session.ended_because}`, session.reminders.length && `Asks at ${session.reminders.join(", ")} (${session.timezone})`, ...session.notes];
+    session.ended_because && `Ended: ${session.ended_because}`, session.reminders.length && `Asks at ${session.reminders.join(", ")} (${session.timezone})`];
   text("about-session", parts.filter(Boolean).join(" · "));
+  show("notes", session.notes.length > 0);
+  $("note-list").replaceChildren(...session.notes.map(listed));
   for (const link of $("exports").children) link.href = `/api/sessions/${session.id}/export?format=${link.dataset.form}`;
   show("due", Boolean(session.due_since));
   if (session.due_since) {
@@ -226,11 +234,7 @@ function showEstimate() {
   }
   bars("probabilities", Object.entries(e.probabilities));
   text("promise", promise(e));
-  $("remarks").replaceChildren(...[...e.remarks, ...e.modalities.filter((m) => !m.present).map((m) => `Goes on without ${m.name}: ${m.reasons.join(", ") || "not there"}.`)].map((r) => {
-    const item = document.createElement("li");
-    item.textContent = r;
-    return item;
-  }));
+  $("remarks").replaceChildren(...[...e.remarks, ...e.modalities.filter((m) => !m.present).map((m) => `Goes on without ${m.name}: ${m.reasons.join(", ") || "not there"}.`)].map(listed));
   const said = e.abstained ? `No estimate: ${e.abstained}` : e.alert ? "Alert" : "Estimates are given.";
   if (said !== state.said) text("spoken", said);
   state.said = said;
