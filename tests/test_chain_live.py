@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
+from torch import Tensor, nn
 
 from dolorimeter.chain import Chain, ChainStream, LiveChain
 from dolorimeter.chain._rings import SignalRing
+from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.estimators import NetworkClassifier
 from dolorimeter.predictor import Predictor
@@ -34,7 +38,8 @@ from dolorimeter.preprocessing import (
     Resample,
     StandardiseWithinRecording,
 )
-from dolorimeter.representations import FaceActivity, Features, Raw, VideoFrames
+from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.representations import FaceActivity, FaceFrames, Features, Raw, VideoFrames
 from dolorimeter.types import Recording, Signal, Video
 from dolorimeter.video import VideoWriter, read_frames
 from dolorimeter.windows import WindowSpec
@@ -302,6 +307,54 @@ def test_a_face_replayed_frame_by_frame_is_the_face_of_the_file(clip: Path, stri
         at = int(np.flatnonzero(table.meta["start"] == start)[0])
         np.testing.assert_allclose(samples.x[0], table.x[at], rtol=1e-6, atol=1e-9)
         assert samples.quality[0] == pytest.approx(table.quality[at], abs=1e-6)
+
+
+class Colours(nn.Module):
+    """Mean of each colour and of its square: float32, and it counts the pictures it has seen."""
+
+    gives_features = True
+    seen = 0
+
+    def __init__(self, num_classes: int = 0) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        Colours.seen += len(x)
+        return torch.cat([x.mean(dim=(2, 3)), (x**2).mean(dim=(2, 3))], dim=1)
+
+
+@pytest.fixture
+def encoder() -> Iterator[Encoder]:
+    """Registered for one test alone: others walk the registry."""
+    MODELS.names()
+    spec = InputSpec((3, 224, 224), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    MODELS.register(Card("tests_colours", "For tests.", input=spec))(Colours)
+    yield Encoder("tests_colours", batch_size=4)
+    MODELS._entries.pop("tests_colours")
+    MODELS._cards.pop("tests_colours")
+
+
+def test_pictures_of_a_live_face_are_those_of_the_file_and_are_embedded_once(
+    clip: Path, encoder: Encoder
+) -> None:
+    whole = Recording("made", "s1", "r1", videos={"face": Video(clip, 10.0)})
+    frames = FaceFrames(frame_rate=10.0, stride=2, min_valid=0.2)
+    face = ChainStream("face", (FaceTracking(stride=2),), frames, 0.0, encoder, "none")
+    live = LiveChain(Chain(WindowSpec(duration=1.0), (face,)))
+    table = live.offline(STEP).samples([whole])
+    live.open_video("face", frame_rate=10.0)
+    Colours.seen = 0
+    found = {}
+    with read_frames(clip) as file:
+        for frame in file:
+            live.push_frame("face", frame.image, frame.time)
+            while len(found) < 4 and not live.waits_for(len(found) * STEP):
+                found[len(found) * STEP] = live.samples(len(found) * STEP).x[0]
+    assert isinstance(table.x, np.ndarray)
+    starts = table.meta["start"].tolist()
+    for start, row in found.items():
+        np.testing.assert_allclose(row, table.x[starts.index(start)], rtol=1e-5, atol=1e-5)
+    assert Colours.seen < 4 * 5  # four windows of five pictures overlap
 
 
 def test_a_ring_gives_the_samples_of_the_whole_and_stays_small() -> None:

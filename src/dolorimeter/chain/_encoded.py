@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dolorimeter.errors import SignalError
-from dolorimeter.representations import Represented, Undefined
+from dolorimeter.representations import FacePictures, Represented, Undefined
 from dolorimeter.types import Array, Window
 
 if TYPE_CHECKING:
@@ -19,15 +19,59 @@ POOLINGS = ("none", "mean", "add", "concat")
 """What can be done with the embeddings of one window."""
 
 
-def represented(stream: ChainStream, windows: Sequence[Window]) -> Represented:
+def represented(
+    stream: ChainStream, windows: Sequence[Window], remembered: Remembered | None = None
+) -> Represented:
     """The windows of one stream as an array, with what a reader of it must know."""
     if stream.encoder is None:
         found: Represented = stream.representation(windows)
         return found
-    return _encoded(stream, windows)
+    return _encoded(stream, windows, remembered)
 
 
-def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
+class Remembered:
+    """Embeddings of a face's pictures in a live session: windows overlap, each is made once.
+
+    Parameters
+    ----------
+    stream : ChainStream
+        See `serves`.
+    """
+
+    def __init__(self, stream: ChainStream) -> None:
+        self._stream = stream
+        self._known: dict[float, Array] = {}
+
+    @staticmethod
+    def serves(stream: ChainStream) -> bool:
+        """Whether a picture of this stream is the same in every window that shows it."""
+        representation = stream.representation
+        return (
+            stream.encoder is not None
+            and len(stream.encoder.input.shape) == 3
+            and isinstance(representation, FacePictures)
+            and not getattr(representation, "occluded_share", 0.0)
+        )
+
+    def __call__(self, window: Window) -> Array:
+        """The embedding of each of a window's pictures, in time; older ones are forgotten."""
+        from dolorimeter.embeddings import embed  # brings torch along
+
+        representation = self._stream.representation
+        rows = representation.rows(window)
+        times = window.recording.faces[representation.modality].times[rows].tolist()
+        new = [i for i, time in enumerate(times) if time not in self._known]
+        new = [i for i in new if times.index(times[i]) == i]  # a repeated picture once
+        if new:
+            made = embed(self._stream.encoder, representation.pictures_of(window, rows[new]))
+            self._known |= {times[i]: row for i, row in zip(new, made, strict=True)}
+        self._known = {t: row for t, row in self._known.items() if t >= times[0]}
+        return np.stack([self._known[time] for time in times])
+
+
+def _encoded(
+    stream: ChainStream, windows: Sequence[Window], remembered: Remembered | None
+) -> Represented:
     from dolorimeter.embeddings import embed  # brings torch along
 
     representation = stream.representation
@@ -43,7 +87,11 @@ def _encoded(stream: ChainStream, windows: Sequence[Window]) -> Represented:
             elif there:
                 yield from representation.pictures(window)
 
-    found = embed(stream.encoder, batches())
+    if remembered is not None and present.any():
+        seen = [remembered(w) for w, there in zip(windows, present, strict=True) if there]
+        found = np.concatenate(seen)
+    else:
+        found = embed(stream.encoder, batches())
     *tokens, width = stream.encoder.row
     each = 1 if clips else pictures
     if len(found) != each * int(present.sum()):

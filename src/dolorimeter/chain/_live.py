@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dolorimeter.chain._chain import Chain, ChainStream
-from dolorimeter.chain._encoded import represented
+from dolorimeter.chain._encoded import Remembered, represented
 from dolorimeter.chain._join import join, nothing
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
@@ -97,6 +97,11 @@ class LiveChain:
         self._ended: set[str] = set()
         self._like: dict[str, Represented] = {}
         self._baseline: RunningBaseline | None = None
+        self._remembered = {
+            stream.name: Remembered(stream)
+            for stream in chain.streams
+            if Remembered.serves(stream)
+        }
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -403,7 +408,7 @@ class LiveChain:
     def _represented(self, stream: ChainStream, windows: Sequence[Window]) -> Represented:
         """As offline; a window without the modality is NaN in the shape it has had before."""
         try:
-            found = represented(stream, windows)
+            found = represented(stream, windows, self._remembered.get(stream.name))
         except SignalError:
             if _there(stream, windows[0]):
                 raise

@@ -4,7 +4,7 @@ A representation is a frozen dataclass registered in `REPRESENTATIONS`; called w
 gives a `Represented`. Those of pictures also give them in batches, for an encoder.
 """
 
-from dolorimeter.representations._pictures import window_faces
+from dolorimeter.representations._pictures import FacePictures, window_faces
 from dolorimeter.representations._represented import Represented, Undefined, concatenate, count
 from dolorimeter.representations._sampling import clip_positions
 from dolorimeter.representations.depth import Depth
@@ -25,6 +25,7 @@ __all__ = [
     "FaceActivity",
     "FaceClip",
     "FaceFrames",
+    "FacePictures",
     "Features",
     "Landmarks",
     "Raw",

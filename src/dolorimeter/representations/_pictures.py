@@ -281,6 +281,17 @@ class FacePictures(Pictures):
             for _ in range(repeated):
                 yield picture
 
+    def pictures_of(
+        self, window: Window, rows: Int[np.ndarray, " row"]
+    ) -> Iterator[UInt8[np.ndarray, "batch 3 side side"]]:
+        """The pictures of some rows of a window's track, ascending; channel first, in batches."""
+        found = self._found(window)
+        if isinstance(found, str):
+            raise SignalError(f"no pictures of {self.modality}: {found}. Ask `missing` before.")
+        pictures = list(self.drawn(found[0], rows))
+        for first in range(0, len(pictures), BATCH):
+            yield _channel_first(pictures[first : first + BATCH])
+
     def span(self, window: Window) -> float:
         """Seconds that are shown of a window."""
         return window.duration if self.duration is None else self.duration
