@@ -13,6 +13,7 @@ from dolorimeter.evaluation import Run
 from dolorimeter.experiment import (
     audit_run,
     experiment_from,
+    of_epochs,
     predict,
     prepare,
     read_experiment,
@@ -61,6 +62,17 @@ def test_every_experiment_of_the_project_is_sound(path: Path, tmp_path: Path) ->
     experiment.estimator()
     write_experiment(tmp_path / "again.toml", experiment)
     assert read_experiment(tmp_path / "again.toml") == experiment
+    if "epochs" in experiment.classifier.arguments:
+        short = read_experiment(path, of_epochs(path, 1)).classifier.arguments
+        assert (short["epochs"], short.get("warmup_epochs", 0)) == (1, 0)
+
+
+def test_fewer_epochs_warm_up_for_as_large_a_share(tmp_path: Path) -> None:
+    arguments = {"module": "perceptron", "epochs": 50, "warmup_epochs": 5}
+    network = {"classifier": {"name": "network", "arguments": arguments}}
+    write_experiment(tmp_path / "e.toml", experiment_from(TABLE | network))
+    short = read_experiment(tmp_path / "e.toml", of_epochs(tmp_path / "e.toml", 10))
+    assert short.classifier.arguments == arguments | {"epochs": 10, "warmup_epochs": 1}
 
 
 @pytest.mark.parametrize(
@@ -96,6 +108,14 @@ def test_every_experiment_of_the_project_is_sound(path: Path, tmp_path: Path) ->
                 "streams": [{"modality": "eda", "preprocessing": [{"name": "lowpass", "cot": 1}]}],
             },
             "'lowpass' has no argument 'cot'",
+        ),
+        (  # before an hour of video is looked at
+            {"classifier": {"name": "network", "arguments": {"epochs": 5, "warmup_epochs": 5}}},
+            "warmup_epochs is 5 of 5 epochs",
+        ),
+        (
+            {"classifier": {"name": "network", "arguments": {"augment": ["mixup"]}}},
+            "unknown augmentation 'mixup'",
         ),
     ],
 )

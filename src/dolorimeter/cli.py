@@ -373,7 +373,8 @@ def evaluate(
         int | None, typer.Option(min=2, help="Only the first so many subjects.")
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of a network, instead of the file's.")
+        int | None,
+        typer.Option(min=1, help="Epochs of a network; its warm-up keeps its share of them."),
     ] = None,
     override: Annotated[
         list[str] | None,
@@ -391,13 +392,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Run an experiment: every fold, its predictions, its access record, its audit."""
-    from dolorimeter.experiment import read_experiment, run
+    from dolorimeter.experiment import of_epochs, read_experiment, run
 
-    overrides = _options_of(override)
+    overrides = {} if epochs is None else of_epochs(experiment, epochs)
+    overrides |= _options_of(override)
     if subjects is not None:
         overrides["dataset.first"] = subjects
-    if epochs is not None:
-        overrides["classifier.arguments.epochs"] = epochs
     found = run(
         read_experiment(experiment, overrides),
         root,

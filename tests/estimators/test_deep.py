@@ -158,7 +158,7 @@ def test_epochs_must_have_been_kept() -> None:
         ({"schedule": "linear"}, "'schedule' parameter"),
         ({"label_smoothing": 1.0}, "'label_smoothing' parameter"),
         ({"mask_out": 1.0}, "'mask_out' parameter"),
-        ({"warmup_epochs": 6}, "warmup_epochs is 6, of 6 epochs"),
+        ({"warmup_epochs": 6}, "warmup_epochs is 6 of 6 epochs, expected fewer"),
         ({"augment": ("mixup",)}, "unknown augmentation 'mixup'"),
         ({"augment": ("augmix",)}, r"is for clips of pictures, uint8 .* float32 of shape \(60, 5"),
         ({"module": "perceptorn"}, "did you mean perceptron"),

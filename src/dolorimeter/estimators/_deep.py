@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from dolorimeter.augmentation import check_names
 from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.estimators._inner import check_parameters, require_groups
 from dolorimeter.estimators._input import change_of, scaling_of
@@ -349,12 +350,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """Its own: that of a network built of parts depends on the parts."""
         return cast(Card, getattr(network, "card", MODELS.card(self.module)))
 
+    def _validate_params(self) -> None:
+        """Each argument by itself, then those that must fit together: before data are read."""
+        super()._validate_params()
+        if self.warmup_epochs >= self.epochs:
+            raise ConfigError(
+                f"warmup_epochs is {self.warmup_epochs} of {self.epochs} epochs, expected fewer: "
+                "shorten the warm-up, or train longer."
+            )
+        check_names(self.augment)
+        _drops(self.learning_rate_drops)
+
     def _schedule(self) -> Schedule:
         from dolorimeter import training
 
         rate, warm = self.learning_rate, self.warmup_epochs
-        if warm >= self.epochs:
-            raise ConfigError(f"warmup_epochs is {warm}, of {self.epochs} epochs: leave some.")
         if self.schedule == "cosine":
             schedule = training.cosine(rate, self.epochs, start=warm)
         else:

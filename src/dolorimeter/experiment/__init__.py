@@ -10,6 +10,7 @@ from dolorimeter.experiment._config import (
     Stream,
     Task,
     experiment_from,
+    of_epochs,
     read_experiment,
     write_experiment,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "experiment_from",
     "export",
     "occlusion",
+    "of_epochs",
     "plan_embedding",
     "predict",
     "prepare",

@@ -391,6 +391,24 @@ def _entry(table: Any, name: str, key: str) -> Any:
     return table[int(name)]
 
 
+def of_epochs(path: Path, epochs: int) -> dict[str, Any]:
+    """Overrides that train an experiment's network for so many epochs.
+
+    Its warm-up keeps its share of them, rounded down: 5 of 50 become 1 of 10 and 0 of 1.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is no TOML.
+    """
+    found = {"classifier.arguments.epochs": epochs}
+    arguments = read_values(path).get("classifier", {}).get("arguments", {})
+    own, warm = arguments.get("epochs"), arguments.get("warmup_epochs")
+    if isinstance(own, int) and isinstance(warm, int) and own > 0:
+        found["classifier.arguments.warmup_epochs"] = warm * epochs // own
+    return found
+
+
 def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
     """Check plain values and make the experiment they describe.
 
