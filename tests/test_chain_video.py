@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -540,6 +541,13 @@ def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: 
     assert resumed["seconds"].isna().all()  # what its folds had cost is not known
     with pytest.raises(ConfigError, match=r"holds a sweep of streams\.0"):
         sweep(path, "seeds", [[1]], labelled, tmp_path / "sweep")
+    listed = sweep(path, "seeds", [[1], [2]], labelled, tmp_path / "listed")
+    folders = [p.name for p in (tmp_path / "listed").iterdir() if p.is_dir()]
+    assert len(folders) == len(listed) == 2  # one a value, side by side, whatever is in it
+    assert all(re.fullmatch(r"seeds-[12]-[0-9a-f]{6}", name) for name in folders)
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
+    with pytest.raises(StorageError, match=r"sweep\.json: not what a sweep has written"):
+        sweep(path, key, [5], labelled, tmp_path / "sweep")
     with pytest.raises(ConfigError, match="one or more, each once"):
         sweep(path, key, [1, 1], labelled)
     with pytest.raises(ConfigError, match=r"'3' is no entry of a list of 1; count from 0"):

@@ -109,6 +109,14 @@ def test_fewer_epochs_warm_up_for_as_large_a_share(tmp_path: Path) -> None:
             },
             "'lowpass' has no argument 'cot'",
         ),
+        (
+            {"split": {"name": "k_fold"}},
+            r"\[split\] name is 'k_fold', expected one of leave_one_s",
+        ),
+        (
+            {"split": {"name": "group_k_fold", "arguments": {"n": 3}}},
+            r"\[split\] group_k_fold takes the arguments: n_splits",
+        ),
         (  # before an hour of video is looked at
             {"classifier": {"name": "network", "arguments": {"epochs": 5, "warmup_epochs": 5}}},
             "warmup_epochs is 5 of 5 epochs",
@@ -231,6 +239,10 @@ def test_another_question_does_not_overwrite_a_run(tmp_path: Path) -> None:
     other = TABLE | {"split": {"name": "group_k_fold", "arguments": {"n_splits": 2}}}
     with pytest.raises(ConfigError, match="another experiment"):
         run(experiment_from(other), root, tmp_path / "run")
+    path = tmp_path / "run" / "experiment.toml"  # of another version: refused by its folder's name
+    path.write_text(path.read_text().replace("leave_one", "left_one"))
+    with pytest.raises(ConfigError, match=r"run: holds another experiment"):
+        run(experiment_from(TABLE), root, tmp_path / "run")
 
 
 def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> None:

@@ -434,6 +434,19 @@ def test_a_file_cut_off_after_its_index(tmp_path: Path) -> None:
         assert same(frames[:4], whole[:4])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_is_taken_away_while_it_is_read(tmp_path: Path, threads: int) -> None:
+    path = tmp_path / "gone.mp4"
+    write(path, grey(30))
+    with read_frames(path, threads=threads) as frames:
+        next(frames)
+        path.unlink()
+        rest = [frame.index for frame in frames]  # it is open, so nothing of it is lost yet
+    assert rest == list(range(1, 30))
+    with pytest.raises(RecordingError, match=r"gone\.mp4: the file is missing"):
+        read_frames(path)
+
+
 def test_an_index_that_points_beyond_the_file(tmp_path: Path) -> None:
     path = encode(tmp_path / "far.mp4", textured(60), preset="ultrafast", crf="8")
     data = bytearray(path.read_bytes())

@@ -174,6 +174,10 @@ def test_everything_is_there_and_written(
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(explain.FILES)
+    model = predictor(joint, chain(fixtures), lookalike=True)
+    explain_model(model, video, tmp_path / "out", class_name="BL", frames=3, checks=False)
+    left = {p.name for p in (tmp_path / "out").iterdir()}
+    assert left == set(explain.FILES) - {"sanity.csv", "curves.csv"}  # they were of another map
 
 
 @pytest.mark.usefixtures("few")

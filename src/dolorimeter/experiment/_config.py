@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
@@ -13,6 +14,7 @@ import pandas as pd
 import pydantic
 import tomli_w
 
+from dolorimeter import splits
 from dolorimeter.chain import (
     Chain,
     ChainStream,
@@ -257,6 +259,29 @@ class Experiment:
         )
 
 
+def split_of(split: Named) -> Any:
+    """The split that is named, of `dolorimeter.splits`.
+
+    Raises
+    ------
+    ConfigError
+        If the name or an argument is unknown.
+    """
+    if split.name not in splits.SPLITS:
+        raise ConfigError(
+            f"[split] name is '{split.name}', expected one of {', '.join(splits.SPLITS)} or "
+            "official."
+        )
+    make: Any = splits.SPLITS[split.name]
+    try:
+        return make(**split.arguments)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(make).parameters) or "none"
+        raise ConfigError(
+            f"[split] {split.name} takes the arguments: {known}. ({error})"
+        ) from error
+
+
 def chain_streams(streams: Sequence[Stream]) -> tuple[ChainStream, ...]:
     """What the `Stream` tables describe.
 
@@ -420,6 +445,8 @@ def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Exp
     experiment: Experiment = checked(Experiment, values, where)
     experiment.chain()
     experiment.estimator()
+    if experiment.split.name != "official":  # those are the reader's
+        split_of(experiment.split)
     DATASETS.get(experiment.dataset.name)
     return experiment
 

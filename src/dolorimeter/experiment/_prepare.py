@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from dolorimeter import splits
 from dolorimeter.chain import Progress, in_time, reference_of
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError
-from dolorimeter.experiment._config import DatasetConfig, Experiment
+from dolorimeter.experiment._config import DatasetConfig, Experiment, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.storage import Cache, user_cache
 from dolorimeter.types import Array, Samples
@@ -316,16 +315,7 @@ def _split(experiment: Experiment, reader: Any) -> Any:
         if chosen.test:
             return splits.hold_out(chosen.test, chosen.validation, chosen.train)
         return splits.hold_out(chosen.validation, (), chosen.train)
-    if name not in splits.SPLITS:
-        raise ConfigError(
-            f"[split] name is '{name}', expected one of {', '.join(splits.SPLITS)} or official."
-        )
-    make: Any = splits.SPLITS[name]
-    try:
-        return make(**arguments)
-    except TypeError as error:
-        known = ", ".join(inspect.signature(make).parameters) or "none"
-        raise ConfigError(f"[split] {name} takes the arguments: {known}. ({error})") from error
+    return split_of(experiment.split)
 
 
 def sample_cache() -> Cache:

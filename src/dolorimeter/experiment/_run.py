@@ -13,7 +13,7 @@ import pandas as pd
 from dolorimeter.audit import Finding, audit
 from dolorimeter.audit import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError
 from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
 from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
 from dolorimeter.experiment._prepare import (
@@ -193,12 +193,20 @@ def same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
     begun = path.is_file() and any(p != path for p in out.iterdir())  # else nothing came of it
-    if begun and read_experiment(path) != experiment:
+    if begun and not _holds(path, experiment):
         raise ConfigError(
             f"{out}: holds another experiment (its experiment.toml differs from the one asked "
             "for). Give another --out, or remove that folder."
         )
     write_experiment(path, experiment)
+
+
+def _holds(path: Path, experiment: Experiment) -> bool:
+    """Whether a run folder's file is this experiment; one that cannot be read is another."""
+    try:
+        return read_experiment(path) == experiment
+    except DolorimeterError:
+        return False
 
 
 def _finished(out: Path, found: Run, permutations: int) -> Run | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.estimators import load_estimator
 from dolorimeter.evaluation import Run, summarise
 from dolorimeter.experiment._config import Experiment, read_experiment
 from dolorimeter.experiment._prepare import Prepared, prepare, sample_cache
 from dolorimeter.experiment._run import run, same_experiment
-from dolorimeter.storage import write_json, write_text
+from dolorimeter.storage import digest, write_json, write_text
 
 Titled = Callable[[str], Progress]
 
@@ -74,7 +75,7 @@ def sweep(
     kept = _rows_of(out, key, where)
     rows = []
     for value, one in zip(values, experiments, strict=True):
-        name = f"{key.rpartition('.')[2]}-{value}"
+        name = _folder_of(key, value)
         folder = None if out is None else Path(out) / name
         row = kept.get(name) if folder is not None and (folder / "run.json").is_file() else None
         if row is not None and folder is not None:
@@ -101,6 +102,14 @@ def sweep(
     return pd.DataFrame(rows)
 
 
+def _folder_of(key: str, value: Any) -> str:
+    """Name of the run folder of a value: a path or a list among them must not become folders."""
+    told = str(value)
+    plain = re.sub(r"[^\w.+-]+", "_", told).strip("_.")
+    name = f"{key.rpartition('.')[2]}-{plain}"
+    return name if plain == told else f"{name}-{digest(told)[:6]}"
+
+
 def _rows_of(out: Path | None, key: str, root: str) -> dict[str, dict[str, Any]]:
     """Rows that an earlier call has finished.
 
@@ -112,17 +121,21 @@ def _rows_of(out: Path | None, key: str, root: str) -> dict[str, dict[str, Any]]
     path = None if out is None else Path(out) / "sweep.json"
     if path is None or not path.is_file():
         return {}
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if told["key"] != key:
-        raise ConfigError(
-            f"{out}: holds a sweep of {told['key']}, not of {key}. Give another out."
-        )
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        own, rows = told["key"], dict(told["rows"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise StorageError(
+            f"{path}: not what a sweep has written ({error!r}). Remove that file: finished runs "
+            "beside it are kept, their seconds are not."
+        ) from error
+    if own != key:
+        raise ConfigError(f"{out}: holds a sweep of {own}, not of {key}. Give another out.")
     if told.get("root", root) != root:
         raise ConfigError(
             f"{out}: holds a sweep over the data in {told['root'] or 'the default folder'}, not "
             f"in {root or 'the default folder'}. Give another out."
         )
-    rows: dict[str, dict[str, Any]] = told["rows"]
     return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float, UInt8
 
 from dolorimeter import __version__
+from dolorimeter.errors import StorageError
 from dolorimeter.explain import pictures as drawn
 from dolorimeter.explain.sanity import Curves, Sanity
 from dolorimeter.storage import write_json, write_text
@@ -28,7 +29,9 @@ FILES = (
     "curves.csv",
     "explanation.json",
 )
-"""What `Explanation.write` makes; ``sanity.csv`` and ``curves.csv`` where there were checks."""
+"""What `Explanation.write` makes; `OF_CHECKS` where there were checks."""
+
+OF_CHECKS = ("sanity.csv", "curves.csv")
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,8 @@ class Explanation:
         Parameters
         ----------
         out : Path
-            Made where it is missing. Files of the same names are replaced.
+            Made where it is missing. Files of the same names are replaced, and those of checks
+            taken away where there were none: they would be of another map.
         faces : UInt8[np.ndarray, "frame height width 3"]
             The aligned faces, RGB; they are not part of an explanation and reach the disk in the
             two pictures alone.
@@ -191,7 +195,27 @@ class Explanation:
         if self.curves:
             points = pd.concat([c.points() for c in self.curves])
             write_text(out / "curves.csv", points.to_csv(index=False))
+        unchecked = (self.sanity is None, not self.curves)
+        without(out, [n for n, no in zip(OF_CHECKS, unchecked, strict=True) if no])
         write_json(out / "explanation.json", self.to_dict())
+
+
+def without(out: Path, names: Iterable[str]) -> None:
+    """Take away files that an earlier explanation has left in the folder.
+
+    Raises
+    ------
+    StorageError
+        If one cannot be removed.
+    """
+    for name in names:
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"{out / name}: cannot be removed ({error}), and is not of this explanation. "
+                "Choose another folder."
+            ) from error
 
 
 def plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float, UInt8
 
 from dolorimeter import __version__
-from dolorimeter.explain._explanation import NOT_A_DEVICE, plain
+from dolorimeter.explain._explanation import NOT_A_DEVICE, OF_CHECKS, plain, without
 from dolorimeter.explain._stream_figure import write_stream_figure
 from dolorimeter.explain.maps import FREE
 from dolorimeter.explain.sanity import Curves, Sanity
@@ -167,7 +167,8 @@ class PictureExplanation:
         Parameters
         ----------
         out : Path
-            Made where it is missing. Files of the same names are replaced.
+            Made where it is missing. Files of the same names are replaced, and tables that this
+            explanation has not are taken away: they would be of another one.
         pictures : mapping of str to UInt8[np.ndarray, "picture height width 3"]
             What the model saw, by stream. A face reaches the disk in the pictures alone.
         frames : int
@@ -206,6 +207,11 @@ class PictureExplanation:
                 for c in maps.values()
             ]
             write_text(out / "curves.csv", pd.concat(points).to_csv(index=False))
+        absent = [f"{name}.csv" for name in TABLES if not len(getattr(self, name))]
+        absent += [
+            n for n, of in zip(OF_CHECKS, (self.sanity, self.curves), strict=True) if not of
+        ]
+        without(out, absent)
         write_json(out / "explanation.json", self.to_dict())
 
     def _checks_of(self, stream: str) -> pd.DataFrame:

@@ -179,7 +179,10 @@ class Source:
         """How many frames the index of an MP4 or MOV file has beyond the end of the file."""
         if not self._mov:
             return 0
-        size = self.path.stat().st_size
+        try:
+            size = self.path.stat().st_size
+        except OSError:  # taken away while it was read: what is open is read to its end
+            return 0
         entries = self.stream.index_entries
         return sum(not e.is_discard and e.pos + e.size > size for e in entries)
 
