@@ -68,6 +68,22 @@ def test_a_fixed_random_map_fails() -> None:
     assert not sanity_check(lambda random: noise, network.layers()).passed
 
 
+def test_so_few_items_that_chance_decides_are_said() -> None:
+    """Unrelated maps of 6 items agree by more than 0.3 every other time; equal ones never."""
+    network, rng = Network(), np.random.default_rng(1)
+    told = []
+    for _ in range(60):
+        one, other = rng.uniform(size=(2, 1, 6))
+        found = sanity_check(lambda random: {"frames": other if random else one}, network.layers())  # noqa: B023
+        assert found.passed == found.verdict.startswith("Passed")
+        assert "6 frames up to 0.88" in found.verdict or found.verdict.startswith("Failed")
+        told.append(found.verdict.partition(":")[0])
+    assert told.count("Failed") <= 6  # 3 of 60 are expected
+    assert told.count("Undecided") > 15
+    fixed = sanity_check(lambda random: {"frames": one}, network.layers())
+    assert fixed.verdict.startswith("Failed")
+
+
 def test_a_model_that_ignores_its_input_fails() -> None:
     network = Network()
     with torch.no_grad():

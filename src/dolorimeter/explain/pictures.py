@@ -148,7 +148,9 @@ def write_figure(
             _picture(grid[0, column], pictures[i])
             _picture(grid[1, column], overlay(pictures[i], heat[i]))
             grid[0, column].set_title(f"{times[i]:.2f} s", fontsize=8.5)
-        scale = above.colorbar(ScalarMappable(cmap=COLOURS), ax=grid[1, :], pad=0.01, aspect=12)
+        scale = above.colorbar(  # beside both rows, so that a map stays under its frame
+            ScalarMappable(cmap=COLOURS), ax=grid, pad=0.01, aspect=12, shrink=0.45, anchor=(0, 0)
+        )
         scale.set_ticks([0.0, 1.0], labels=["none", "most"])
         curve, bars = below.subplots(1, 2, width_ratios=[1.25, 1])
         if attention is not None:

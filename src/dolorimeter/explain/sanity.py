@@ -30,6 +30,8 @@ from dolorimeter.errors import ConfigError
 DESTROYED = 0.3
 """A map is destroyed when the rank correlation with the original is nearer to 0 than this: the
 two then share less than a tenth of the variance of their ranks."""
+CHANCE = 1.96
+"""Standard deviations within which 95 % of the rank correlations of unrelated maps lie."""
 
 LEVEL = 0.05
 """Largest p of an order that counts as better than random."""
@@ -61,7 +63,8 @@ class Sanity:
     passed : bool
         Whether every map is destroyed once all layers are random.
     verdict : str
-        The same in a sentence, with the threshold.
+        The same in a sentence, with the threshold. It is ``Undecided`` where a map has so few
+        items that chance alone reaches what was found.
     """
 
     table: pd.DataFrame
@@ -132,7 +135,7 @@ def sanity_check(
     table.insert(0, "layer", [name for name, _ in layers])
     first = {"layer": "none"} | {k: rank_correlation(v, v) for k, v in original.items()}
     table = pd.concat([pd.DataFrame([first]), table], ignore_index=True)
-    return Sanity(table, *_verdict(table, original, threshold))
+    return Sanity(table, *_verdict(table, original, threshold, repeats))
 
 
 def rank_correlation(
@@ -160,7 +163,7 @@ def _shuffle(parameter: nn.Parameter, rng: np.random.Generator) -> None:
 
 
 def _verdict(
-    table: pd.DataFrame, original: Mapping[str, np.ndarray], threshold: float
+    table: pd.DataFrame, original: Mapping[str, np.ndarray], threshold: float, repeats: int
 ) -> tuple[bool, str]:
     empty = [name for name, rows in original.items() if np.ptp(rows) == 0]
     if empty:
@@ -169,17 +172,34 @@ def _verdict(
             "nothing that randomising could destroy. The model may not look at its input."
         )
     last = table[list(original)].ffill().iloc[-1]
+    chance = {name: _by_chance(rows, repeats) for name, rows in original.items()}
+    few = ", ".join(
+        f"{rows.shape[1]} {name} up to {chance[name]:.2f}"
+        for name, rows in original.items()
+        if chance[name] > threshold
+    )
+    doubt = f" But chance alone gives {few}: few items tell little." if few else ""
     survived = [name for name in original if not abs(last[name]) < threshold]
     numbers = ", ".join(f"{name} {last[name]:.2f}" for name in original)
-    if survived:
+    found = f"with all layers random the rank correlation with the map is {numbers}"
+    if any(abs(last[name]) > chance[name] for name in survived):
         return False, (
-            f"Failed: with all layers random the rank correlation with the map is {numbers}; "
-            f"below {threshold:g} was wanted. What survives shows the input, not what was learnt."
+            f"Failed: {found}; below {threshold:g} was wanted. What survives shows the input, not "
+            "what was learnt."
         )
-    return True, (
-        f"Passed: with all layers random the rank correlation with the map is {numbers}, below "
-        f"{threshold:g}."
-    )
+    if survived:
+        return False, f"Undecided: {found}; below {threshold:g} was wanted.{doubt}"
+    return True, f"Passed: {found}, below {threshold:g}.{doubt}"
+
+
+def _by_chance(rows: Float[np.ndarray, "row item"], repeats: int) -> float:
+    """What the mean rank correlation of unrelated maps stays below in 95 of 100 cases.
+
+    Its variance is 1 / (items − 1) in one row of one cascade (Kendall and Gibbons 1990). Nearly
+    1 is no unrelated map, however few the items are.
+    """
+    items = max(rows.shape[1] - 1, 1) * len(rows) * repeats
+    return min(CHANCE / items**0.5, 1 - _ROUNDING)
 
 
 @dataclass(frozen=True)
