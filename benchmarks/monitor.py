@@ -1,6 +1,7 @@
 """How old the newest sample is when its estimate is there: live sessions on two cores.
 
     python benchmarks/monitor.py [--seconds 30] [--stride 2] [--soak MINUTES] [--sessions 20]
+        [--encoder painformer --stride 4 8]
 
 Sources are made up and run with the clock on the wall: four signals at 512 Hz (skin conductance,
 ECG, two muscles) and a camera of 25 frames a second at 640 × 480 (a portrait that moves). Latency
@@ -24,12 +25,13 @@ import cv2
 import numpy as np
 
 from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.embeddings import Encoder
 from dolorimeter.monitor.session import Session
 from dolorimeter.monitor.sources import Chunk, Item, Picture, Synthetic, VideoBegins
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import Bandpass, FaceTracking, Lowpass, Notch
 from dolorimeter.registry import ESTIMATORS
-from dolorimeter.representations import FaceActivity, Features
+from dolorimeter.representations import FaceActivity, FaceFrames, Features
 from dolorimeter.types import Recording, Signal
 from dolorimeter.windows import WindowSpec
 
@@ -88,6 +90,21 @@ def streams(stride: int) -> tuple[ChainStream, ...]:
     if stride:
         found.append(ChainStream("face", (FaceTracking(stride=stride),), FaceActivity()))
     return tuple(found)
+
+
+def picture_model(name: str, stride: int) -> Predictor:
+    """Signals, and the pictures of a face through a frozen encoder with random weights."""
+    encoder = Encoder(name)
+    frames = FaceFrames(frame_rate=FRAME_RATE, stride=stride)
+    steps = (FaceTracking(stride=stride),)
+    face = ChainStream("face", steps, frames, 0.0, encoder, "mean")
+    chain = Chain(WindowSpec(duration=DURATION), (*streams(0), face))
+    known = model("random_forest")
+    names = (*known.feature_names, *(f"face.{name}_{i + 1}" for i in range(encoder.width)))
+    x = np.random.default_rng(0).random((100, len(names)))
+    estimator = ESTIMATORS.get("random_forest")()
+    estimator.fit(x, np.arange(100) % 5)
+    return Predictor(estimator, chain, "ordinal", known.classes, {}, {}, names, title=name)
 
 
 def model(kind: str, stride: int = 0) -> Predictor:
@@ -167,6 +184,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
     parser.add_argument("--sessions", type=int, default=0)
+    parser.add_argument("--encoder", default="", help="Of pictures: painformer, tnt_s …")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {cores} cores")
@@ -176,6 +194,11 @@ def main() -> None:
             model("logistic_regression", 2),
             60 * given.soak,
         )
+        return
+    if given.encoder:
+        for stride in given.stride:
+            label = f"4 signals and pictures of a face at stride {stride}, {given.encoder}"
+            run(label, picture_model(given.encoder, stride), given.seconds)
         return
     if given.sessions:
         label = f"{given.sessions} sessions of 4 signals"

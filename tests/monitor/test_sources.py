@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Chain, ChainStream, LiveChain
 from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.face_lane import FaceLane
+from dolorimeter.monitor.gate import Gate, Silence
 from dolorimeter.monitor.session import Session
 from dolorimeter.monitor.sources import (
     Begins,
@@ -38,7 +39,7 @@ from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import FaceTracking
 from dolorimeter.representations import FaceActivity, Features
 from dolorimeter.types import Recording, Signal, Video
-from dolorimeter.video import VideoWriter
+from dolorimeter.video import VideoWriter, read_frames
 from dolorimeter.windows import WindowSpec
 
 
@@ -221,6 +222,21 @@ def test_a_face_that_goes_is_named_and_the_model_goes_on_without(clip: Path) -> 
     view = session.face()
     assert view is not None
     assert view.box is None
+
+
+def test_a_window_without_a_frame_has_no_quality(clip: Path) -> None:
+    live = LiveChain(Chain(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
+    live.open_video("face", frame_rate=10.0)
+    with read_frames(clip) as frames:
+        for frame in frames:
+            live.push_frame("face", frame.image, frame.time + 5.0)
+            if frame.index == 2:
+                break
+    live.end("face")
+    window = live.window(4.0)
+    told = Gate().look(live, "face", window, 5.3, Silence())
+    assert (told.quality, told.present) == (0.0, False)
+    assert told.reasons == ("no face yet in this window",)
 
 
 def test_a_file_stands_in_for_a_camera_beside_a_synthetic_body(clip: Path) -> None:

@@ -138,6 +138,8 @@ def _face_quality(
     if score >= LEAST_QUALITY:
         return score, ()
     found = part.found
+    if not found.any():
+        return score, ("no face yet in this window",)
     if found.mean() < LEAST_QUALITY:
         return score, (f"a face in {found.mean():.0%} of the frames",)
     means = {
