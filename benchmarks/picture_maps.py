@@ -82,9 +82,10 @@ def stretches(parts: Parts, signal: np.ndarray) -> dict[str, int]:
     maps["occlusion"] = _picture_checks.occlusion(case, stream, case.embeddings["eda"], occluded)[
         1
     ]
+    grid = _picture_checks.grid_of(case, "eda")
     found = {}
     for name, values in maps.items():
-        share = np.clip(_picture_checks.coarse(values)[0], 0, None).sum(axis=0)
+        share = np.clip(_picture_checks.coarse(values, grid)[0], 0, None).sum(axis=0)
         found[name] = int(share.argmax()) if share.any() else -1
     return found
 

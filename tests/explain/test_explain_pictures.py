@@ -18,20 +18,23 @@ from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.estimators import FusionClassifier, NetworkClassifier, TemperatureCalibrated
 from dolorimeter.explain import _picture_checks, _window, explain_model
-from dolorimeter.explain._painformer import Case, case_of, log_odds, parts_of
-from dolorimeter.explain._picture_checks import Occluded, coarse
+from dolorimeter.explain._painformer import Case, case_of, log_odds, parts_of, stream_maps
+from dolorimeter.explain._picture_checks import coarse
 from dolorimeter.explain._question import Counter
 from dolorimeter.explain._seen import StreamMaps
 from dolorimeter.explain.maps import BY_GRADIENT, FREE, OCCLUSION
+from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.predictor import Predictor
-from dolorimeter.representations import Raw, SpectrogramPSD, Waveform
+from dolorimeter.representations import FaceFrames, Raw, SpectrogramPSD, Waveform
 from dolorimeter.signals.pictures import SIZE, spectrogram_extent, spectrogram_pictures
-from dolorimeter.types import Recording, Signal, Stimulus
+from dolorimeter.types import Recording, Signal, Stimulus, Video, Window
 from dolorimeter.windows import WindowSpec
 
 RATE, SECONDS = 64.0, 4.0
 MIXER = {"mixer_args": {"latents": 4, "width": 16, "heads": 2, "head_width": 8, "factor": 2}}
-ENCODER = Encoder("painformer")
+SIDE, GRID = 128, 4
+"""Pictures so small that a check asks for seconds, in as many patches a side."""
+ENCODER = Encoder("painformer", size=SIDE)
 
 
 def network(**more: Any) -> NetworkClassifier:
@@ -97,7 +100,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def stream(name: str = "eda", pooling: str = "none", **more: Any) -> ChainStream:
-    shown = more.pop("representation", Waveform(name))
+    shown = more.pop("representation", Waveform(name, size=SIDE))
     return ChainStream(name, (), shown, encoder=more.get("encoder", ENCODER), pooling=pooling)
 
 
@@ -114,26 +117,20 @@ def predictor(estimator: Any, *streams: ChainStream, **more: Any) -> Predictor:
     )
 
 
+def case_and_maps(mixer: NetworkClassifier) -> tuple[Case, list[StreamMaps]]:
+    """A drawn wave as the checks find it."""
+    parts = parts_of(predictor(mixer, stream(pooling="add")))
+    windows, _ = Chain(WindowSpec(duration=SECONDS), parts.streams).stream_windows(
+        recording(eda=wave())
+    )
+    case, missing = case_of(parts, windows[0], Counter(None, 1))
+    assert not missing
+    return case, [stream_maps(case, "eda", 4)]
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks with as few points and cascades as they take, without a pass a patch and a point."""
-
-    def occlude(case: Case, stream: StreamMaps, counter: Any) -> Occluded:
-        """Patches taken out of the tokens of stage 3."""
-        third = case.third[stream.name]
-        tokens = third.tokens[list(stream.watched)].repeat_interleave(49, dim=0)
-        for i in range(49):
-            tokens[i::49, 4 * i : 4 * i + 4] = 0
-        return Occluded(replace(third, tokens=tokens, maps={}))
-
-    def embedded(case: Case, name: str, batches: Any) -> torch.Tensor:
-        """The mean of each patch, in the place of the encoder."""
-        parts = [torch.from_numpy(b[:, 0]).float().reshape(-1, 7, 32, 7, 32) for b in batches]
-        means = torch.cat([p.mean(dim=(2, 4)).flatten(1) for p in parts]) / 255
-        return torch.nn.functional.pad(means, (0, 160 - 49))
-
-    monkeypatch.setattr(_picture_checks, "occlude", occlude)
-    monkeypatch.setattr(_picture_checks, "embedded", embedded)
+    """Checks with as few points and cascades as they take."""
     monkeypatch.setattr(_picture_checks, "POINTS", (0.5,))
     monkeypatch.setattr(_picture_checks, "CASCADES", 1)
 
@@ -152,8 +149,8 @@ def test_one_channel_is_explained_checked_and_written(
     )
     (only,) = found.streams
     assert list(only.maps) == [*FREE, *BY_GRADIENT, OCCLUSION]
-    assert only.maps["attention 3"].shape == (2, 1, 14, 14)
-    assert only.maps[OCCLUSION].shape == (2, 1, 7, 7)
+    assert only.maps["attention 3"].shape == (2, 1, 2 * GRID, 2 * GRID)
+    assert only.maps[OCCLUSION].shape == (2, 1, GRID, GRID)
     for name in FREE:
         assert only.maps[name].sum(axis=(2, 3)) == pytest.approx(np.ones((2, 1)), abs=1e-5)
     # with two classes what speaks for the one speaks against the other
@@ -176,11 +173,11 @@ def test_one_channel_is_explained_checked_and_written(
     }  # fmt: skip
     written = json.loads((tmp_path / "out" / "explanation.json").read_text(encoding="utf-8"))
     assert written["warning"] == "Research software, not a medical device."
-    assert np.shape(written["streams"][0]["maps"][OCCLUSION]["PA4"]) == (1, 7, 7)
+    assert np.shape(written["streams"][0]["maps"][OCCLUSION]["PA4"]) == (1, GRID, GRID)
     assert cv2.imread(str(tmp_path / "out" / "eda-PA4.png")).shape[0] > 500
     seconds = pd.read_csv(tmp_path / "out" / "seconds.csv")
     of_one = seconds[(seconds["map"] == "attention 3")]
-    assert len(of_one) == 14
+    assert len(of_one) == 2 * GRID
     assert of_one["share"].sum() == pytest.approx(1, abs=1e-5)
     assert (of_one["start"].min(), of_one["stop"].max()) == (0, SECONDS)
 
@@ -234,10 +231,9 @@ def test_a_missing_signal_in_a_pooled_table_keeps_its_place(file: Any) -> None:
     assert found.probabilities[1] == pytest.approx(float(rows["p_PA4"].iloc[0]), abs=1e-5)
 
 
-@pytest.mark.usefixtures("few")
 def test_channels_are_pictures_and_spectrograms_have_hertz(file: Any) -> None:
     fitted = network().fit(*embeddings(3))
-    shown = SpectrogramPSD("emg")
+    shown = SpectrogramPSD("emg", size=SIDE)
     model = predictor(fitted, stream("emg", representation=shown))
     found = explain_model(model, file(recording(emg=wave(channels=3))), checks=False)
     (only,) = found.streams
@@ -262,6 +258,75 @@ def test_a_tone_burst_lies_where_the_axes_say() -> None:
     row, column = np.unravel_index(bright.argmax(), bright.shape)
     assert left + (column + 0.5) / SIZE * (right - left) == pytest.approx(2.25, abs=0.2)
     assert low + (SIZE - row - 0.5) / SIZE * (high - low) == pytest.approx(20, abs=1.5)
+
+
+def face_stream(tracked: Any, pooling: str = "none") -> ChainStream:
+    shown = FaceFrames(frame_rate=10.0, size=SIDE)
+    return ChainStream("face", (tracked(False),), shown, encoder=ENCODER, pooling=pooling)
+
+
+@pytest.mark.usefixtures("few")
+def test_frames_of_a_face_have_regions_and_are_checked_where_they_matter(
+    video: Path, tracked: Any, tmp_path: Path
+) -> None:
+    fitted = network().fit(*embeddings(4))
+    model = predictor(fitted, face_stream(tracked))
+    model = replace(model, chain=replace(model.chain, windows=WindowSpec(duration=0.4)))
+    found = explain_model(model, video, tmp_path / "out", class_name="PA4", frames=4)
+    (only,) = found.streams
+    assert only.labels == ("0.00 s", "0.10 s", "0.20 s", "0.30 s")
+    assert only.maps["rollout 4"].shape == (2, 4, GRID, GRID)
+    # the picture without which the log odds fall or rise most is the one that is checked
+    (watched,) = only.watched
+    effects = found.pictures["fall_of_log_odds_PA4"]
+    assert watched == int(effects.abs().argmax())
+    assert effects.abs().min() > 0
+    asked = np.isfinite(only.maps[OCCLUSION]).all(axis=(0, 2, 3))
+    assert np.flatnonzero(asked).tolist() == [watched]
+    assert found.pictures["time"].tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
+    table = found.regions[found.regions["map"] == "rollout 3"].set_index("region")
+    assert 0.2 < table.loc[FACE, "area_share"] < 0.6
+    assert table.loc[[FACE, OUTSIDE], "relevance_share"].sum() == pytest.approx(1)
+    assert set(found.regions.loc[found.regions["map"] == OCCLUSION, "class"]) <= {"BL", "PA4"}
+    assert found.seconds.empty
+    assert found.probabilities == pytest.approx(
+        fitted.predict_proba(embedded_face(tracked, video)[None])[0], abs=1e-5
+    )
+    assert "A remark of the track." in found.remarks
+    assert cv2.imread(str(tmp_path / "out" / "face-BL.png")).shape[0] > 500
+    assert (tmp_path / "out" / "regions.csv").is_file()
+
+
+def embedded_face(tracked: Any, video: Path) -> np.ndarray:
+    """The frames through the encoder by hand."""
+    stream = face_stream(tracked)
+    given = tracked(False)(Recording("", "", "", videos={"face": Video(video)}, stimuli=()))
+    pictures = np.concatenate(list(stream.representation.pictures(Window(given, 0.0, 0.4))))
+    spec = ENCODER.input
+    mean, std = (np.array(v).reshape(3, 1, 1) for v in (spec.mean, spec.std))
+    x = torch.from_numpy((pictures / 255 - mean) / std).float()
+    with torch.no_grad():
+        return np.asarray(ENCODER.build()(x))
+
+
+def test_a_face_beside_a_signal_in_a_fusion(video: Path, tracked: Any, file: Any) -> None:
+    x, y = embeddings(5)
+    plain = network().set_params(module="embedding_fusion")
+    fitted = FusionClassifier(plain, fusion="fusion_2").fit({"eda": x[:, :1], "face": x[:, 1:]}, y)
+    model = predictor(fitted, stream(), face_stream(tracked))
+    model = replace(model, chain=replace(model.chain, windows=WindowSpec(duration=0.4)))
+    given = replace(recording(eda=wave()), videos={"face": Video(video)})
+    found = explain_model(model, file(given), checks=False)
+    rows = model.predict([given])
+    assert found.probabilities[1] == pytest.approx(float(rows["p_PA4"].iloc[0]), abs=1e-5)
+    assert [(s.name, s.signal, len(s.labels)) for s in found.streams] == [
+        ("eda", True, 1), ("face", False, 4),
+    ]  # fmt: skip
+    assert set(found.seconds["stream"]) == {"eda"}
+    assert set(found.regions["stream"]) == {"face"}
+    alone = explain_model(model, file(recording(eda=wave())), checks=False)
+    assert list(alone.missing) == ["face"]
+    assert alone.regions.empty
 
 
 def test_gradients_are_those_of_finite_differences(fusion: FusionClassifier) -> None:
@@ -315,8 +380,21 @@ def test_other_models_are_told_what_can_be_explained(
         (predictor(mixer), "it reads a feature table"),
         (predictor(mixer, ChainStream("eda", (), Raw("eda"))), "stream 'eda' has no encoder"),
         (
-            predictor(mixer, stream(encoder=Encoder("tnt_s_patch16_224"))),
+            predictor(
+                mixer,
+                stream(encoder=Encoder("tnt_s_patch16_224"), representation=Waveform("eda")),
+            ),
             "stream 'eda' has the encoder tnt_s_patch16_224",
+        ),
+        (
+            predictor(
+                mixer,
+                stream(
+                    encoder=Encoder("painformer", size=96),
+                    representation=Waveform("eda", size=96),
+                ),
+            ),
+            "stream 'eda' has pictures of 96 pixels, and maps need 128 or more",
         ),
     ]
     for model, what in cases:
@@ -328,7 +406,14 @@ def test_other_models_are_told_what_can_be_explained(
 
 
 @pytest.mark.usefixtures("few")
-def test_a_network_that_ignores_its_input_has_empty_maps(file: Any) -> None:
+def test_a_network_that_ignores_its_input_has_empty_maps(
+    file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(  # nothing is asked of them
+        _picture_checks,
+        "embedded",
+        lambda _c, _n, batches: torch.zeros(sum(map(len, batches)), 160),
+    )
     fitted = network().fit(*embeddings())
     fitted.weights_["mixer.fc.weight"] = np.zeros_like(fitted.weights_["mixer.fc.weight"])
     model = predictor(fitted, stream(pooling="add"))
@@ -340,27 +425,32 @@ def test_a_network_that_ignores_its_input_has_empty_maps(file: Any) -> None:
     assert not of_class["passed"].any()  # no order can be better where nothing changes
 
 
-def test_what_is_faked_above_does_what_it_says(mixer: NetworkClassifier) -> None:
-    """Patches lie where their number says, and bfloat16 embeds as float32 does."""
-    parts = parts_of(predictor(mixer, stream(pooling="add")))
-    windows, _ = Chain(WindowSpec(duration=SECONDS), parts.streams).stream_windows(
-        recording(eda=wave())
-    )
-    case, missing = case_of(parts, windows[0], Counter(None, 1))
-    assert not missing
+def test_patches_lie_where_their_number_says_and_bfloat16_embeds_as_float32_does(
+    mixer: NetworkClassifier,
+) -> None:
+    case, (only,) = case_and_maps(mixer)
     picture = case.shown["eda"].pictures
     soft = _picture_checks.without(case, "eda", picture)
     assert np.ptp(soft, axis=(2, 3)).max() == 0
-    mask = np.zeros((1, 7, 7), dtype=bool)
-    mask[0, 2, 5] = True
+    mask = np.zeros((1, GRID, GRID), dtype=bool)
+    mask[0, 1, 2] = True
     cut = _picture_checks._cut(picture[0], soft[0], mask)
     rows, columns = np.nonzero((cut[0] != picture[0]).any(axis=0))
-    assert 64 <= rows.min() <= rows.max() < 96
-    assert 160 <= columns.min() <= columns.max() < 192
+    assert 32 <= rows.min() <= rows.max() < 64
+    assert 64 <= columns.min() <= columns.max() < 96
     half = _picture_checks.embedded(case, "eda", iter([np.concatenate([picture, cut])]))
     whole = case.embeddings["eda"]
     assert whole is not None
     assert float(torch.cosine_similarity(half[:1], whole)) > 0.999
     assert not torch.equal(half[0], half[1])
-    map14 = np.arange(196.0).reshape(1, 14, 14)
-    assert coarse(map14)[0, 2, 5] == map14[0, 4:6, 10:12].sum()
+    # occlusion asks the model itself: a pass with that patch gone, in float32
+    occluded = _picture_checks.occlude(case, only, Counter(None, 1))
+    found = _picture_checks.occlusion(case, only, whole, occluded)
+    with torch.no_grad():
+        without = case.parts.encoders["eda"](case.normalised("eda", cut))
+    fall = log_odds(case.logits_with("eda", whole[None])) - log_odds(
+        case.logits_with("eda", without[None])
+    )
+    assert found[:, 0, 1, 2] == pytest.approx(fall[0].numpy(), abs=1e-5)
+    fine = np.arange(64.0).reshape(1, 8, 8)
+    assert coarse(fine, GRID)[0, 1, 2] == fine[0, 2:4, 4:6].sum()

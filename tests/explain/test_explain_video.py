@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,74 +23,20 @@ from dolorimeter.explain import _checks, explain_model
 from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing.faces import FaceTracking
-from dolorimeter.registry import Card
 from dolorimeter.representations import FaceFrames, Raw
-from dolorimeter.types import FaceTrack, Recording
-from dolorimeter.video import VideoWriter, read_frames
+from dolorimeter.video import read_frames
 from dolorimeter.windows import WindowSpec
 
-RATE, FRAMES = 10.0, 4
-PORTRAIT = Path(explain.__file__).parent.parent / "assets" / "astronaut.png"
+FRAMES = 4
 SMALL = {"depth": 2, "width": 24, "heads": 2, "inner_width": 4, "inner_heads": 2}
 TEMPORAL = {"width": 16, "queries": 4, "heads": 2, "depth": 1, "hidden": 16}
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """Knows where the face of the portrait is; stands for the face tracker."""
-
-    card: ClassVar[Card] = Card("tracked", "the portrait's face")
-    scope: ClassVar[str] = "causal"
-    modalities: ClassVar[tuple[str, ...]] = ("face",)
-    landmarks: Path = Path()
-    blind: bool = False
-
-    def __call__(self, recording: Recording) -> Recording:
-        path = recording.videos["face"].path
-        times = np.array([frame.time for frame in read_frames(path)])
-        n = len(times)
-        mesh = np.load(self.landmarks)["landmarks"].astype(float)
-        centre = mesh[:, :2].mean(axis=0)
-        matrix = np.concatenate([1.4 * np.eye(2), (112 - 1.4 * centre)[:, None]], axis=1)
-        seen = np.full(n, not self.blind)
-        one = np.where(seen, 1.0, np.nan)
-        track = FaceTrack(
-            path=path,
-            times=times,
-            start=0.0,
-            stop=n / RATE,
-            frame_rate=RATE,
-            frame_size=(512, 512),
-            landmarks=np.repeat(mesh[None], n, axis=0) * one[:, None, None],
-            blendshapes=np.zeros((n, 52)),
-            pose=np.zeros((n, 3)),
-            alignment=np.repeat(matrix[None], n, axis=0),
-            found=seen,
-            size=80 * one,
-            blur=one,
-            occlusion=one,
-            exposure=one,
-            remarks=("A remark of the track.",),
-        )
-        return replace(recording, faces={"face": track})
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven tenths of a second of the portrait, brightening."""
-    path = tmp_path_factory.mktemp("video") / "portrait.mp4"
-    image = cv2.cvtColor(cv2.imread(str(PORTRAIT)), cv2.COLOR_BGR2RGB)
-    with VideoWriter(path, RATE, (512, 512)) as writer:
-        for i in range(7):
-            writer.write(np.clip(image * (0.7 + 0.05 * i), 0, 255).astype(np.uint8))
-    return path
-
-
-def chain(fixtures: Path, *, encoder: Encoder | None = None, blind: bool = False) -> Chain:
-    step = Tracked(fixtures / "faces" / "astronaut_mesh.npz", blind)
-    frames = FaceFrames(frame_rate=RATE)
+def chain(tracked: Any, *, encoder: Encoder | None = None, blind: bool = False) -> Chain:
+    step = tracked(blind)
+    frames = FaceFrames(frame_rate=10.0)
     stream = ChainStream("face", (step,), frames, encoder=encoder)
-    return Chain(WindowSpec(duration=FRAMES / RATE), (stream,))
+    return Chain(WindowSpec(duration=FRAMES / 10.0), (stream,))
 
 
 def predictor(estimator: Any, chain: Chain | None, **more: Any) -> Predictor:
@@ -138,11 +84,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_everything_is_there_and_written(
-    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+    joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int]] = []
     found = explain_model(
-        predictor(joint, chain(fixtures), lookalike=True),
+        predictor(joint, chain(tracked), lookalike=True),
         video,
         tmp_path / "out",
         class_name="PA4",
@@ -182,9 +128,9 @@ def test_everything_is_there_and_written(
 
 @pytest.mark.usefixtures("few")
 def test_files_say_what_the_explanation_says(
-    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+    joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
 ) -> None:
-    found = explain_model(predictor(joint, chain(fixtures)), video, tmp_path, frames=2)
+    found = explain_model(predictor(joint, chain(tracked)), video, tmp_path, frames=2)
     told = json.loads((tmp_path / "explanation.json").read_text(encoding="utf-8"))
     assert told["model"] == "a small model"
     assert told["video"] == "portrait.mp4"
@@ -210,10 +156,10 @@ def test_files_say_what_the_explanation_says(
 
 
 def test_an_encoder_without_weights_is_named_under_the_picture(
-    temporal: NetworkClassifier, video: Path, fixtures: Path
+    temporal: NetworkClassifier, video: Path, tracked: Any
 ) -> None:
     encoder = Encoder("tnt_s_patch16_224", seed=3)
-    model = predictor(temporal, chain(fixtures, encoder=encoder))
+    model = predictor(temporal, chain(tracked, encoder=encoder))
     found = explain_model(model, video, checks=False)
     assert found.cautions == (
         "Randomly initialised encoder: nothing was learnt about places in a face.",
@@ -234,9 +180,9 @@ def test_an_encoder_without_weights_is_named_under_the_picture(
 
 
 def test_regions_lie_where_the_face_is(
-    joint: NetworkClassifier, video: Path, fixtures: Path
+    joint: NetworkClassifier, video: Path, tracked: Any
 ) -> None:
-    found = explain_model(predictor(joint, chain(fixtures)), video, checks=False)
+    found = explain_model(predictor(joint, chain(tracked)), video, checks=False)
     table = found.regions[found.regions["class"] == found.class_name].set_index("region")
     assert 0.2 < table.loc[FACE, "area_share"] < 0.6
     assert table.loc[[FACE, OUTSIDE], "relevance_share"].sum() == pytest.approx(1)
@@ -244,14 +190,14 @@ def test_regions_lie_where_the_face_is(
 
 
 def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabilities(
-    joint: NetworkClassifier, video: Path, fixtures: Path
+    joint: NetworkClassifier, video: Path, tracked: Any
 ) -> None:
     calibrated = TemperatureCalibrated(joint)
     calibrated.estimator_ = joint
     calibrated.classes_ = joint.classes_
     calibrated.predict_proba = lambda x: np.array([[0.25, 0.75]])
-    found = explain_model(predictor(calibrated, chain(fixtures)), video, checks=False)
-    plain = explain_model(predictor(joint, chain(fixtures)), video, checks=False)
+    found = explain_model(predictor(calibrated, chain(tracked)), video, checks=False)
+    plain = explain_model(predictor(joint, chain(tracked)), video, checks=False)
     assert found.probabilities.tolist() == [0.25, 0.75]
     assert found.class_name == "PA4"
     assert np.array_equal(found.patches, plain.patches)
@@ -260,8 +206,8 @@ def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabi
 def test_a_folder_of_a_model_that_tracks_faces_is_explained(
     joint: NetworkClassifier, video: Path, tmp_path: Path
 ) -> None:
-    stream = ChainStream("face", (FaceTracking(),), FaceFrames(frame_rate=RATE))
-    predictor(joint, Chain(WindowSpec(duration=FRAMES / RATE), (stream,))).save(tmp_path / "model")
+    stream = ChainStream("face", (FaceTracking(),), FaceFrames(frame_rate=10.0))
+    predictor(joint, Chain(WindowSpec(duration=FRAMES / 10.0), (stream,))).save(tmp_path / "model")
     found = explain_model(tmp_path / "model", video, checks=False)
     assert found.patches.shape == (2, FRAMES, 14, 14)
     assert not found.regions.empty
@@ -269,27 +215,27 @@ def test_a_folder_of_a_model_that_tracks_faces_is_explained(
 
 
 def test_a_lookalike_is_known_by_the_mark_of_its_root(
-    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path
+    joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "root" / "video").mkdir(parents=True)
     (tmp_path / "root" / "LOOKALIKE.json").write_text("{}")
     copy = tmp_path / "root" / "video" / "one.mp4"
     copy.write_bytes(video.read_bytes())
-    found = explain_model(predictor(joint, chain(fixtures)), copy, checks=False)
+    found = explain_model(predictor(joint, chain(tracked)), copy, checks=False)
     assert found.cautions[0].startswith("Look-alike data")
 
 
 def test_nothing_is_written_unless_asked(
-    joint: NetworkClassifier, video: Path, fixtures: Path, tmp_path: Path, monkeypatch: Any
+    joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    explain_model(predictor(joint, chain(fixtures)), video, checks=False)
+    explain_model(predictor(joint, chain(tracked)), video, checks=False)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_other_models_are_refused_by_name(
-    joint: NetworkClassifier, temporal: NetworkClassifier, video: Path, fixtures: Path
+    joint: NetworkClassifier, temporal: NetworkClassifier, video: Path, tracked: Any
 ) -> None:
     known = "What can be explained: relevance over a face: the classifier 'full_transformer'"
     cases = [
@@ -299,11 +245,11 @@ def test_other_models_are_refused_by_name(
             "it reads raw, no pictures",
         ),
         (
-            predictor(make_pipeline(FunctionTransformer(), joint), chain(fixtures)),
+            predictor(make_pipeline(FunctionTransformer(), joint), chain(tracked)),
             "1 steps before its network",
         ),
-        (predictor(FunctionTransformer(), chain(fixtures)), "its classifier is FunctionTransf"),
-        (predictor(temporal, chain(fixtures)), "it is full_transformer with pooling 'none'"),
+        (predictor(FunctionTransformer(), chain(tracked)), "its classifier is FunctionTransf"),
+        (predictor(temporal, chain(tracked)), "it is full_transformer with pooling 'none'"),
     ]
     for model, what in cases:
         with pytest.raises(ConfigError, match=f"'a small model' cannot be explained: {what}"):
@@ -312,8 +258,8 @@ def test_other_models_are_refused_by_name(
             explain_model(model, video)
 
 
-def test_bad_questions_are_refused(joint: NetworkClassifier, video: Path, fixtures: Path) -> None:
-    model = predictor(joint, chain(fixtures))
+def test_bad_questions_are_refused(joint: NetworkClassifier, video: Path, tracked: Any) -> None:
+    model = predictor(joint, chain(tracked))
     with pytest.raises(ConfigError, match="no class 'PA5'; it has: BL, PA4"):
         explain_model(model, video, class_name="PA5")
     with pytest.raises(ConfigError, match="frames is 0"):
@@ -322,4 +268,4 @@ def test_bad_questions_are_refused(joint: NetworkClassifier, video: Path, fixtur
     with pytest.raises(RecordingError, match=r"portrait.mp4: .*The model reads windows of 3 s"):
         explain_model(replace(model, chain=long), video)
     with pytest.raises(RecordingError, match="nothing to explain"):
-        explain_model(predictor(joint, chain(fixtures, blind=True)), video)
+        explain_model(predictor(joint, chain(tracked, blind=True)), video)

@@ -25,7 +25,7 @@ from dolorimeter.explain._shares import frequency_table, regions_of, time_table
 from dolorimeter.explain._window import window_of
 from dolorimeter.explain.pictures import spaced
 from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer
-from dolorimeter.models.painformer import PainFormer
+from dolorimeter.models.painformer import REDUCTION, PainFormer
 from dolorimeter.predictor import Predictor
 from dolorimeter.registry import InputSpec
 from dolorimeter.types import Window
@@ -36,6 +36,9 @@ KNOWN = (
 )
 """What `parts_of` takes, for messages."""
 ENCODER = "painformer"
+LEAST_SIDE = 4 * REDUCTION
+"""Pixels of a picture. A smaller one has less than 4 × 4 places in stage 4, and no map of it can
+be told from chance."""
 LOOKALIKE = "Look-alike data: made signals and faces, no finding about people."
 UNTRAINED = "Randomly initialised encoder: it has learnt nothing of pictures."
 
@@ -134,6 +137,12 @@ def parts_of(predictor: Predictor) -> Parts:
         if stream.encoder is None or stream.encoder.name != ENCODER:
             has = "no encoder" if stream.encoder is None else f"the encoder {stream.encoder.name}"
             raise NotThisWayError(f"stream '{stream.name}' has {has}")
+        side = stream.encoder.input.shape[-1]
+        if side < LEAST_SIDE:
+            raise NotThisWayError(
+                f"stream '{stream.name}' has pictures of {side} pixels, and maps need "
+                f"{LEAST_SIDE} or more"
+            )
     if chain.standardise != "none":
         raise NotThisWayError(
             f"it standardises within each person ({chain.standardise}), and one window is not "
@@ -356,8 +365,11 @@ def explain_pictures(predictor: Predictor, parts: Parts, question: Question) -> 
 
 
 def _told(stream: ChainStream, window: Window) -> tuple[str, ...]:
-    pictures = () if stream.representation.missing(window) else (window,)
-    return (*stream.encoder.remarks, *stream.representation.remarks(pictures))
+    representation = stream.representation
+    pictures = () if representation.missing(window) else (window,)
+    track = window.recording.faces.get(representation.modality)
+    of_track = track.remarks if track is not None and pictures else ()
+    return (*stream.encoder.remarks, *representation.remarks(pictures), *of_track)
 
 
 def stream_maps(case: Case, name: str, frames: int) -> StreamMaps:

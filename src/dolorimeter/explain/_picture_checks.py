@@ -28,14 +28,15 @@ from dolorimeter.explain.sanity import (
     sanity_check,
     scores_wanted,
 )
+from dolorimeter.models.painformer import REDUCTION
 
-GRID = 7
-"""Patches along a side of a picture that are taken out: the tokens of stage 4."""
 POINTS = (0.03, 0.15, 0.5, 0.85, 0.97)
 """Of the curves."""
 CASCADES = 4
 """49 patches of a smooth map are few: one shuffle alone correlates by chance too often."""
 CHUNK = 4
+BLUR = 10 / 224
+"""Of a face's side: what `blurred` takes for one of 224 pixels."""
 NEARLY_EVEN = 1.1
 """A map whose highest patch is below so many times the mean says nearly nothing."""
 
@@ -73,7 +74,7 @@ class Occluded:
 def checked(explanation: PictureExplanation, case: Case, counter: Counter) -> PictureExplanation:
     """The explanation with occlusion and all checks, stream by stream."""
     target = explanation.classes.index(explanation.class_name)
-    counter.total += sum(_work(stream) for stream in explanation.streams)
+    counter.total += sum(_work(s, grid_of(case, s.name)) for s in explanation.streams)
     streams, effects, sanity, curves, rows = [], [], {}, {}, []
     for before in explanation.streams:
         effect = whole_effects(case, before, counter)
@@ -98,12 +99,17 @@ def checked(explanation: PictureExplanation, case: Case, counter: Counter) -> Pi
     )
 
 
-def _work(stream: StreamMaps) -> int:
+def grid_of(case: Case, name: str) -> int:
+    """Patches along a side of a stream's pictures that are taken out: the tokens of stage 4."""
+    return case.shown[name].side // REDUCTION
+
+
+def _work(stream: StreamMaps, grid: int) -> int:
     watched = len(stream.watched)
     names = len((*look.FREE, *look.BY_GRADIENT, look.OCCLUSION))
-    masks = scores_wanted(GRID**2 * watched, names, POINTS, FEWEST_ORDERS)
+    masks = scores_wanted(grid**2 * watched, names, POINTS, FEWEST_ORDERS)
     below = CASCADES * (len(GROUPS) - UPPER)
-    return len(stream.labels) + watched * (GRID**2 + below + masks)
+    return len(stream.labels) + watched * (grid**2 + below + masks)
 
 
 def without(case: Case, name: str, pictures: UInt8[np.ndarray, "*any 3 side side"]) -> UInt8[
@@ -113,7 +119,8 @@ def without(case: Case, name: str, pictures: UInt8[np.ndarray, "*any 3 side side
     if case.shown[name].signal:
         mean = pictures.mean(axis=(-2, -1), keepdims=True)
         return np.broadcast_to(np.round(mean).astype(np.uint8), pictures.shape).copy()
-    soft = blurred(torch.from_numpy(np.ascontiguousarray(pictures)).float())
+    sigma = BLUR * pictures.shape[-1]
+    soft = blurred(torch.from_numpy(np.ascontiguousarray(pictures)).float(), sigma)
     return soft.round().clamp(0, 255).byte().numpy()
 
 
@@ -146,7 +153,8 @@ def occlude(case: Case, stream: StreamMaps, counter: Counter) -> Occluded:
     """The watched pictures without each of their patches, up to the third stage, in float32."""
     pictures = case.shown[stream.name].pictures[list(stream.watched)]
     soft = without(case, stream.name, pictures)
-    masks = np.eye(GRID**2, dtype=bool).reshape(-1, GRID, GRID)
+    grid = grid_of(case, stream.name)
+    masks = np.eye(grid**2, dtype=bool).reshape(-1, grid, grid)
     encoder = case.parts.encoders[stream.name]
     known = case.third[stream.name]
     tokens = []
@@ -166,9 +174,10 @@ def occlusion(
     assert embeddings is not None  # the stream is shown
     encoder = case.parts.encoders[stream.name]
     found = look.embeddings_of(encoder, occluded.third)
-    found = found.reshape(len(stream.watched), GRID**2, -1)
+    grid = grid_of(case, stream.name)
+    found = found.reshape(len(stream.watched), grid**2, -1)
     falls = _falls(case, stream.name, list(stream.watched), found, embeddings)
-    return falls.transpose(2, 0, 1).reshape(falls.shape[2], len(found), GRID, GRID)
+    return falls.transpose(2, 0, 1).reshape(falls.shape[2], len(found), grid, grid)
 
 
 def _falls(
@@ -245,9 +254,10 @@ def patch_curves(
     assert before is not None  # the stream is shown
     pictures = case.shown[name].pictures[watched]
     soft = without(case, name, pictures)
+    grid = grid_of(case, name)
 
     def score(out: Bool[np.ndarray, "mask item"]) -> Float[np.ndarray, " mask"]:
-        grids = out.reshape(len(out), len(watched), GRID, GRID)
+        grids = out.reshape(len(out), len(watched), grid, grid)
 
         def batches() -> Iterator[UInt8[np.ndarray, "picture 3 side side"]]:
             for of_masks in grids:
@@ -261,7 +271,7 @@ def patch_curves(
         windows[:, watched] = found
         return case.logits_with(name, windows).softmax(dim=1)[:, target].numpy()
 
-    orders = {k: coarse(v[target][watched]).flatten() for k, v in stream.maps.items()}
+    orders = {k: coarse(v[target][watched], grid).flatten() for k, v in stream.maps.items()}
     return curves_of(score, orders, shares=POINTS)
 
 
@@ -280,11 +290,11 @@ def _joined(
 
 
 def coarse(
-    maps: Float[np.ndarray, "picture row column"],
-) -> Float[np.ndarray, "picture 7 7"]:
+    maps: Float[np.ndarray, "picture row column"], grid: int
+) -> Float[np.ndarray, "picture grid grid"]:
     """Maps on the grid of patches that are taken out: sums over what lies in a patch."""
-    step = maps.shape[1] // GRID
-    return maps.reshape(len(maps), GRID, step, GRID, step).sum(axis=(2, 4))
+    step = maps.shape[1] // grid
+    return maps.reshape(len(maps), grid, step, grid, step).sum(axis=(2, 4))
 
 
 def _cut(
@@ -292,8 +302,7 @@ def _cut(
     empty: UInt8[np.ndarray, "3 side side"],
     masks: Bool[np.ndarray, "mask row column"],
 ) -> UInt8[np.ndarray, "mask 3 side side"]:
-    tile = picture.shape[1] // GRID
-    wide = masks.repeat(tile, axis=1).repeat(tile, axis=2)
+    wide = masks.repeat(REDUCTION, axis=1).repeat(REDUCTION, axis=2)
     return np.where(wide[:, None], empty, picture)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 
+from dolorimeter.explain.maps import BY_GRADIENT
 from dolorimeter.explain.pictures import COLOURS, heat_maps, overlay, saved, spaced, style
 
 if TYPE_CHECKING:
@@ -120,26 +122,46 @@ def _peak(values: Float[np.ndarray, "row column"]) -> str:
 
 
 def _shares(axes: Axes, stream: StreamMaps, rows: list[int], target: int) -> None:
-    """Of a signal shares in time, of a video each picture's by gradient."""
-    if not stream.signal:
-        axes.set_axis_off()
-        axes.text(
-            0, 1, "Shares by region of the face: regions.csv.\nWhole pictures: pictures.csv.",
-            va="top", fontsize=8.5,
-        )  # fmt: skip
-        return
-    left, right = stream.extent[:2]
-    for colour, (name, maps) in zip(_LINES, stream.maps.items(), strict=False):
-        values = np.clip(maps[target][rows], 0, None)
-        values = values[np.isfinite(values).all(axis=(1, 2))].sum(axis=(0, 1))
-        if not values.sum() > 0:
-            continue
-        edges = np.linspace(left, right, len(values) + 1)
-        axes.stairs(len(values) * values / values.sum(), edges, label=name, color=colour, lw=1.2)
+    """Of a signal what each stretch of time takes of a map, of a video what each picture takes."""
+    if stream.signal:
+        axes.set_xlabel("seconds of the window")
+        for name, shares in _by_stretch(stream, rows, target):
+            edges = np.linspace(*stream.extent[:2], len(shares) + 1)
+            axes.stairs(shares, edges, label=name, color=_colour(stream, name), lw=1.2)
+    else:
+        timed = bool(np.isfinite(stream.times).all())
+        axes.set_xlabel("seconds of the video" if timed else "picture")
+        moments = stream.times if timed else np.arange(1, len(stream.labels) + 1)
+        for name, shares in _by_picture(stream, target):
+            axes.plot(moments, shares, "o-", label=name, color=_colour(stream, name), lw=1.2, ms=3)
     axes.axhline(1, color="#999999", ls="--", lw=1)
-    axes.set_xlabel("seconds of the window")
     axes.set_ylabel("times an even share")
-    axes.legend(fontsize=6.5, frameon=False, ncols=2)
+    if len(axes.get_legend_handles_labels()[0]):
+        axes.legend(fontsize=6.5, frameon=False, ncols=2)
+
+
+def _colour(stream: StreamMaps, name: str) -> str:
+    return _LINES[list(stream.maps).index(name)]
+
+
+def _by_stretch(
+    stream: StreamMaps, rows: list[int], target: int
+) -> Iterator[tuple[str, Float[np.ndarray, " column"]]]:
+    for name, maps in stream.maps.items():
+        values = np.clip(maps[target][rows], 0, None)
+        found = values[np.isfinite(values).all(axis=(1, 2))].sum(axis=(0, 1))
+        if found.sum() > 0:
+            yield name, len(found) * found / found.sum()
+
+
+def _by_picture(
+    stream: StreamMaps, target: int
+) -> Iterator[tuple[str, Float[np.ndarray, " picture"]]]:
+    """Maps by gradient alone: attention adds up to 1 in each picture."""
+    for name in BY_GRADIENT:
+        found = np.clip(stream.maps[name][target], 0, None).sum(axis=(1, 2))
+        if found.sum() > 0:
+            yield name, len(found) * found / found.sum()
 
 
 def _outcomes(axes: Axes, checks: pd.DataFrame, checked_class: str) -> None:
