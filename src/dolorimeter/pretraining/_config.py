@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -188,15 +188,7 @@ class Pretraining:
         if len(set(names)) != len(names):
             raise ConfigError(f"tasks are called {', '.join(names)}: give each its own name.")
         check_names(self.augment)
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= least):
-                raise ConfigError(f"{name} is {value}, expected {least} or more.")
-        if self.warm_up >= self.steps:
-            raise ConfigError(f"warm_up is {self.warm_up} of {self.steps} steps: take fewer.")
-        for name in ("label_smoothing", "validation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0…1, below 1.")
+        check_numbers(self, _LEAST, ("label_smoothing", "validation"))
         if self.temperature > 1:
             raise ConfigError(f"temperature is {self.temperature}, expected 0…1.")
 
@@ -213,10 +205,23 @@ class Pretraining:
         return values
 
 
-_LEAST: Mapping[str, float] = {
+_LEAST: Mapping[str, int | float] = {
     **dict.fromkeys(("steps", "size"), 1),
     "batch_size": 2,
     **dict.fromkeys(("learning_rate", "warm_up", "weight_decay", "weighting_rate"), 0),
     **dict.fromkeys(("temperature", "gradient_clip", "validation_rows", "seed", "workers"), 0),
     **dict.fromkeys(("validate_every", "checkpoint_every", "log_every"), 0),
 }
+
+
+def check_numbers(config: Any, least: Mapping[str, int | float], shares: Sequence[str]) -> None:
+    """`ConfigError` for a setting below its least value, a share outside 0…1, a long warm-up."""
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if not (math.isfinite(value) and value >= smallest):
+            raise ConfigError(f"{name} is {value}, expected {smallest} or more.")
+    if config.warm_up >= config.steps:
+        raise ConfigError(f"warm_up is {config.warm_up} of {config.steps} steps: take fewer.")
+    for name in shares:
+        if not 0 <= getattr(config, name) < 1:
+            raise ConfigError(f"{name} is {getattr(config, name)}, expected 0…1, below 1.")

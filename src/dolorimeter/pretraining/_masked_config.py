@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from dolorimeter.augmentation import check_names
 from dolorimeter.errors import ConfigError
-from dolorimeter.pretraining._config import EncoderConfig, Precision
+from dolorimeter.pretraining._config import EncoderConfig, Precision, check_numbers
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,7 @@ class Masked:
     def __post_init__(self) -> None:
         if not self.datasets:
             raise ConfigError("there is no data set: give one [[datasets]] or more.")
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= least):
-                raise ConfigError(f"{name} is {value}, expected {least} or more.")
-        if self.warm_up >= self.steps:
-            raise ConfigError(f"warm_up is {self.warm_up} of {self.steps} steps: take fewer.")
-        for name in ("ratio", "validation"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0…1, below 1.")
+        check_numbers(self, _LEAST, ("ratio", "validation"))
         if not self.ratio:
             raise ConfigError("ratio is 0: nothing would be hidden, and nothing learned.")
 
@@ -123,7 +115,7 @@ class Masked:
         return asdict(self)
 
 
-_LEAST: Mapping[str, float] = {
+_LEAST: Mapping[str, int | float] = {
     **dict.fromkeys(("steps", "batch_size"), 1),
     **dict.fromkeys(("learning_rate", "warm_up", "gradient_clip", "validate_every"), 0),
     **dict.fromkeys(("checkpoint_every", "log_every", "validation_rows", "seed", "workers"), 0),
