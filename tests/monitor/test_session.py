@@ -299,12 +299,17 @@ def test_a_bad_signal_is_left_out_with_the_reason(
     how: Callable[[np.ndarray], np.ndarray],
     reason: str,
 ) -> None:
-    _, made = run(predictor(table), whole, changed(name, how, first=8.0), until=16.0)
+    model = predictor(table)
+    session, made = run(model, whole, changed(name, how, first=8.0), until=16.0)
     assert state(at(made, 8.0), name).present
     told = state(made[-1], name)
     assert not told.present
     assert reason in " ".join(told.reasons)
     assert made[-1].abstained == ""
+    assert made[-1].start is not None
+    row = model.predict_samples(session._live.samples(made[-1].start, (name,))).iloc[0]
+    for level, probability in made[-1].probabilities.items():
+        assert probability == pytest.approx(row[f"p_{level}"])  # the bad one was not looked at
     assert made[-1].coverage is None
 
 
