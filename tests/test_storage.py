@@ -381,3 +381,17 @@ class TestDownload:
         (tmp_path / "file").write_text("")
         with pytest.raises(StorageError, match="cannot be written"):
             storage.download(f"{server}/good", tmp_path / "file" / "x")
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file.csv").touch()
+    storage.check_writable(tmp_path / "file.csv")  # it would be replaced
+    storage.check_writable(tmp_path / "new" / "deep" / "table.csv")
+    assert [p.name for p in tmp_path.iterdir()] == ["file.csv"]  # nothing is made
+    with pytest.raises(StorageError, match=r"file\.csv is a file, and a folder is needed"):
+        storage.check_writable(tmp_path / "file.csv" / "table.csv")
+    monkeypatch.setattr(storage.os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(StorageError, match="cannot be written in"):
+        storage.check_writable(tmp_path / "new" / "table.csv")

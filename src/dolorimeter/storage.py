@@ -76,6 +76,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 part.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Refuse a file or folder that could not be written later; nothing is made.
+
+    To be asked before work whose result would be lost.
+
+    Raises
+    ------
+    StorageError
+        If the nearest folder that exists is none, or is not ours to write in.
+    """
+    place = next((p for p in (path, *path.absolute().parents) if p.exists()), Path())
+    if place == path and path.is_file():
+        place = path.absolute().parent  # it would be replaced
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        what = "cannot be written in" if place.is_dir() else "is a file, and a folder is needed"
+        raise StorageError(f"{path}: {place} {what}. Choose another place, or make it writable.")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path`, atomically."""
     with atomic_path(path) as part:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.errors import ConfigError, RecordingError
-from dolorimeter.report import write_faces
+from dolorimeter.errors import ConfigError, RecordingError, StorageError
+from dolorimeter.report import faces, write_faces
 from dolorimeter.video import VideoWriter, probe, read_frames
 
 RATE = 10.0
@@ -85,10 +85,14 @@ def test_a_video_of_nobody_is_a_result(tmp_path: Path) -> None:
     assert found.summary["remarks"]
 
 
-def test_faults_are_named(clip: Path, tmp_path: Path) -> None:
+def test_faults_are_named(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="stride is 0, expected 1 or more"):
         write_faces(clip, tmp_path, stride=0)
     (tmp_path / "empty.mp4").touch()
     with pytest.raises(RecordingError, match=r"empty\.mp4"):
         write_faces(tmp_path / "empty.mp4", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(faces, "track_face", lambda *_, **__: pytest.fail("looked at in vain"))
+    with pytest.raises(StorageError, match="is a file, and a folder is needed"):
+        write_faces(clip, tmp_path / "file")

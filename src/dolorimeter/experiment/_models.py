@@ -18,7 +18,7 @@ from dolorimeter.experiment._prepare import columns_of, outside, prepare, sample
 from dolorimeter.predictor import Predictor
 from dolorimeter.registry import DATASETS
 from dolorimeter.splits import Fold
-from dolorimeter.storage import find_root, write_parquet, write_text
+from dolorimeter.storage import check_writable, find_root, write_parquet, write_text
 
 
 def train(
@@ -40,6 +40,8 @@ def train(
         For an experiment across data sets, or an `out` inside the data root.
     """
     outside(out, root or find_root(experiment.dataset.name))
+    if out is not None:
+        check_writable(Path(out) / "predictor.json")
     if experiment.test_dataset is not None:
         raise ConfigError(
             "an experiment across data sets trains on one and tests on the other: take its "
@@ -131,6 +133,8 @@ def predict(
     predictor = Predictor.load(Path(model))
     if out is not None and Path(out).suffix not in (".csv", ".parquet"):
         raise ConfigError(f"{out}: expected a name that ends in .csv or .parquet.")
+    if out is not None:
+        check_writable(Path(out))
     name = dataset or predictor.dataset["name"]
     given = dict(predictor.dataset["options"]) if name == predictor.dataset["name"] else {}
     given |= dict(options or {})

@@ -15,6 +15,7 @@ from dolorimeter.explain._model import NotThisWayError
 from dolorimeter.explain._question import Question
 from dolorimeter.explain._window import Asked
 from dolorimeter.predictor import Predictor
+from dolorimeter.storage import check_writable
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ def explain_model(
         If the file cannot be read, has no such window, or nothing in it that the model sees.
     DatasetError
         If no recording of the data set is there.
+    StorageError
+        If `out` cannot be written; where that can be known, before anything is computed.
     """
+    if out is not None:
+        check_writable(Path(out) / "explanation.json")
     predictor = model if isinstance(model, Predictor) else Predictor.load(model)
     if frames < 1:
         raise ConfigError(f"frames is {frames}, expected at least 1.")

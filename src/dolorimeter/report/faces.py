@@ -27,7 +27,7 @@ from dolorimeter.signals.action_units import (
     pspi_proxy,
 )
 from dolorimeter.signals.face import BLENDSHAPES, blinks, eye_closure
-from dolorimeter.storage import atomic_path, write_text
+from dolorimeter.storage import atomic_path, check_writable, write_text
 from dolorimeter.types import CROP_SIZE, FaceTrack
 from dolorimeter.video import VideoWriter, read_frames
 
@@ -88,10 +88,13 @@ def write_faces(
         If there is no such file, or no picture in it can be decoded.
     ConfigError
         If the stride is below 1.
+    StorageError
+        If `out` cannot be written; where that can be known, before the video is read.
     """
     if stride < 1:
         raise ConfigError(f"stride is {stride}, expected 1 or more.")
     video, out = Path(video), Path(out)
+    check_writable(out / f"{video.stem}-frames.csv")
     track = track_face(video, stride=stride)
     if progress:
         progress(1, 3)
