@@ -4,10 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz benchmarks docs results face-checks masked-shown clean
+.PHONY: demo monitor-demo test fuzz benchmarks docs results face-checks face-studies masked-shown clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
+
+monitor-demo: .venv/installed-monitor
+	$(BIN)/dolorimeter monitor
 
 test: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
@@ -20,6 +23,9 @@ results: .venv/installed
 
 face-checks: .venv/installed
 	$(BIN)/python scripts/face_checks
+
+face-studies: .venv/installed-fast
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/face_studies
 
 masked-shown: .venv/installed
 	$(BIN)/python scripts/masked_shown.py signals
@@ -41,6 +47,10 @@ clean:
 
 .venv/installed: pyproject.toml .venv/bin/python
 	$(PIP) --editable .
+	touch $@
+
+.venv/installed-%: pyproject.toml .venv/bin/python
+	$(PIP) --editable '.[$*]'
 	touch $@
 
 .venv/installed-test: pyproject.toml .venv/bin/python
