@@ -61,6 +61,13 @@ def test_help_pulls_in_nothing_heavy() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_the_package_runs_as_a_module() -> None:
+    command = [sys.executable, "-m", "dolorimeter", "list", "nothing"]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert out.returncode == 2
+    assert out.stderr.startswith("error: unknown kind 'nothing'")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -156,6 +156,20 @@ def test_overrides_replace_what_stands_in_the_file(tmp_path: Path) -> None:
     assert changed.title == "new"
 
 
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [("painformer_biovid_eda", ()), ("painformer_biovid_fusion_1", ("network",))],
+)
+def test_epochs_are_set_where_the_network_has_them(name: str, place: tuple[str, ...]) -> None:
+    path = EXPERIMENTS / f"{name}.toml"
+    found, file = (read_experiment(path, epochs=n).classifier.arguments for n in (3, None))
+    for inner in place:
+        assert "epochs" not in found
+        found, file = found[inner], file[inner]
+    assert file["warmup_epochs"] == 5
+    assert found == file | {"epochs": 3, "warmup_epochs": 2}
+
+
 def test_a_run_is_written_read_and_audited(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     experiment = experiment_from(TABLE)

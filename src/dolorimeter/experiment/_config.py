@@ -343,7 +343,9 @@ def _step(values: Mapping[str, Any], modality: str) -> Any:
     return step if step.modalities else step.only(modality)
 
 
-def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+def read_experiment(
+    path: Path, overrides: Mapping[str, Any] | None = None, *, epochs: int | None = None
+) -> Experiment:
     """Read an experiment from TOML.
 
     Parameters
@@ -352,13 +354,36 @@ def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> E
     overrides : mapping, optional
         Dotted keys and values that replace what stands in the file
         (``{"classifier.arguments.epochs": 5}``).
+    epochs : int, optional
+        Of the network, wherever the classifier's arguments have it: a fusion or a wrapper holds
+        those of a network inside its own. A warm-up that would be as long is shortened.
 
     Raises
     ------
     ConfigError
         Naming file, key, what was found and what was wanted.
     """
-    return experiment_from(read_values(path, overrides), str(path))
+    values = read_values(path, overrides)
+    if epochs is not None:
+        _set_epochs(values, epochs)
+    return experiment_from(values, str(path))
+
+
+def _set_epochs(values: dict[str, Any], epochs: int) -> None:
+    arguments = _entry(_entry(values, "classifier", "epochs"), "arguments", "epochs")
+    for table in _tables_with("epochs", arguments) or [arguments]:
+        table["epochs"] = epochs
+        warm = table.get("warmup_epochs")
+        if isinstance(warm, int) and warm >= epochs:
+            table["warmup_epochs"] = epochs - 1
+
+
+def _tables_with(key: str, table: dict[str, Any]) -> list[dict[str, Any]]:
+    """The outermost tables that hold a key."""
+    if key in table:
+        return [table]
+    inner = (value for value in table.values() if isinstance(value, dict))
+    return [found for each in inner for found in _tables_with(key, each)]
 
 
 def read_values(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
