@@ -215,3 +215,13 @@ def test_a_pretraining_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert out.returncode == 2
     assert "none.toml" in out.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_dotted_keys_of_a_pretraining_are_set(tmp_path: Path) -> None:
+    file = Path(__file__).parent.parent / "experiments" / "pretrain_open.toml"
+    changes = ("encoder.name=painfomer", "tasks.0.options.table=none.csv")
+    given = [word for change in changes for word in ("--set", change)]
+    out = call("pretrain", str(file), "--out", str(tmp_path / "x"), *given)
+    assert (out.returncode, out.stderr[:34]) == (2, "error: unknown model 'painfomer'; ")
+    out = call("pretrain", str(file), "--out", str(tmp_path / "x"), *given[2:])
+    assert (out.returncode, out.stderr[:16]) == (2, "error: none.csv:")

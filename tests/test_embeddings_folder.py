@@ -35,7 +35,7 @@ from dolorimeter.errors import (
 )
 from dolorimeter.experiment import EmbeddingPlan, embed, plan_embedding
 from dolorimeter.registry import MODELS, Card, InputSpec
-from dolorimeter.representations import VideoFrames, Waveform
+from dolorimeter.representations import SpectrogramPSD, VideoFrames, Waveform
 from dolorimeter.storage import Cache
 from dolorimeter.types import Recording, Signal, Stimulus, Video
 from dolorimeter.video import VideoWriter
@@ -182,6 +182,21 @@ def test_windows_without_a_picture_are_counted_with_their_reason(tmp_path: Path)
     assert sum(found.description["exclusions"].values()) == 3
     assert np.isfinite(samples.x).all()  # type: ignore[arg-type]  # an array
     assert "NaN" not in " ".join(samples.notes)
+
+
+def test_a_signal_that_is_too_slow_for_a_spectrogram_costs_no_other(tmp_path: Path) -> None:
+    slow, fast = cohort(2)
+    values = np.random.default_rng(0).normal(size=(1, 300)).cumsum(axis=1)
+    slow = replace(slow, signals={"eda": replace(slow.signals["eda"], sampling_rate=4.0)})
+    fast = replace(fast, signals={"eda": Signal(values, 50.0, "S", True, "conductance")})
+    drawn = ChainStream("eda", (), SpectrogramPSD("eda", size=SIDE), encoder=Encoder(NAME))
+    store(Chain(SPEC, (drawn,)), [slow, fast], tmp_path / "out")
+    samples = load_embeddings(tmp_path / "out")
+    assert set(samples.meta["recording"]) == {"r1"}
+    assert {e.recording for e in samples.exclusions} == {"r0"}
+    assert (
+        "8 samples at 4 Hz: a spectrogram needs one whole segment" in samples.exclusions[0].reason
+    )
 
 
 def test_a_window_with_one_of_two_streams_stays_and_says_so(tmp_path: Path) -> None:

@@ -778,10 +778,12 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train one encoder on many tasks; its weights say whom they have met."""
+    from dolorimeter.experiment import read_values
     from dolorimeter.pretraining import pretrain as fit
-    from dolorimeter.pretraining import read_pretraining
+    from dolorimeter.pretraining import pretraining_from
 
-    found = fit(read_pretraining(config, _options_of(override)), out, progress=_Progress("steps"))
+    values = read_values(config, _options_of(override))
+    found = fit(pretraining_from(values, str(config)), out, progress=_Progress("steps"))
     rows = [vars(task) for task in found.tasks]
     _print(rows, as_json, f"{found.steps} steps, {found.weights}")
     if not as_json:

@@ -8,7 +8,6 @@ to rounding (except in BatchNorm, whose statistics are each process's own).
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -490,10 +489,10 @@ class _Checkpoint:
         try:
             content = torch.load(self.path, map_location="cpu", weights_only=True)
             done = [Epoch(*row) for row in content["epochs"]]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        except Exception as error:  # of damaged bytes it may raise anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise StorageError(
-                f"{self.path}: the checkpoint cannot be read ({str(error).splitlines()[0]}). "
-                "Remove it to start over."
+                f"{self.path}: the checkpoint cannot be read ({reason}). Remove it to start over."
             ) from error
         rates = [e.learning_rate for e in done]
         planned = rates if self.schedule is None else [self.schedule(e.number) for e in done]

@@ -241,5 +241,6 @@ def test_a_black_frame_is_a_picture() -> None:
 def test_weights_that_give_nan_are_named(pictures: Make) -> None:
     runtime = _engine.runtime_of(colours())
     runtime.module.module.times.fill_(torch.nan)
-    with pytest.raises(SignalError, match="colours gave NaN or infinite features"):
+    told = r"colours gave NaN or infinite features .* weights \(random\) are at fault\. Give other"
+    with pytest.raises(SignalError, match=told):
         embed(colours(), [pictures(1)])

@@ -12,7 +12,7 @@ import openvino
 import pytest
 
 from dolorimeter.embeddings import Encoder, embed, export, runtimes
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.storage import sha256
 
 Make = Callable[..., np.ndarray]
@@ -57,12 +57,37 @@ def test_int8_is_smaller(pictures: Make, tmp_path: Path) -> None:
     assert small.agreement["onnx"].largest > 0
 
 
+def test_how_pytorch_was_run_is_not_said_of_the_files(tmp_path: Path) -> None:
+    found = export(Encoder("colours", precision="bf16"), tmp_path)
+    assert not any("bfloat16" in remark for remark in found.remarks)
+    card = json.loads((tmp_path / "colours.json").read_text(encoding="utf-8"))
+    assert (card["encoder"]["runtime"], card["encoder"]["precision"]) == ("onnx", "f32")
+
+
 def test_a_file_that_disagrees_is_not_written(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(runtimes.LEAST_COSINE, "bf16", 1.1)
     encoder = Encoder("colours", runtime="openvino", precision="bf16")
     with pytest.raises(ConfigError, match=r"colours\.xml: openvino in bf16 has a cosine of 1"):
         export(encoder, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            np.zeros((3, 3, 48, 48), np.uint8),
+            r"check the files on, for colours: .* \(picture, 3, 32,",
+        ),
+        (np.ones((3, 3, 32, 32), np.uint8), "pictures of nothing but 0 and 1, expected 0…255"),
+    ],
+)
+def test_pictures_to_check_on_are_as_the_encoder_takes_them(
+    content: np.ndarray, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SignalError, match=message):
+        export(Encoder("colours"), tmp_path / "out", pictures=content)
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_pictures_are_needed(pictures: Make, tmp_path: Path) -> None:

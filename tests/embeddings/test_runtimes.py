@@ -116,6 +116,7 @@ def test_a_missing_package(pictures: Make, monkeypatch, runtime: str, package: s
         (np.zeros((2, 3, 16, 16), np.uint8), ConfigError, r"holds uint8 \(2, 3, 16, 16\)"),
         (np.zeros((2, 3, 32, 32), np.float32), ConfigError, "holds float32"),
         (np.zeros((0, 3, 32, 32), np.uint8), ConfigError, "holds no picture"),
+        (np.ones((2, 3, 32, 32), np.uint8), ConfigError, "nothing but 0 and 1, expected 0…255"),
         (None, StorageError, "cannot be read as pictures"),
     ],
 )

@@ -73,7 +73,7 @@ def embed_stream(
     """
     queue = _Queue(encoder, cache)
     for number, batch in enumerate(batches):
-        _check(encoder, batch, number)
+        check_pictures(encoder, batch, f"batch {number}")
         queue.push(batch)
         yield from queue.ready()
     queue.flush()
@@ -122,10 +122,13 @@ class _Queue:
             return
         features = runtime_of(self.encoder)(self.buffer[: len(self.places)])
         if not np.isfinite(features).all():
+            weights, precision = self.encoder.weights or "random", self.encoder.precision
+            told = f"{self.encoder.name} gave NaN or infinite features for sound pictures: its "
+            if precision == "f32":
+                raise SignalError(f"{told}weights ({weights}) are at fault. Give other weights.")
             raise SignalError(
-                f"{self.encoder.name} gave NaN or infinite features for sound pictures: its "
-                f"weights ({self.encoder.weights or 'random'}) or its precision "
-                f"({self.encoder.precision}) are at fault. Try precision = 'f32'."
+                f"{told}weights ({weights}) or its precision ({precision}) are at fault. Try "
+                "precision = 'f32'."
             )
         for (item, row), feature in zip(self.places, features, strict=True):
             item.rows[row] = feature
@@ -150,10 +153,16 @@ class _Queue:
         return _Waiting(features, key, 0)
 
 
-def _check(encoder: Encoder, batch: Array, number: int) -> None:
-    """Refuse what is not pictures as the encoder takes them; values are not guessed."""
+def check_pictures(encoder: Encoder, batch: Array, what: str) -> None:
+    """Refuse what is not pictures as the encoder takes them; values are not guessed.
+
+    Raises
+    ------
+    SignalError
+        Saying of `what` what was found.
+    """
     wanted = encoder.input.shape
-    where = f"batch {number} for {encoder.name}"
+    where = f"{what} for {encoder.name}"
     if batch.ndim != 1 + len(wanted) or batch.shape[1:] != wanted:
         raise SignalError(
             f"{where}: an array of shape {batch.shape}, expected (picture, "

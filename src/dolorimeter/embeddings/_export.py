@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 from dolorimeter import storage
 from dolorimeter.embeddings import runtimes
 from dolorimeter.embeddings._encoder import Encoder
+from dolorimeter.embeddings._engine import check_pictures
 from dolorimeter.embeddings._onnx import INPUT, OUTPUT, require, write_onnx
 from dolorimeter.embeddings.runtimes import Agreement
 from dolorimeter.errors import ConfigError
@@ -69,6 +70,8 @@ def export(
         written then.
     DependencyError
         If `onnx` and the runtime it is checked with are not installed.
+    SignalError
+        If the pictures are not as the encoder takes them.
     StorageError
         If the folder cannot be written.
     """
@@ -85,6 +88,9 @@ def export(
         precision="int8" if encoder.precision == "int8" else "f32",
         device="cpu",
     )
+    check_pictures(encoder, pictures, "the pictures to check the files on,")
+    if encoder.runtime != "openvino":
+        encoder = plain  # nothing else is written, whatever PyTorch was asked to compute in
     checks = [plain] if encoder.runtime != "openvino" else [plain, encoder]
     for each in checks:
         require("onnxruntime" if each.runtime == "onnx" else each.runtime)

@@ -234,4 +234,9 @@ def calibration_pictures(encoder: Encoder) -> UInt8[np.ndarray, "picture channel
         )
     if not len(found):
         raise ConfigError(f"{encoder.calibration}: holds no picture. Give some dozens.")
+    if found.max() <= 1:
+        raise ConfigError(
+            f"{encoder.calibration}: holds pictures of nothing but 0 and 1, expected 0…255: "
+            "multiply by 255 before they are made whole numbers."
+        )
     return found

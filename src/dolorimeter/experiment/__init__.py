@@ -12,6 +12,7 @@ from dolorimeter.experiment._config import (
     experiment_from,
     of_epochs,
     read_experiment,
+    read_values,
     write_experiment,
 )
 from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
@@ -43,6 +44,7 @@ __all__ = [
     "prepare",
     "read_experiment",
     "read_findings",
+    "read_values",
     "relevance",
     "run",
     "sweep",

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dolorimeter.errors import ConfigError, StorageError
@@ -68,10 +67,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # of bytes that are no pickle it may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch tells how to run that code
+            reason = "no pickle of tensors alone"
         raise StorageError(
-            f"{path}: not a weights file that can be read without running code "
-            f"({str(error).splitlines()[0]}). Give .safetensors, or a state dict from torch.save."
+            f"{path}: not a weights file that can be read without running code ({reason}). Give "
+            ".safetensors, or a state dict from torch.save."
         ) from error
     for key in WRAPPINGS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

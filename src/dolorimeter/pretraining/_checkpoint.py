@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,10 +49,10 @@ class Checkpoint:
         try:
             content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
             identity = content["identity"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        except Exception as error:  # of damaged bytes it may raise anything
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise StorageError(
-                f"{self.path}: the checkpoint cannot be read ({str(error).splitlines()[0]}). "
-                "Remove it to start over."
+                f"{self.path}: the checkpoint cannot be read ({reason}). Remove it to start over."
             ) from error
         if identity != self.identity:
             raise TrainingError(

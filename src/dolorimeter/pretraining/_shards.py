@@ -65,8 +65,10 @@ class TarShards(Source):
             If no sample has such a label.
         """
         seen: set[str] = set()
+        wrong: list[str] = []
         for path in expand(self.shards):
             rows, faults = _index(path)
+            wrong += faults
             labels = [row[2] for row in rows]
             seen.update(*labels)
             places = np.array([row[:2] for row in rows], dtype=np.int64).reshape(-1, 2)
@@ -77,9 +79,10 @@ class TarShards(Source):
             values = {c: [found.get(c) for found in labels] for c in columns}
             yield Block(values, people, faults=faults)
         if not any(len(places) for _, places in self._listed):
+            found = f" ({'; '.join(dict.fromkeys(wrong))})" if wrong else ""
             raise DatasetError(
-                f"{', '.join(self.shards)}: no sample in {len(self._listed)} shards; expected "
-                "files like 0001.jpg and 0001.json in each."
+                f"{', '.join(self.shards)}: no sample in {len(self._listed)} shards{found}; "
+                "expected files like 0001.jpg and 0001.json in each."
             )
         wanted = [c for c in (*columns, self.identity) if c]
         check_columns(wanted, sorted(seen), ", ".join(self.shards))

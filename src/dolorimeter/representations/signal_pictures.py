@@ -63,7 +63,14 @@ class SignalPictures(Pictures):
         found = self._signal(window)
         if isinstance(found, str):
             return found
-        return None if np.isfinite(found.values).all() else GAPS
+        if not np.isfinite(found.values).all():
+            return GAPS
+        fault = self.fault(found)
+        return None if fault is None else fault.rstrip(".")
+
+    def fault(self, signal: Signal) -> str | None:
+        """Why so short or so slow a signal cannot be drawn; None if it can."""
+        return drawing.waveform_fault(signal.values.shape[1])
 
     def picture_count(self, window: Window) -> int:
         """One a channel.
@@ -177,6 +184,9 @@ class _Spectrogram(SignalPictures):
         return drawing.spectrogram_pictures(
             signal.values, signal.sampling_rate, self.quantity, size=self.size
         )
+
+    def fault(self, signal: Signal) -> str | None:
+        return drawing.spectrogram_fault(signal.values.shape[1], signal.sampling_rate)
 
     def extent_of(self, signal: Signal) -> tuple[float, float, float, float]:
         return drawing.spectrogram_extent(signal.values.shape[1], signal.sampling_rate)

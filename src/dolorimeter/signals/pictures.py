@@ -111,14 +111,11 @@ def spectrograms(
             f"quantity is '{quantity}', expected one of {', '.join(get_args(Quantity))}."
         )
     _check(values)
-    length = round(SEGMENT * sampling_rate)
-    if length < LEAST_SEGMENT or values.shape[1] < length:
-        raise SignalError(
-            f"{values.shape[1]} samples at {sampling_rate:g} Hz: a spectrogram needs one whole "
-            f"segment of {SEGMENT:g} s, of at least {LEAST_SEGMENT} samples. Take the waveform, a "
-            "longer window, or resample."
-        )
+    if fault := spectrogram_fault(values.shape[1], sampling_rate):
+        raise SignalError(fault)
     from scipy.fft import rfft
+
+    length = round(SEGMENT * sampling_rate)
 
     step = length - int(OVERLAP * length)
     window = np.hanning(length).astype(values.dtype)
@@ -132,6 +129,25 @@ def spectrograms(
         return 10 * np.log10(np.maximum(power, np.finfo(power.dtype).tiny))
     angle = np.angle(spectrum)
     return angle if quantity == "angle" else np.unwrap(angle, axis=1)
+
+
+def spectrogram_fault(samples: int, sampling_rate: float) -> str | None:
+    """Why a signal of so many samples has no spectrogram; None if it has one."""
+    length = round(SEGMENT * sampling_rate)
+    if length >= LEAST_SEGMENT and samples >= length:
+        return None
+    return (
+        f"{samples} samples at {sampling_rate:g} Hz: a spectrogram needs one whole segment of "
+        f"{SEGMENT:g} s, of at least {LEAST_SEGMENT} samples. Take the waveform, a longer window, "
+        "or resample."
+    )
+
+
+def waveform_fault(samples: int) -> str | None:
+    """Why a signal of so many samples cannot be drawn; None if it can."""
+    if samples >= 2:
+        return None
+    return f"{samples} samples: nothing can be drawn, expected 2 or more."
 
 
 def spectrogram_pictures(
@@ -202,8 +218,8 @@ def _viridis() -> UInt8[np.ndarray, "3 256"]:
 
 
 def _check(values: Float[np.ndarray, "picture time"]) -> None:
-    if values.shape[1] < 2:
-        raise SignalError(f"{values.shape[1]} samples: nothing can be drawn, expected 2 or more.")
+    if fault := waveform_fault(values.shape[1]):
+        raise SignalError(fault)
     if not np.isfinite(values).all():
         raise SignalError(
             "a signal to be drawn holds NaN or infinite values: fill its gaps, or leave the "
