@@ -223,6 +223,7 @@ def shaped(*shape: int, value: float = 9, dtype: str = "uint8") -> np.ndarray:
         (shaped(2, 3, 32, 32, value=np.nan, dtype="float32"), "NaN in 2 of 2 pictures"),
         (shaped(2, 3, 32, 32, dtype="int64"), "values of type int64, expected uint8"),
         (shaped(2, 3, 32, 32, value=1), "nothing but 0 and 1, expected 0…255"),
+        ([1, 2], r"batch 1 for colours: list, expected an array of NumPy: uint8 \(picture, 3, 32"),
     ],
 )
 def test_what_is_no_picture(batch: np.ndarray, message: str, pictures: Make) -> None:

@@ -163,6 +163,11 @@ def check_pictures(encoder: Encoder, batch: Array, what: str) -> None:
     """
     wanted = encoder.input.shape
     where = f"{what} for {encoder.name}"
+    if not isinstance(batch, np.ndarray):
+        raise SignalError(
+            f"{where}: {type(batch).__name__}, expected an array of NumPy: uint8 (picture, "
+            f"{', '.join(map(str, wanted))})."
+        )
     if batch.ndim != 1 + len(wanted) or batch.shape[1:] != wanted:
         raise SignalError(
             f"{where}: an array of shape {batch.shape}, expected (picture, "
