@@ -142,8 +142,8 @@ def test_one_channel_is_explained_checked_and_written(
     told: list[tuple[int, int]] = []
     found = explain_model(
         predictor(mixer, stream(pooling="add"), lookalike=True),
-        file(recording(eda=wave())),
-        tmp_path / "out",
+        str(file(recording(eda=wave()))),
+        str(tmp_path / "out"),
         class_name="PA4",
         progress=lambda done, total: told.append((done, total)),
     )

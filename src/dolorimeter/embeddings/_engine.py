@@ -153,7 +153,7 @@ class _Queue:
         return _Waiting(features, key, 0)
 
 
-def check_pictures(encoder: Encoder, batch: Array, what: str) -> None:
+def check_pictures(encoder: Encoder, batch: object, what: str) -> None:
     """Refuse what is not pictures as the encoder takes them; values are not guessed.
 
     Raises

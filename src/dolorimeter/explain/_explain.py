@@ -44,9 +44,9 @@ WAYS = (
 
 
 def explain_model(
-    model: Path | Predictor,
-    file: Path,
-    out: Path | None = None,
+    model: str | Path | Predictor,
+    file: str | Path,
+    out: str | Path | None = None,
     *,
     dataset: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -60,11 +60,11 @@ def explain_model(
 
     Parameters
     ----------
-    model : Path or Predictor
+    model : str, Path or Predictor
         A folder written by ``train``, or what `Predictor.load` gave.
-    file : Path
+    file : str or Path
         A video, or a recording (or a folder of them) of `dataset`.
-    out : Path, optional
+    out : str or Path, optional
         Folder for pictures and tables; None writes nothing. The pictures show what the model
         sees, a face where it sees one.
     dataset : str, optional
@@ -95,7 +95,7 @@ def explain_model(
     """
     if out is not None:
         check_writable(Path(out) / "explanation.json")
-    predictor = model if isinstance(model, Predictor) else Predictor.load(model)
+    predictor = model if isinstance(model, Predictor) else Predictor.load(Path(model))
     if frames < 1:
         raise ConfigError(f"frames is {frames}, expected at least 1.")
     if class_name is not None and class_name not in predictor.classes:
@@ -111,7 +111,8 @@ def explain_model(
             reasons.append(str(reason))
             continue
         asked = Asked(Path(file), dataset, options, window)
-        question = Question(asked, out, class_name, frames, checks, progress)
+        folder = None if out is None else Path(out)
+        question = Question(asked, folder, class_name, frames, checks, progress)
         return way.explain(predictor, parts, question)
     raise ConfigError(
         f"model '{predictor.title}' cannot be explained: {'; '.join(dict.fromkeys(reasons))}. "
