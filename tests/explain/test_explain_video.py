@@ -18,7 +18,7 @@ from dolorimeter import explain
 from dolorimeter.chain import Chain, ChainStream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, RecordingError
-from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated
+from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated, notes_of
 from dolorimeter.explain import _checks, explain_model
 from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.predictor import Predictor
@@ -87,6 +87,7 @@ def test_everything_is_there_and_written(
     joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
 ) -> None:
     told: list[tuple[int, int]] = []
+    assert "randomly initialised" in notes_of(joint)[0]  # said in every report of it
     found = explain_model(
         predictor(joint, chain(tracked), lookalike=True),
         video,
@@ -120,7 +121,7 @@ def test_everything_is_there_and_written(
     assert told[-1][0] == told[-1][1]
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert {p.name for p in (tmp_path / "out").iterdir()} == set(explain.FILES)
-    model = predictor(joint, chain(fixtures), lookalike=True)
+    model = predictor(joint, chain(tracked), lookalike=True)
     explain_model(model, video, tmp_path / "out", class_name="BL", frames=3, checks=False)
     left = {p.name for p in (tmp_path / "out").iterdir()}
     assert left == set(explain.FILES) - {"sanity.csv", "curves.csv"}  # they were of another map

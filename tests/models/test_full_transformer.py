@@ -221,6 +221,9 @@ def test_the_frame_encoder_starts_from_a_file(tmp_path: Path) -> None:
     model = end_to_end(frame_weights=str(path), frame_without=HEAD)
     for name, values in model.frame_encoder.state_dict().items():
         assert torch.equal(values, source.state_dict()[name].double())
+    assert model.notes == ()
+    assert "was randomly initialised (no frame_weights)" in end_to_end().notes[0]
+    assert end_to_end(frozen_frames=True).notes[0].endswith("has learnt nothing")
     with pytest.raises(ConfigError, match=r"2 unexpected: head\.\w+, head\."):
         end_to_end(frame_weights=str(path))
     with pytest.raises(StorageError, match="no such weights file"):

@@ -99,6 +99,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         State dict of the network.
     validation_groups_ : array
         Subjects of the inner validation set.
+    notes_ : tuple of str
+        What a report must say of the network.
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -220,6 +222,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         change = change_of(own, self.augment, self.embedding_noise, self.mask_out)
         schedule = self._schedule()
         network = self._network(seed, start=True)
+        self.notes_ = tuple(cast("Sequence[str]", getattr(network, "notes", ())))
         if hasattr(network, "learn_scale"):  # kept among its weights
             cast(Any, network).learn_scale(own)
         weights = None

@@ -323,6 +323,8 @@ class FullTransformerEndToEnd(nn.Module):
     card : Card
         Of this very network: its `input` has the shape of the clips, and mean and std are those
         of its frame encoder.
+    notes : tuple of str
+        What a report must say of it: that its frame encoder began without weights.
 
     Notes
     -----
@@ -364,6 +366,7 @@ class FullTransformerEndToEnd(nn.Module):
         encoder: nn.Module = entry(num_classes=0, **(frame_args or {}))
         if frame_weights:
             load_weights(encoder, frame_weights, without=frame_without)
+        self.notes = () if frame_weights else (_untrained(frame_encoder, frozen_frames),)
         self.frame_encoder = encoder
         self.frozen_frames = frozen_frames
         self.frames_at_once = frames_at_once
@@ -424,6 +427,11 @@ class FullTransformerEndToEnd(nn.Module):
             out: Tensor = checkpoint(self.frame_encoder, pictures, use_reentrant=False)
             return out
         return self.frame_encoder(pictures)
+
+
+def _untrained(name: str, frozen: bool) -> str:
+    learnt = "has learnt nothing" if frozen else "has learnt from the training windows alone"
+    return f"the frame encoder {name} was randomly initialised (no frame_weights) and {learnt}"
 
 
 def _frames_and_features(shape: Sequence[int]) -> tuple[int, int]:
