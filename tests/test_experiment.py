@@ -162,12 +162,13 @@ def test_overrides_replace_what_stands_in_the_file(tmp_path: Path) -> None:
 )
 def test_epochs_are_set_where_the_network_has_them(name: str, place: tuple[str, ...]) -> None:
     path = EXPERIMENTS / f"{name}.toml"
-    found, file = (read_experiment(path, epochs=n).classifier.arguments for n in (3, None))
+    overrides = of_epochs(path, 20), {}
+    found, file = (read_experiment(path, more).classifier.arguments for more in overrides)
     for inner in place:
         assert "epochs" not in found
         found, file = found[inner], file[inner]
     assert file["warmup_epochs"] == 5
-    assert found == file | {"epochs": 3, "warmup_epochs": 2}
+    assert found == file | {"epochs": 20, "warmup_epochs": 2}
 
 
 def test_a_run_is_written_read_and_audited(tmp_path: Path) -> None:

@@ -399,7 +399,7 @@ def evaluate(
     if subjects is not None:
         overrides["dataset.first"] = subjects
     found = run(
-        read_experiment(experiment, overrides, epochs=epochs),
+        read_experiment(experiment, overrides),
         root,
         out,
         test_root=test_root,

@@ -343,9 +343,7 @@ def _step(values: Mapping[str, Any], modality: str) -> Any:
     return step if step.modalities else step.only(modality)
 
 
-def read_experiment(
-    path: Path, overrides: Mapping[str, Any] | None = None, *, epochs: int | None = None
-) -> Experiment:
+def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
     """Read an experiment from TOML.
 
     Parameters
@@ -354,36 +352,13 @@ def read_experiment(
     overrides : mapping, optional
         Dotted keys and values that replace what stands in the file
         (``{"classifier.arguments.epochs": 5}``).
-    epochs : int, optional
-        Of the network, wherever the classifier's arguments have it: a fusion or a wrapper holds
-        those of a network inside its own. A warm-up that would be as long is shortened.
 
     Raises
     ------
     ConfigError
         Naming file, key, what was found and what was wanted.
     """
-    values = read_values(path, overrides)
-    if epochs is not None:
-        _set_epochs(values, epochs)
-    return experiment_from(values, str(path))
-
-
-def _set_epochs(values: dict[str, Any], epochs: int) -> None:
-    arguments = _entry(_entry(values, "classifier", "epochs"), "arguments", "epochs")
-    for table in _tables_with("epochs", arguments) or [arguments]:
-        table["epochs"] = epochs
-        warm = table.get("warmup_epochs")
-        if isinstance(warm, int) and warm >= epochs:
-            table["warmup_epochs"] = epochs - 1
-
-
-def _tables_with(key: str, table: dict[str, Any]) -> list[dict[str, Any]]:
-    """The outermost tables that hold a key."""
-    if key in table:
-        return [table]
-    inner = (value for value in table.values() if isinstance(value, dict))
-    return [found for each in inner for found in _tables_with(key, each)]
+    return experiment_from(read_values(path, overrides), str(path))
 
 
 def read_values(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -444,19 +419,31 @@ def _entry(table: Any, name: str, key: str) -> Any:
 def of_epochs(path: Path, epochs: int) -> dict[str, Any]:
     """Overrides that train an experiment's network for so many epochs.
 
-    Its warm-up keeps its share of them, rounded down: 5 of 50 become 1 of 10 and 0 of 1.
+    They are set where the file has them: a fusion or a wrapper holds a network's inside its own
+    arguments. Its warm-up keeps its share of them, rounded down: 5 of 50 become 1 of 10 and 0 of 1.
 
     Raises
     ------
     ConfigError
         If there is no such file, or it is no TOML.
     """
-    found = {"classifier.arguments.epochs": epochs}
     arguments = read_values(path).get("classifier", {}).get("arguments", {})
+    place, arguments = _outermost("epochs", "classifier.arguments", arguments)
+    found = {f"{place}.epochs": epochs}
     own, warm = arguments.get("epochs"), arguments.get("warmup_epochs")
     if isinstance(own, int) and isinstance(warm, int) and own > 0:
-        found["classifier.arguments.warmup_epochs"] = warm * epochs // own
+        found[f"{place}.warmup_epochs"] = warm * epochs // own
     return found
+
+
+def _outermost(key: str, place: str, table: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The outermost table that holds a key, and its dotted place; the first where none does."""
+    waiting = [(place, table)]
+    for at, each in waiting:  # grows as it goes
+        if key in each:
+            return at, each
+        waiting += [(f"{at}.{name}", v) for name, v in each.items() if isinstance(v, dict)]
+    return place, table
 
 
 def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
