@@ -420,7 +420,8 @@ def of_epochs(path: Path, epochs: int) -> dict[str, Any]:
     """Overrides that train an experiment's network for so many epochs.
 
     They are set where the file has them: a fusion or a wrapper holds a network's inside its own
-    arguments. Its warm-up keeps its share of them, rounded down: 5 of 50 become 1 of 10 and 0 of 1.
+    arguments. Its warm-up keeps its share of them, rounded down: 5 of 50 become 1 of 10 and 0 of
+    1.
 
     Raises
     ------
