@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import special
 
 from dolorimeter.chain import Chain, ChainStream
 from dolorimeter.embeddings import Encoder
@@ -280,28 +281,41 @@ def test_frames_of_a_face_have_regions_and_are_checked_where_they_matter(
     (watched,) = only.watched
     effects = found.pictures["fall_of_log_odds_PA4"]
     assert watched == int(effects.abs().argmax())
-    assert effects.abs().min() > 0
+    sharp, soft = (embedded_face(tracked, video, blur) for blur in (False, True))
+    windows = np.stack(
+        [sharp, *(np.where(np.eye(4)[i][:, None] == 1, soft, sharp) for i in range(4))]
+    )
+    odds = special.logit(fitted.predict_proba(windows.astype(np.float32))[:, 1])
+    assert effects.to_numpy() == pytest.approx(odds[0] - odds[1:], abs=1e-4)
     asked = np.isfinite(only.maps[OCCLUSION]).all(axis=(0, 2, 3))
     assert np.flatnonzero(asked).tolist() == [watched]
     assert found.pictures["time"].tolist() == pytest.approx([0, 0.1, 0.2, 0.3])
     table = found.regions[found.regions["map"] == "rollout 3"].set_index("region")
-    assert 0.2 < table.loc[FACE, "area_share"] < 0.6
+    track = tracked(False)(Recording("", "", "", videos={"face": Video(video)})).faces["face"]
+    hull = cv2.convexHull(track.aligned_landmarks[0, :, :2].astype(np.float32))
+    share = cv2.contourArea(hull) / 224**2
+    assert table.loc[FACE, "area_share"] == pytest.approx(share, abs=0.02)
     assert table.loc[[FACE, OUTSIDE], "relevance_share"].sum() == pytest.approx(1)
     assert set(found.regions.loc[found.regions["map"] == OCCLUSION, "class"]) <= {"BL", "PA4"}
     assert found.seconds.empty
-    assert found.probabilities == pytest.approx(
-        fitted.predict_proba(embedded_face(tracked, video)[None])[0], abs=1e-5
-    )
+    assert found.probabilities == pytest.approx(fitted.predict_proba(sharp[None])[0], abs=1e-5)
     assert "A remark of the track." in found.remarks
     assert cv2.imread(str(tmp_path / "out" / "face-BL.png")).shape[0] > 500
     assert (tmp_path / "out" / "regions.csv").is_file()
 
 
-def embedded_face(tracked: Any, video: Path) -> np.ndarray:
-    """The frames through the encoder by hand."""
+def embedded_face(tracked: Any, video: Path, blur: bool) -> np.ndarray:
+    """The frames, sharp or blurred, through the encoder by hand."""
     stream = face_stream(tracked)
     given = tracked(False)(Recording("", "", "", videos={"face": Video(video)}, stimuli=()))
     pictures = np.concatenate(list(stream.representation.pictures(Window(given, 0.0, 0.4))))
+    if blur:
+        sigma = 10 * SIDE / 224
+        turned = [
+            cv2.GaussianBlur(p.astype(float), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+            for p in pictures.transpose(0, 2, 3, 1)
+        ]
+        pictures = np.stack(turned).transpose(0, 3, 1, 2).round()
     spec = ENCODER.input
     mean, std = (np.array(v).reshape(3, 1, 1) for v in (spec.mean, spec.std))
     x = torch.from_numpy((pictures / 255 - mean) / std).float()

@@ -130,7 +130,11 @@ def whole_effects(
     """How much each class's log odds fall without a whole picture."""
     name = stream.name
     pictures = case.shown[name].pictures
-    soft = embedded(case, name, iter(np.array_split(without(case, name, pictures), len(pictures))))
+    encoder = case.parts.encoders[name]
+    with torch.no_grad():  # in float32, as what it is compared with
+        soft = torch.cat(
+            [encoder(case.normalised(name, p[None])) for p in without(case, name, pictures)]
+        )
     counter.add(len(pictures))
     return _falls(case, name, list(range(len(pictures))), soft[:, None], case.embeddings[name])[
         :, 0
