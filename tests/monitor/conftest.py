@@ -7,6 +7,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,18 +42,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of an empty database on a server of our own, which ends with the tests."""
     initdb, server = find_program("initdb"), find_program("postgres")
     if initdb is None or server is None:
         missing("postgres", "no PostgreSQL server here: apt-get install postgresql")
     assert initdb is not None
     assert server is not None
-    folder = tmp_path_factory.mktemp("postgres")
+    # not pytest's own folder: its parents, more of them with several workers, are root's alone
+    folder = Path(tempfile.mkdtemp(prefix="dolorimeter-postgres-"))
     user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
         shutil.chown(folder, user)
     data, port = folder / "data", free_port()
     as_user = {"user": user} if os.getuid() == 0 else {}
@@ -75,6 +75,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+        shutil.rmtree(folder)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
