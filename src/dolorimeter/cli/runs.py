@@ -1,0 +1,287 @@
+"""Verbs about runs: evaluate, study, report, compare, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dolorimeter.cli._app import Json, Root, Workers, app
+from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
+
+
+@app.command()
+def evaluate(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
+    root: Root = None,
+    test_root: Annotated[
+        Path | None, typer.Option(help="Root of the second data set, across data sets.")
+    ] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Epochs of a network; its warm-up keeps its share of them."),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    cluster: Annotated[str | None, typer.Option(help="ray or dask: folds on a cluster.")] = None,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    keep_models: Annotated[bool, typer.Option(help="Keep the fitted model of each fold.")] = False,
+    permutations: Annotated[
+        int,
+        typer.Option(min=0, help="Refit on shuffled labels so many times, for a p-value (999)."),
+    ] = 0,
+    cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment: every fold, its predictions, its access record, its audit."""
+    from dolorimeter.experiment import of_epochs, read_experiment, run
+
+    overrides = {} if epochs is None else of_epochs(experiment, epochs)
+    overrides |= options_of(override)
+    if subjects is not None:
+        overrides["dataset.first"] = subjects
+    found = run(
+        read_experiment(experiment, overrides),
+        root,
+        out,
+        test_root=test_root,
+        workers=workers,
+        backend=cluster,
+        threads_per_fold=threads_per_fold,
+        keep_models=keep_models,
+        cache=cache,
+        permutations=permutations,
+        progress=Progress,
+    )
+    _show_runs([found], as_json, [out])
+
+
+def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> None:
+    """One row a run; what every one of them says in its notes once."""
+    from dolorimeter.report import table_rows
+
+    rows = table_rows(runs)
+    if as_json:
+        told = [{"run": str(f), "notes": r.notes} for f, r in zip(folders, runs, strict=True)]
+        show([row | more for row, more in zip(rows, told, strict=True)], True)
+        return
+    told = rows if len({row["question"] for row in rows}) > 1 else leaving_out(rows, "question")
+    show(told, False)
+    if len(runs) == 1:
+        if len(runs[0].exclusions):
+            typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
+        for note in runs[0].notes:
+            typer.echo(f"note: {note}")
+    if any(run.lookalike for run in runs):
+        typer.echo("Look-alike data: no statement about people.")
+    typer.echo("Research software, not a medical device.")
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    key: Annotated[str, typer.Argument(help="DOTTED.KEY, streams.0.representation.stride.")],
+    values: Annotated[list[str], typer.Argument(help="Its values, one run each.")],
+    out: Annotated[Path, typer.Option(help="Folder: one run folder a value.")],
+    root: Root = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment once for each value of a key: score and run time, nothing from cache."""
+    from dolorimeter.experiment import sweep as run_each
+
+    overrides = options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
+    parsed = [options_of([f"v={value}"])["v"] for value in values]
+    table = run_each(
+        experiment,
+        key,
+        parsed,
+        root,
+        out,
+        overrides=overrides,
+        workers=workers,
+        threads_per_fold=threads_per_fold,
+        progress=Progress,
+    )
+    show(records(table), as_json, f"{key} of {experiment}")
+    close(table, as_json)
+
+
+@app.command()
+def occlusion(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    out: Annotated[Path, typer.Option(help="Run folder; keeps each fold's model.")],
+    region: Annotated[
+        list[str] | None,
+        typer.Option(help="eyes, brows, nose, mouth, upper, lower, left, right; repeatable."),
+    ] = None,
+    share: Annotated[
+        list[float] | None, typer.Option(help="Share of it that is covered; repeatable.")
+    ] = None,
+    root: Root = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Only the first so many subjects.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Test models of clear faces on faces that are partly covered: score against region, share."""
+    from dolorimeter.experiment import occlusion as cover
+    from dolorimeter.experiment import read_experiment
+
+    overrides = options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
+    given: dict[str, Any] = {} if not region else {"regions": region}
+    given |= {} if not share else {"shares": share}
+    table = cover(
+        read_experiment(experiment, overrides),
+        root,
+        out,
+        workers=workers,
+        threads_per_fold=threads_per_fold,
+        progress=Progress,
+        **given,
+    )
+    show(records(table), as_json, f"occlusion of {experiment}")
+    close(table, as_json)
+
+
+@app.command()
+def relevance(
+    experiment: Annotated[Path, typer.Argument(help="A TOML file with two classes.")],
+    out: Annotated[Path, typer.Option(help="Folder: a model a level, and relevance.csv.")],
+    level: Annotated[
+        list[str] | None,
+        typer.Option(help="Told from the first class; repeatable; default PA1 to PA4."),
+    ] = None,
+    people: Annotated[int, typer.Option(min=1, help="Kept out of the fit, explained.")] = 2,
+    clips: Annotated[int, typer.Option(min=1, help="Of each of them and each level.")] = 1,
+    root: Root = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
+    ] = None,
+    workers: Workers = 1,
+    as_json: Json = False,
+) -> None:
+    """Relevance of face regions against their area, in models of rest against each level."""
+    from dolorimeter.experiment import read_experiment
+    from dolorimeter.experiment import relevance as of_levels
+
+    given: dict[str, Any] = {} if not level else {"levels": level}
+    table = of_levels(
+        read_experiment(experiment, options_of(override)),
+        root,
+        out,
+        people=people,
+        clips=clips,
+        workers=workers,
+        progress=Progress,
+        **given,
+    )
+    show(records(table), as_json, f"relevance by region, {experiment}")
+    for text in table.attrs["notes"] if not as_json else ():
+        typer.echo(f"note: {text}")
+    close(table, as_json)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file; else report.html in the first run.")
+    ] = None,
+    reveal_subjects: Annotated[bool, typer.Option(help="Do not pseudonymise subjects.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make one self-contained page of one or more runs, beside the published figures."""
+    from dolorimeter.evaluation import Run
+    from dolorimeter.experiment import read_findings
+    from dolorimeter.report import write_report
+
+    loaded = [Run.load(run) for run in runs]
+    paths = write_report(
+        loaded,
+        out or runs[0] / "report.html",
+        findings=[read_findings(run) for run in runs],
+        reveal_subjects=reveal_subjects,
+    )
+    _show_runs(loaded, as_json, runs)
+    if not as_json:
+        typer.echo(f"report: {paths.html}")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Run folder.")],
+    second: Annotated[Path, typer.Argument(help="Run folder.")],
+    metric: Annotated[str, typer.Option(help="Metric that is compared by subject.")] = "",
+    across_protocols: Annotated[bool, typer.Option(help="Allow different questions.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs over the subjects they share."""
+    from dolorimeter.evaluation import Run
+    from dolorimeter.report import compare as compare_runs
+
+    found = compare_runs(
+        Run.load(first), Run.load(second), metric=metric, across_protocols=across_protocols
+    )
+    show(found.to_dict(), as_json, f"{first} against {second}")
+
+
+@app.command()
+def audit(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    root: Root = None,
+    rerun: Annotated[
+        int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
+    ] = 0,
+    leak_o_meter: Annotated[
+        bool, typer.Option(help="Show how much choosing the epoch on the test fold inflates.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for leakage in a run. Exits with 1 when a fault is found."""
+    from dolorimeter.audit import has_fault
+    from dolorimeter.experiment import audit_run
+
+    findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
+    rows = [
+        {
+            "check": f.check,
+            "result": f.severity,
+            "evidence": f.evidence,
+            "where": f.where,
+            "message": f.message,
+        }
+        for f in findings
+    ]
+    if as_json:
+        show({"findings": rows, "leak_o_meter": meter}, True)
+    else:
+        show(rows, False, f"audit of {run}")
+        if meter:
+            show(meter, False, "leak-o-meter")
+    if has_fault(findings):
+        raise typer.Exit(1)
