@@ -51,7 +51,14 @@ class Browser:
             connect(address, max_size=None, open_timeout=DEADLINE_S, ping_interval=None)
         )
         self._number = 0
+        self._contexts: list[str] = []
         self.events: list[dict[str, Any]] = []
+
+    def close_pages(self) -> None:
+        """Close what `page` has opened: an open page draws on, which costs a processor."""
+        for context in self._contexts:
+            self.call("Target.disposeBrowserContext", browserContextId=context)
+        self._contexts.clear()
 
     def close(self) -> None:
         self._open.close()
@@ -61,6 +68,7 @@ class Browser:
     def page(self, width: int = 1280, height: int = 900, *, phone: bool = False) -> Page:
         """A new page, in a profile that shares nothing with the others."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
+        self._contexts.append(context)
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)
         found = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         page = Page(self, found["sessionId"])

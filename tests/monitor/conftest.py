@@ -112,8 +112,15 @@ def guarded(memory: Path) -> Iterator[Monitor]:
         yield made
 
 
+@pytest.fixture
+def chromium(one_chromium: Browser) -> Iterator[Browser]:
+    """The system's Chromium, whose pages are closed after the test."""
+    yield one_chromium
+    one_chromium.close_pages()
+
+
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def one_chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The system's Chromium, headless."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
