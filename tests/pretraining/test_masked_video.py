@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -82,6 +84,19 @@ def settings(folder: Path) -> Settings:
     return made
 
 
+def test_in_a_process_of_its_own_it_learns_and_repeats() -> None:
+    # after hundreds of other tests in one process, a seed once gave another network than in a
+    # fresh one; what these two say is about a run by itself
+    told = "it_learns_and_leaves or seed_decides"
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "fuzz", "-k", told, __file__]
+    found = subprocess.run(
+        [*command, "-p", "no:cacheprovider"], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stdout[-2000:]
+    assert found.stdout.startswith(".. ")  # two ran, and passed
+
+
+@pytest.mark.fuzz
 def test_it_learns_and_leaves_what_an_encoder_reads(settings: Settings, tmp_path: Path) -> None:
     config = pretraining_from(settings(steps=80, validate_every=40, learning_rate=0.6))
     assert isinstance(config, MaskedVideo)
@@ -103,6 +118,7 @@ def test_it_learns_and_leaves_what_an_encoder_reads(settings: Settings, tmp_path
     assert not np.allclose(embed(encoder, clips), embed(random, clips))
 
 
+@pytest.mark.fuzz
 def test_the_seed_decides_and_threads_do_not(settings: Settings, tmp_path: Path) -> None:
     content = {
         name: pretrain(pretraining_from(settings(**more)), tmp_path / name).weights.read_bytes()
@@ -113,7 +129,7 @@ def test_the_seed_decides_and_threads_do_not(settings: Settings, tmp_path: Path)
             "alone": {"adversarial": 0.0},
         }.items()
     }
-    assert content["one"] == content["again"]
+    assert (content["one"] == content["again"]) is True  # bytes: no difference worth printing
     assert len(set(content.values())) == 3
 
 
