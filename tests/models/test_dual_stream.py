@@ -273,3 +273,32 @@ def test_convtran_is_the_block_and_a_mean() -> None:
         assert features(x).shape == (4, 16)
     with pytest.raises(ConfigError, match=r"input_shape is \(60,\), expected \(channel, time\)"):
         ConvTran(2, input_shape=(60,))
+
+
+def test_what_each_part_reads_and_its_mean_tokens() -> None:
+    model = small(
+        signal_encoder="signal_mae",
+        signal_args={"width": 8, "heads": 2, "hidden": 16, "layers": 1},
+        hybrid_args={"width": 8, "heads": 2, "hidden": 8},
+    )
+    x = windows()
+    with torch.no_grad():
+        read, means = model.attention_received(x), model.mean_tokens(x)
+        maps = model.co_attention(x)
+        logits = model(x)
+    assert list(read) == [
+        "hybrid attention, video", "signal encoder", "hybrid attention, signals",
+        "co-attention, video", "co-attention, signals",
+    ]  # fmt: skip
+    of_signals, of_video = maps[-1]
+    torch.testing.assert_close(read["co-attention, video"], 6 * of_video.mean(1))
+    torch.testing.assert_close(read["co-attention, signals"], 20 * of_signals.mean(1))
+    torch.testing.assert_close(read["signal encoder"].mean(1), torch.ones(8).double())
+    torch.testing.assert_close(means["video encoder"], x[:, :30].reshape(8, 6, 5).mean(1))
+    assert {k: v.shape[1] for k, v in means.items()} == {
+        "video encoder": 5, "video side": 12, "signal encoder": 8, "signals side": 12, "joint": 24,
+    }  # fmt: skip
+    torch.testing.assert_close(model.heads[0](means["joint"]), logits)
+    late = small(fusion="late", hybrid=False)
+    assert late.attention_received(x) == {}
+    assert list(late.mean_tokens(x)) == ["video encoder", "video side", "signals side"]

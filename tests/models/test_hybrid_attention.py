@@ -202,3 +202,16 @@ def test_another_length_is_refused_in_words() -> None:
         HybridPositionalAttention(3, 20)(torch.zeros(1, 3, 30))
     with pytest.raises(ConfigError, match="8 heads cannot share a width of 12"):
         HybridPositionalAttention(3, 20, width=12)
+
+
+@pytest.mark.parametrize("cells", [40, 2**20])
+def test_what_is_received_is_the_mean_of_the_maps_columns(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_hybrid_attention, "CELLS", cells)
+    torch.manual_seed(0)
+    block = HybridPositionalAttention(3, 21, width=8, heads=4, hidden=8).double().eval()
+    torch.nn.init.normal_(block.attention.offsets)
+    x = torch.randn(2, 3, 21, dtype=torch.float64)
+    columns = block.attention_map(x).mean(dim=(1, 2))
+    torch.testing.assert_close(block.received(x), columns, rtol=1e-10, atol=1e-12)

@@ -172,6 +172,31 @@ def test_scaling_travels_with_the_weights_and_filling_undoes_it() -> None:
     assert torch.equal(filled[kept], x.float()[kept])
 
 
+def test_filling_at_its_edges() -> None:
+    """Nothing missing, the ends, a whole channel, nothing there, padding; of any type of float."""
+    module = autoencoder().float()
+    x = windows(6).float()
+    x[1, 0, :4] = x[1, 1, 17:] = float("nan")
+    x[2, 1] = float("nan")
+    x[3] = float("nan")
+    x[4, :, 12:] = float("nan")
+    x[5, :, 5:9] = float("nan")
+    with torch.no_grad():
+        filled = module.filled(x)
+        wide = module.filled(x.double())
+        alone = module.filled(x[5:])
+    assert torch.equal(filled[0], x[0])
+    assert not filled[[1, 2, 5]].isnan().any()  # a gap of all channels is none of padding
+    assert filled[3].isnan().all()
+    assert torch.equal(filled[4].isnan(), x[4].isnan())
+    assert torch.equal(filled[~x.isnan()], x[~x.isnan()])
+    assert wide.dtype == torch.float64
+    torch.testing.assert_close(wide.float(), filled, equal_nan=True)
+    torch.testing.assert_close(alone[0], filled[5], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"expected \(window, 2"):
+        module.filled(x[:, :1])
+
+
 def test_attention_does_not_read_padding() -> None:
     module = encoder()
     with torch.no_grad():

@@ -21,7 +21,7 @@ from dolorimeter.errors import (
 )
 from dolorimeter.experiment import experiment_from, run
 from dolorimeter.models import create_model, load_weights
-from dolorimeter.pretraining import MaskedSignal, pretrain, pretraining_from
+from dolorimeter.pretraining import MaskedSignal, pretrain, pretraining_from, read_autoencoder
 from dolorimeter.pretraining._signal_rows import SignalRows
 from dolorimeter.pretraining.masked_signal import interpolated, padded
 from dolorimeter.synthesis import synthesise
@@ -243,6 +243,26 @@ def test_refuses_data_and_weights_that_do_not_fit(settings: Settings, tmp_path: 
         pretrain(pretraining_from(wider), tmp_path / "wider")
     with pytest.raises(StorageError, match=r"none\.safetensors"):
         pretrain(pretraining_from(settings(weights="none.safetensors")), tmp_path / "absent")
+
+
+def test_the_autoencoder_is_read_back_and_fills(settings: Settings, tmp_path: Path) -> None:
+    found = pretrain(pretraining_from(settings()), tmp_path)
+    module = read_autoencoder(tmp_path)
+    assert not module.training
+    encoder = create_model(
+        "signal_mae", num_classes=0, input_shape=(2, 176), scaling="train_robust", width=8,
+        heads=2, hidden=16, layers=1,
+    )  # fmt: skip
+    load_weights(encoder, found.weights)
+    for name, value in encoder.state_dict().items():
+        torch.testing.assert_close(module.encoder.state_dict()[name], value)
+    told = json.loads((tmp_path / "autoencoder.safetensors.json").read_text())
+    assert told["trained_on"] == {k: list(v) for k, v in found.trained_on.items()}  # type: ignore[union-attr]
+    x = torch.full((1, 2, 40), 5e-6)
+    x[0, 0, 10:20] = float("nan")
+    assert module.filled(x)[0, 0, 10:20].isfinite().all()
+    with pytest.raises(StorageError, match="Give the folder that `dolorimeter pretrain`"):
+        read_autoencoder(tmp_path / "nowhere")
 
 
 def test_part_b_of_the_same_people_is_refused_until_declared(

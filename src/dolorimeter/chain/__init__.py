@@ -14,6 +14,7 @@ from dolorimeter.chain._chain import (
     reference_of,
 )
 from dolorimeter.chain._live import LiveChain, check_live
+from dolorimeter.chain._parts import interval_of
 from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
 from dolorimeter.chain._values import check_types
@@ -32,6 +33,7 @@ __all__ = [
     "check_types",
     "encoder_of",
     "in_time",
+    "interval_of",
     "load_embeddings",
     "reference_of",
     "store",

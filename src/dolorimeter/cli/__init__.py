@@ -37,6 +37,8 @@ VERBS: dict[str, str] = {
     "report": "dolorimeter.report:write_report",
     "compare": "dolorimeter.report:compare",
     "explain": "dolorimeter.explain:explain_model",
+    "attention": "dolorimeter.explain:attention_over_time",
+    "embedding-map": "dolorimeter.explain:embedding_map",
     "audit": "dolorimeter.experiment:audit_run",
     "monitor": "dolorimeter.monitor.live:monitor",
     "monitor-export": "dolorimeter.monitor.export:export_session",

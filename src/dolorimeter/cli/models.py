@@ -1,9 +1,9 @@
-"""Verbs about fitted models: train, predict, explain."""
+"""Verbs about fitted models: train, predict, explain, attention, embedding-map."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -93,7 +93,7 @@ def explain(
     checks: Annotated[bool, typer.Option(help="Sanity checks and deletion curves.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Show where a model looked, in a face or in drawn signals, and what that map is worth."""
+    """Show where a model looked, in a face or in signals, and what that map is worth."""
     from dolorimeter.explain import explain_model
 
     found = explain_model(
@@ -108,6 +108,85 @@ def explain(
         checks=checks,
         progress=Progress("explain"),
     )
+    _show_explained(found, as_json)
+
+
+@app.command()
+def attention(
+    model: Annotated[Path, typer.Argument(help="Model folder of train, of a dual_stream.")],
+    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for a picture and tables.")],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Format of the files, if not the model's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
+    ] = None,
+    level: Annotated[
+        list[str] | None,
+        typer.Option(help="Condition, the one to compare with first; repeatable."),
+    ] = None,
+    permutations: Annotated[
+        int, typer.Option(min=19, help="How often levels are shuffled within each person.")
+    ] = 999,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffles.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Attention over a window's time, level against level, and against shuffled levels."""
+    from dolorimeter.explain import attention_over_time
+
+    found = attention_over_time(
+        model,
+        files,
+        out,
+        dataset=dataset,
+        options=options_of(option),
+        levels=level or (),
+        permutations=permutations,
+        seed=seed,
+        progress=Progress("attention"),
+    )
+    _show_explained(found, as_json)
+
+
+@app.command("embedding-map")
+def embedding_map(
+    source: Annotated[Path, typer.Argument(help="Folder of embed, or a dual_stream model's.")],
+    out: Annotated[Path, typer.Option(help="Folder for a picture and a table.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="For a model: recordings, or folders of them.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="pca, or umap if umap-learn is installed.")] = "pca",
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Format of the files, if not the model's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of UMAP.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Draw embeddings by level and by person, with both silhouettes."""
+    from dolorimeter.explain import embedding_map as draw
+
+    found = draw(
+        source,
+        files or (),
+        out,
+        method=method,
+        dataset=dataset,
+        options=options_of(option),
+        seed=seed,
+        progress=Progress("embed"),
+    )
+    _show_explained(found, as_json)
+    for one in found.maps if not as_json else ():
+        typer.echo(f"{one.name}: {one.verdict}")
+
+
+def _show_explained(found: Any, as_json: bool) -> None:
     show(records(found.summary), as_json, found.summary_title)
     if not as_json:
         for remark in (*found.cautions, *found.remarks):

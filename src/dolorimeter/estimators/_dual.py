@@ -117,6 +117,17 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_is_fitted(self)
         yield from self.network_.staged_predict_proba(self._as_in_fit(X))
 
+    def packed(self, X: Any) -> Float32[np.ndarray, "window ..."]:
+        """Windows as the fitted network takes them, for explaining it.
+
+        Raises
+        ------
+        ConfigError
+            As in `predict_proba`.
+        """
+        check_is_fitted(self)
+        return self._as_in_fit(X)
+
     def _configured(self, y: Any) -> NetworkClassifier:
         """The network with what this fit knows of it."""
         found: NetworkClassifier = clone(self.network)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError
-from dolorimeter.explain import _model, _painformer, _seen, _video
+from dolorimeter.explain import _dual, _model, _painformer, _seen, _sides, _video
 from dolorimeter.explain._explanation import Explanation
 from dolorimeter.explain._model import NotThisWayError
 from dolorimeter.explain._question import Question
@@ -33,12 +33,16 @@ class Way:
 
     known: str
     parts: Callable[[Predictor], Any]
-    explain: Callable[[Predictor, Any, Question], Explanation | _seen.PictureExplanation]
+    explain: Callable[
+        [Predictor, Any, Question],
+        Explanation | _seen.PictureExplanation | _sides.SidesExplanation,
+    ]
 
 
 WAYS = (
     Way(_model.KNOWN, _model.parts_of, _video.explain_clip),
     Way(_painformer.KNOWN, _painformer.parts_of, _painformer.explain_pictures),
+    Way(_dual.KNOWN, _dual.parts_of, _sides.explain_sides),
 )
 """Tried in this order; a model is explained in the first way that takes it."""
 
@@ -55,7 +59,7 @@ def explain_model(
     frames: int = 8,
     checks: bool = True,
     progress: Progress | None = None,
-) -> Explanation | _seen.PictureExplanation:
+) -> Explanation | _seen.PictureExplanation | _sides.SidesExplanation:
     """What a model's scores of one window rest on, and whether that map may be believed.
 
     Parameters

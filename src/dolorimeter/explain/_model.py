@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dolorimeter.chain import ChainStream
 from dolorimeter.errors import ConfigError, RecordingError
-from dolorimeter.estimators import FusionClassifier, NetworkClassifier
+from dolorimeter.estimators import DualStreamClassifier, FusionClassifier, NetworkClassifier
 from dolorimeter.explain.relevance import check_networks
 from dolorimeter.models.full_transformer import FullTransformerEndToEnd
 from dolorimeter.predictor import Predictor
@@ -102,7 +102,9 @@ def parts_of(predictor: Predictor) -> Parts:
     return Parts(stream, encoder.eval(), temporal.eval(), spec, network is not temporal)
 
 
-def classifier_of(predictor: Predictor) -> NetworkClassifier | FusionClassifier:
+def classifier_of(
+    predictor: Predictor,
+) -> NetworkClassifier | FusionClassifier | DualStreamClassifier:
     """The network's estimator inside calibration, conformal sets, a search or a pipeline of it.
 
     Raises
@@ -111,7 +113,7 @@ def classifier_of(predictor: Predictor) -> NetworkClassifier | FusionClassifier:
         If there is none, or something stands before it.
     """
     estimator = predictor.estimator
-    while not isinstance(estimator, NetworkClassifier | FusionClassifier):
+    while not isinstance(estimator, NetworkClassifier | FusionClassifier | DualStreamClassifier):
         steps: Any = getattr(estimator, "steps", ())
         inside = steps[-1][1] if len(steps) == 1 else getattr(estimator, "estimator_", None)
         if inside is None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dolorimeter.chain import ChainStream
 from dolorimeter.errors import RecordingError
-from dolorimeter.estimators import FusionClassifier
+from dolorimeter.estimators import DualStreamClassifier, FusionClassifier
 from dolorimeter.explain import maps as look
 from dolorimeter.explain._model import NotThisWayError, classifier_of, network_of
 from dolorimeter.explain._question import Counter, Question
@@ -149,6 +149,8 @@ def parts_of(predictor: Predictor) -> Parts:
             "enough for that"
         )
     classifier = classifier_of(predictor)
+    if isinstance(classifier, DualStreamClassifier):
+        raise NotThisWayError("its classifier is DualStreamClassifier")
     fusion = isinstance(classifier, FusionClassifier)
     network = network_of(classifier.network_ if fusion else classifier)
     if not isinstance(network, EmbeddingMixer | EmbeddingFusion):

@@ -150,6 +150,18 @@ class RelativeAttention(nn.Module):
         q, k, _ = self._inputs(x)
         return (q @ k.mT * self.scale).softmax(-1) + materialised(self.offsets)
 
+    def received(self, x: Float[Tensor, "window time width"]) -> Float[Tensor, "window time"]:
+        """Column means of `attention` over heads and rows, a few rows in memory at once."""
+        q, k, _ = self._inputs(x)
+        total = x.new_zeros(x.shape[:2])
+        for rows in torch.split(q, max(1, CELLS // (self.heads * self.steps)), dim=2):
+            total = total + (rows @ k.mT * self.scale).softmax(-1).sum(dim=(1, 2))
+        # of step j the offsets −j … time − 1 − j are in its column
+        before = functional.pad(self.offsets.sum(dim=1).cumsum(dim=0), (1, 0))
+        first = self.steps - 1 - torch.arange(self.steps, device=x.device)
+        total = total + before[first + self.steps] - before[first]
+        return total / (self.heads * self.steps)
+
     def _inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if x.shape[1] != self.steps:
             raise ConfigError(
@@ -272,6 +284,10 @@ class HybridPositionalAttention(nn.Module):
     ) -> Float[Tensor, "window head time time"]:
         """From a step (row) to the steps it reads (column), learned numbers included."""
         return self.attention.attention(self._placed(self.embedding(x)))
+
+    def received(self, x: Float[Tensor, "window channel time"]) -> Float[Tensor, "window time"]:
+        """How much each step is read: column means of `attention_map` over heads and rows."""
+        return self.attention.received(self._placed(self.embedding(x)))
 
     def _placed(self, x: Tensor) -> Tensor:
         if x.shape[1] != self.attention.steps:

@@ -343,6 +343,80 @@ class DualStream(nn.Module):
             video, signals = layer(video, signals)
         return maps
 
+    def attention_received(
+        self, x: Float[Tensor, "window number"]
+    ) -> dict[str, Float[Tensor, "window _step"]]:
+        """How much each token or step is read, by part of the network; 1 is an even share.
+
+        Means over heads and over all that read, times the number of steps. ``signal encoder``: of
+        its last block, where it has ``attention``; ``hybrid attention, video`` and ``…, signals``,
+        learned numbers of offsets included; ``co-attention, video`` and ``…, signals``: what the
+        other side reads of it in the last layer. For windows that have all sides.
+
+        Raises
+        ------
+        ConfigError
+            If the rows have another length.
+        """
+        sides, _ = self._sides(x)
+        found: dict[str, Tensor] = {}
+        for name, side, given in self._given(x):
+            tokens = given
+            if side.encoder is not None:
+                if hasattr(side.encoder, "attention"):
+                    read = cast(Any, side.encoder).attention(given).mean(dim=(1, 2))
+                    found["signal encoder"] = read * read.shape[1]
+                tokens = cast(Any, side.encoder).tokens(given).mT
+            if side.hybrid is not None:
+                found[f"hybrid attention, {name}"] = side.hybrid.received(tokens) * tokens.shape[2]
+        for layer in cast(Iterable[CoAttention], self.layers):
+            of_signals, of_video = layer.maps(sides[0], sides[1])
+            found["co-attention, video"] = of_video.mean(dim=1) * of_video.shape[2]
+            found["co-attention, signals"] = of_signals.mean(dim=1) * of_signals.shape[2]
+            sides = list(layer(sides[0], sides[1]))
+        return found
+
+    def mean_tokens(
+        self, x: Float[Tensor, "window number"]
+    ) -> dict[str, Float[Tensor, "window _feature"]]:
+        """Mean token of each window in each part, in order: what an `embedding_map` shows.
+
+        ``video encoder`` and ``signal encoder``: as they come; ``video side``, ``signals side``:
+        after hybrid attention, at the common width; ``joint``: what the classifier reads (not of
+        late fusion). For windows that have all sides.
+
+        Raises
+        ------
+        ConfigError
+            If the rows have another length.
+        """
+        sides, _ = self._sides(x)
+        found: dict[str, Tensor] = {}
+        if self.video:
+            found["video encoder"] = self._parts(x)[0].reshape(len(x), *self.video).mean(dim=1)
+        for name, side, given in self._given(x):
+            if side.encoder is not None:
+                found["signal encoder"] = cast(Any, side.encoder).tokens(given).mean(dim=1)
+            found[f"{name} side"] = sides[0 if name == "video" else -1].mean(dim=1)
+        if len(self.heads) == 1:
+            for layer in self.layers:
+                sides = list(layer(*sides))
+            found["joint"] = torch.cat([side.mean(dim=1) for side in sides], dim=1)
+        return found
+
+    def _given(self, x: Tensor) -> list[tuple[str, Side, Tensor]]:
+        """Name and part of each side, and what goes into it: (window, feature, token)."""
+        parts, found = self._parts(x), []
+        if self.video:
+            tokens = self.video_scale(parts[0].reshape(len(x), *self.video).mT)
+            found.append(("video", self.video_side, tokens))
+        if self.signals:
+            samples = parts[-1].reshape(len(x), *self.signals)
+            if self.signal_side.encoder is None:
+                samples = self.signal_scale(samples)
+            found.append(("signals", self.signal_side, samples))
+        return found
+
     def parameter_counts(self) -> dict[str, int]:
         """Parameters of each part that the article counts, and of those in between."""
         sides = [side for side in self.children() if isinstance(side, Side)]
@@ -370,16 +444,9 @@ class DualStream(nn.Module):
         parts = self._parts(x)
         there = torch.stack([~part.isnan().all(dim=1) for part in parts], dim=1)
         seen = self._left(there)
-        sides = []
-        if self.video:
-            tokens = self.video_scale(parts[0].reshape(len(x), *self.video).mT)
-            sides.append(self.video_side(tokens, seen[:, 0]))
-        if self.signals:
-            samples = parts[-1].reshape(len(x), *self.signals)
-            if self.signal_side.encoder is None:
-                samples = self.signal_scale(samples)
-            sides.append(self.signal_side(samples, seen[:, -1]))
-        return sides, there
+        return [
+            side(given, seen[:, i]) for i, (_, side, given) in enumerate(self._given(x))
+        ], there
 
     def _decided(self, sides: list[Tensor], there: Tensor) -> Tensor:
         if len(self.heads) == 2:

@@ -302,16 +302,28 @@ class SignalAutoencoder(nn.Module):
     ) -> Float[Tensor, "window channel time"]:
         """Windows whose missing samples are painted, in their own units; padding stays NaN.
 
-        A channel that is missing from end to end is painted too: that is a guess from others.
+        What is there stays as it is, to the last bit. A channel that is missing from end to end is
+        painted too: that is a guess from others. A window of nothing at all stays NaN.
+
+        Parameters
+        ----------
+        x : Float[Tensor, "window channel time"]
+            NaN where a sample is missing; of any floating-point type, which is given back.
+
+        Raises
+        ------
+        ConfigError
+            If the windows have another number of channels.
         """
         missing = x.isnan()
-        _, painted = self(x, torch.zeros_like(missing))
+        _, painted = self(x.to(self.head.weight.dtype), torch.zeros_like(missing))
         if self.encoder.scale.scaling != "none":
             spread = torch.where(
                 self.encoder.scale.spread.isfinite(), self.encoder.scale.spread, 0.0
             )
             painted = painted.double() * spread[:, None] + self.encoder.scale.centre[:, None]
-        inside = missing & self.encoder.steps(x)[:, None]
+        something = ~missing.all(dim=2).all(dim=1)
+        inside = missing & self.encoder.steps(x)[:, None] & something[:, None, None]
         return torch.where(inside, painted.to(x.dtype), x)
 
 

@@ -6,6 +6,7 @@ met.
 """
 
 from dolorimeter.pretraining._config import EncoderConfig, Pretraining, TaskConfig
+from dolorimeter.pretraining._filling import read_autoencoder
 from dolorimeter.pretraining._kinds import pretrain, pretraining_from, read_pretraining
 from dolorimeter.pretraining._masked_config import (
     DataConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "markov_mask",
     "pretrain",
     "pretraining_from",
+    "read_autoencoder",
     "read_pretraining",
     "tube_mask",
 ]

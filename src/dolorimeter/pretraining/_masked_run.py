@@ -74,7 +74,8 @@ def run_masked(
     report = _report(config, material, loop)
     if runtime.is_main_process:
         held = material.listing.met(material.held)
-        write_result(out, _encoder(job), (report,), told, held, config)
+        whole = job.module if isinstance(job.module, SignalAutoencoder) else None
+        write_result(out, _encoder(job), (report,), told, held, config, whole)
     runtime.wait_for_everyone()
     remarks = tuple(_remarks(config, material, report, loop))
     return Pretrained(

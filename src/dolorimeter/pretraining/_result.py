@@ -14,6 +14,8 @@ from dolorimeter.storage import write_json
 
 WEIGHTS, LOG, TASKS, CHECKPOINT = "encoder.safetensors", "log.csv", "tasks.json", "checkpoint.pt"
 """Files of a run."""
+AUTOENCODER = "autoencoder.safetensors"
+"""Encoder and decoder of signals together: they fill gaps."""
 EXAMPLES = 20
 """Unreadable pictures that are named; all are counted."""
 
@@ -100,11 +102,14 @@ def write_result(
     told: Mapping[str, Any],
     held: TrainedOn | None,
     config: Any,
+    autoencoder: nn.Module | None = None,
 ) -> None:
     """Weights, whom they have met, and the list of tasks; by the first process alone."""
     more = {"validated_on": lists(held), "steps": config.steps, "settings": config.plain()}
     write_json(out / TASKS, [vars(report) for report in reports])
     write_encoder(out / WEIGHTS, encoder, {**told, **more})
+    if autoencoder is not None:
+        write_encoder(out / AUTOENCODER, autoencoder, {**told, **more})
 
 
 def lists(people: TrainedOn | None) -> dict[str, list[str]] | None:
