@@ -199,7 +199,8 @@ def _card(quantity: str, what: str) -> Card:
         paper=_PAPER,
         doi=_DOI,
         differences=(
-            "The figure names no transform: Hann segments of 0.5 s, 75 % shared, are ours.",
+            "The figure names no transform: Hann segments of 0.5 s, 75 % shared, are ours; below "
+            "32 Hz they are 16 samples long.",
         ),
     )
 

@@ -17,10 +17,10 @@ from dolorimeter.errors import ConfigError, SignalError
 
 SIZE = 224
 SEGMENT = 0.5
-"""Seconds of a segment of the spectrogram: 256 samples at 512 Hz."""
+"""Seconds of a segment of the spectrogram: 256 samples at 512 Hz. See `segment_length`."""
 OVERLAP = 0.75
 LEAST_SEGMENT = 16
-"""Samples; fewer give no spectrum worth a picture."""
+"""Samples; fewer give no spectrum worth a picture, so that below 32 Hz a segment is longer."""
 LINE_WIDTH = 1.5
 """Pixels of the waveform's line."""
 FINE = 64
@@ -88,7 +88,7 @@ def spectrograms(
     sampling_rate: float,
     quantity: str = "psd",
 ) -> Float[np.ndarray, "picture frequency segment"]:
-    """What `spectrogram_pictures` colours: Hann segments of half a second, three quarters shared.
+    """What `spectrogram_pictures` colours: Hann segments of `segment_length`, 3/4 shared.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def spectrograms(
     ConfigError
         If there is no such quantity.
     SignalError
-        If a signal holds NaN, or is shorter than a segment, or the rate is too low for one.
+        If a signal holds NaN or is shorter than a segment.
     """
     if quantity not in get_args(Quantity):
         raise ConfigError(
@@ -115,8 +115,7 @@ def spectrograms(
         raise SignalError(fault)
     from scipy.fft import rfft
 
-    length = round(SEGMENT * sampling_rate)
-
+    length = segment_length(sampling_rate)
     step = length - int(OVERLAP * length)
     window = np.hanning(length).astype(values.dtype)
     segments = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)[:, ::step]
@@ -131,15 +130,25 @@ def spectrograms(
     return angle if quantity == "angle" else np.unwrap(angle, axis=1)
 
 
+def segment_length(sampling_rate: float) -> int:
+    """Samples of a segment: half a second, or 16 samples of a signal slower than 32 Hz.
+
+    Examples
+    --------
+    >>> segment_length(512.0), segment_length(4.0)
+    (256, 16)
+    """
+    return max(round(SEGMENT * sampling_rate), LEAST_SEGMENT)
+
+
 def spectrogram_fault(samples: int, sampling_rate: float) -> str | None:
     """Why a signal of so many samples has no spectrogram; None if it has one."""
-    length = round(SEGMENT * sampling_rate)
-    if length >= LEAST_SEGMENT and samples >= length:
+    length = segment_length(sampling_rate)
+    if samples >= length:
         return None
     return (
         f"{samples} samples at {sampling_rate:g} Hz: a spectrogram needs one whole segment of "
-        f"{SEGMENT:g} s, of at least {LEAST_SEGMENT} samples. Take the waveform, a longer window, "
-        "or resample."
+        f"{length} samples ({length / sampling_rate:g} s). Take the waveform, or a longer window."
     )
 
 
@@ -200,7 +209,7 @@ def spectrogram_extent(samples: int, sampling_rate: float) -> tuple[float, float
     >>> spectrogram_extent(2816, 512.0)
     (0.1875, 5.3125, -1.0, 257.0)
     """
-    length = round(SEGMENT * sampling_rate)
+    length = segment_length(sampling_rate)
     step = length - int(OVERLAP * length)
     segments = (samples - length) // step + 1
     left = (length - step) / 2 / sampling_rate
