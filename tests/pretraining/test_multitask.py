@@ -51,7 +51,7 @@ def test_the_whole_loss_is_its_formula(four_tasks: Tasks, small: Small) -> None:
         for s, value in zip(module.log_variances, values, strict=True):
             s.fill_(value)
     module.train()
-    total, parts = module(*given)
+    total, parts, _ = module(*given)
     pictures, numbers, targets, _ = given
     mean = np.array([0.5, 0.4, 0.3], dtype=np.float32).astype(float)
     std = np.array([0.2, 0.25, 0.3], dtype=np.float32).astype(float)
@@ -101,11 +101,28 @@ def test_a_task_that_is_not_in_the_batch_is_not_in_the_loss(
     assert whole[1][1].item() == whole[1][2].item() == 0
     assert module.log_variances[1].grad is None
     assert (module.heads[1].weight.grad == 0).all()  # part of the graph, for other processes
+    assert whole[2].tolist() == [True, False, False, True]
     module.zero_grad()
     equal, _, _ = network(small(tasks=four_tasks, weighting="equal"))
-    total, parts = equal(*batch(tasks, (4, 2, 2, 3)))
+    total, parts, _ = equal(*batch(tasks, (4, 2, 2, 3)))
     assert total.item() == pytest.approx((parts * torch.tensor([1, 0.7, 1, 1])).sum().item())
     assert [equal.weight(i) for i in range(4)] == [1, 0.7, 1, 1]
+
+
+def test_one_row_has_nothing_to_agree_with_and_moves_nothing(
+    four_tasks: Tasks, small: Small, tmp_path: Path
+) -> None:
+    module, tasks, _ = network(small(tasks=four_tasks))
+    total, _, takes_part = module(*batch(tasks, (4, 2, 2, 1)))
+    assert takes_part.tolist() == [True, True, True, False]
+    total.backward()
+    assert module.log_variances[3].grad is None
+    assert (module.heads[3].weight.grad == 0).all()
+    # three rows a batch, of three tasks: never two that could agree
+    three = [four_tasks[i] for i in (0, 1, 3)]
+    config = pretraining_from(small(tasks=three, batch_size=3, temperature=0.0))
+    log = pretrain(config, tmp_path).table()
+    assert set(log[log["part"] == "train"]["task"]) == {"(all)", "kind", "signs"}
 
 
 def test_weights_between_tasks_stay_in_bounds(four_tasks: Tasks, small: Small) -> None:

@@ -54,19 +54,27 @@ def test_concordance_is_lins_over_each_column_that_is_known() -> None:
     for column in range(2):
         known = ~np.isnan(target[:, column])
         wanted.append(1 - metrics.concordance(target[known, column], output[known, column]))
-    found = _losses.concordance_loss(torch.tensor(output), torch.tensor(target), over_processes)
+    found, usable = _losses.concordance_loss(
+        torch.tensor(output), torch.tensor(target), over_processes
+    )
+    assert usable
     assert found.item() == pytest.approx(np.mean(wanted), rel=1e-12)
 
 
 def test_concordance_of_too_few_or_of_nothing_that_varies_is_finite() -> None:
     one = torch.ones(1, 1, dtype=torch.float64, requires_grad=True)
-    loss = _losses.concordance_loss(one, torch.zeros(1, 1, dtype=torch.float64), over_processes)
+    loss, usable = _losses.concordance_loss(
+        one, torch.zeros(1, 1, dtype=torch.float64), over_processes
+    )
     loss.backward()
+    assert not usable
     assert loss.item() == 0
     assert one.grad is not None
     assert one.grad.item() == 0
     same = torch.ones(3, 1, dtype=torch.float64)
-    assert _losses.concordance_loss(same, same, over_processes).item() == 1
+    loss, usable = _losses.concordance_loss(same, same, over_processes)
+    assert usable
+    assert loss.item() == 1
 
 
 @pytest.mark.parametrize(("label", "loss", "c"), [

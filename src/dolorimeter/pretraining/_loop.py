@@ -88,13 +88,14 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         self.optimiser.zero_grad(set_to_none=True)
-        total, parts = self.parallel(*self._tensors(batch), sizes)
+        total, parts, takes_part = self.parallel(*self._tensors(batch), sizes)
         values = self.runtime.reduce(torch.cat((total.detach()[None], parts.detach())), "sum")
         found = values.tolist()
         self._check(found, batch.plan.step, rate)
         # gradients are averaged over processes: times their number makes that a sum
         self.runtime.backward(total * self.runtime.num_processes)
-        self._forget_absent(sizes)
+        told = takes_part.tolist()
+        self._forget_absent(told)
         if config.gradient_clip:
             nn.utils.clip_grad_norm_(self.module.parameters(), config.gradient_clip)
         s = [v.item() for v in self.module.log_variances]
@@ -105,7 +106,7 @@ class Loop:
         return [Entry(step, "train", ALL, found[0], sum(sizes), learning_rate=rate)] + [
             Entry(step, "train", task.config.name, found[i + 1], sizes[i], s[i], weights[i], rate)
             for i, task in enumerate(self.tasks)
-            if sizes[i]
+            if told[i]
         ]
 
     def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -118,10 +119,10 @@ class Loop:
         pictures = torch.from_numpy(batch.pictures).to(device)
         return pictures, torch.from_numpy(batch.task).to(device), targets
 
-    def _forget_absent(self, sizes: Sequence[int]) -> None:
-        """A task that is not in the batch is not touched, not even by momentum or decay."""
-        for number, size in enumerate(sizes):
-            if not size:
+    def _forget_absent(self, takes_part: Sequence[bool]) -> None:
+        """A task that has no loss in the batch is not touched, not even by momentum or decay."""
+        for number, there in enumerate(takes_part):
+            if not there:
                 self.module.log_variances[number].grad = None
                 for parameter in self.module.heads[number].parameters():
                     parameter.grad = None

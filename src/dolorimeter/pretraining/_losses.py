@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,11 +49,11 @@ def squared_losses(
 
 def concordance_loss(
     output: Float[Tensor, "row column"], target: Float[Tensor, "row column"], over_all: Sum
-) -> Float[Tensor, ""]:
-    """One minus Lin's concordance correlation over the batch of all processes.
+) -> tuple[Float[Tensor, ""], Bool[Tensor, ""]]:
+    """One minus Lin's concordance correlation over the batch of all processes, and if there is one.
 
-    The mean over columns with two known targets or more; 0 where there is none. Moments are over
-    n, as Lin's (1989), not n − 1.
+    The mean over columns with two known targets or more; 0 and False where there is none. Moments
+    are over n, as Lin's (1989), not n − 1.
     """
     known = (~target.isnan()).to(output.dtype)
     wanted = target.nan_to_num()
@@ -66,7 +66,7 @@ def concordance_loss(
     spread = xx + yy + (mean_x - mean_y) ** 2
     losses = 1 - 2 * xy / spread.clamp(min=torch.finfo(output.dtype).tiny)
     usable = (n >= 2).to(output.dtype)
-    return (losses * usable).sum() / usable.sum().clamp(min=1)
+    return (losses * usable).sum() / usable.sum().clamp(min=1), usable.any()
 
 
 def factor(label: str, loss: str) -> float:

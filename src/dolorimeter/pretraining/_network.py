@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from dolorimeter.pretraining import _losses
@@ -101,11 +101,13 @@ class MultiTask(nn.Module):
         task: Int64[Tensor, " row"],
         targets: Sequence[Tensor],
         sizes: Sequence[int],
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " task"]]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " task"], Bool[Tensor, " task"]]:
         """Part of the whole loss, and of each task's mean loss, that is this process's.
 
         Sums over processes are the loss and the means over the batch of all of them. Every head
-        is part of the graph, so that all processes reduce the same gradients.
+        is part of the graph, so that all processes reduce the same gradients. The last output
+        says which tasks take part: those that have rows, and two to agree on where the loss is
+        concordance; it is the same in every process.
 
         Parameters
         ----------
@@ -117,16 +119,17 @@ class MultiTask(nn.Module):
             Rows of each task in all processes.
         """
         features = self.features(pictures)
-        parts, total = [], features.sum() * 0
+        parts, takes_part, total = [], [], features.sum() * 0
         for number, head in enumerate(self.heads):
             output = head(features[task == number])
-            part = self._part(number, output, targets[number], sizes[number])
-            if sizes[number]:
+            part, usable = self._part(number, output, targets[number], sizes[number])
+            if usable:
                 total = total + self._weighted(number, part)
             else:
                 total = total + output.sum() * 0
             parts.append(part)
-        return total, torch.stack(parts)
+            takes_part.append(usable)
+        return total, torch.stack(parts), torch.tensor(takes_part, device=features.device)
 
     def losses(self, number: int, output: Tensor, target: Tensor) -> Float[Tensor, " row"]:
         """Losses of a task's rows, labels not smoothed; squared errors for continuous ones."""
@@ -150,17 +153,19 @@ class MultiTask(nn.Module):
         for s in self.log_variances:
             s.clamp_(*_losses.LOG_VARIANCE)
 
-    def _part(self, number: int, output: Tensor, target: Tensor, size: int) -> Tensor:
+    def _part(self, number: int, output: Tensor, target: Tensor, size: int) -> tuple[Tensor, bool]:
+        """This process's part of a task's mean loss, and whether the batch has one."""
         label, loss = self.kinds[number]
         if label == "class":
             smoothing = self.config.label_smoothing
             losses = _losses.class_losses(output, target, smoothing)
         elif loss == "concordance":
             target = target.to(output.dtype)
-            return _losses.concordance_loss(output, target, over_processes) / processes()
+            loss_of_all, usable = _losses.concordance_loss(output, target, over_processes)
+            return loss_of_all / processes(), bool(usable)
         else:
             losses = self.losses(number, output, target)
-        return losses.sum() / max(size, 1)
+        return losses.sum() / max(size, 1), size > 0
 
     def _weighted(self, number: int, part: Tensor) -> Tensor:
         share = self.shares[number]
