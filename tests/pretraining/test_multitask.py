@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tomli_w
 import torch
+from accelerate import PartialState
+from typer.testing import CliRunner
 
+from dolorimeter import cli, pretraining
 from dolorimeter.embeddings import Encoder, embed
 from dolorimeter.errors import ConfigError, StorageError, TrainingError
 from dolorimeter.pretraining import Pretraining, pretrain, pretraining_from
@@ -346,3 +350,21 @@ def test_more_processes_than_pictures_are_refused(four_tasks: Tasks, small: Smal
 
     with pytest.raises(ConfigError, match="batch_size is 9 for 10 processes"):
         check_share(pretraining_from(small(tasks=four_tasks)).batch_size, 10)
+
+
+def test_of_several_processes_one_prints(
+    four_tasks: Tasks, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml = tmp_path / "tasks.toml"
+    toml.write_text(tomli_w.dumps(small(tasks=four_tasks[:1], steps=2)))
+    runner = CliRunner()
+    words = ["pretrain", str(toml), "--out", str(tmp_path / "one")]
+    said = runner.invoke(cli.app, words)
+    assert said.exit_code == 0
+    assert "kind" in said.stdout
+    monkeypatch.setattr(PartialState, "is_main_process", property(lambda _: False))
+    monkeypatch.setattr(
+        pretraining, "pretrain", lambda *_, **__: None
+    )  # done by the process above
+    said = runner.invoke(cli.app, words)
+    assert (said.exit_code, said.stdout) == (0, "")

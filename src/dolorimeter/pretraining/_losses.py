@@ -50,7 +50,7 @@ def squared_losses(
 def concordance_loss(
     output: Float[Tensor, "row column"], target: Float[Tensor, "row column"], over_all: Sum
 ) -> tuple[Float[Tensor, ""], Bool[Tensor, ""]]:
-    """One minus Lin's concordance correlation over the batch of all processes, and if there is one.
+    """1 − Lin's concordance correlation over the batch of all processes, and if there is one.
 
     The mean over columns with two known targets or more; 0 and False where there is none. Moments
     are over n, as Lin's (1989), not n − 1.

@@ -123,10 +123,7 @@ class MultiTask(nn.Module):
         for number, head in enumerate(self.heads):
             output = head(features[task == number])
             part, usable = self._part(number, output, targets[number], sizes[number])
-            if usable:
-                total = total + self._weighted(number, part)
-            else:
-                total = total + output.sum() * 0
+            total = total + (self._weighted(number, part) if usable else output.sum() * 0)
             parts.append(part)
             takes_part.append(usable)
         return total, torch.stack(parts), torch.tensor(takes_part, device=features.device)
@@ -154,7 +151,7 @@ class MultiTask(nn.Module):
             s.clamp_(*_losses.LOG_VARIANCE)
 
     def _part(self, number: int, output: Tensor, target: Tensor, size: int) -> tuple[Tensor, bool]:
-        """This process's part of a task's mean loss, and whether the batch has one."""
+        """What a process adds to a task's mean loss, and whether the batch has one."""
         label, loss = self.kinds[number]
         if label == "class":
             smoothing = self.config.label_smoothing
