@@ -15,7 +15,6 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.experiment._config import Experiment
 from dolorimeter.experiment._models import train
 from dolorimeter.experiment._prepare import chosen_subjects
-from dolorimeter.explain import Explanation, explain_model
 from dolorimeter.predictor import Predictor
 from dolorimeter.storage import find_root, write_text
 from dolorimeter.types import Recording
@@ -68,6 +67,8 @@ def relevance(
         For other than two classes, no level, too few people for both parts, or a level of which
         nobody who is kept out has a video.
     """
+    from dolorimeter.explain import Explanation, explain_model  # brings torch along
+
     if len(experiment.task.classes) != 2 or not levels or people < 1 or clips < 1:
         raise ConfigError(
             f"relevance of {len(experiment.task.classes)} classes, {len(levels)} levels, {people} "

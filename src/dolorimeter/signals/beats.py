@@ -14,8 +14,8 @@ the signal above 0.5 Hz; polarity is chosen per window; weak blocks (T waves) ar
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import uniform_filter1d
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import design, zero_phase
@@ -188,7 +188,9 @@ def _average(
     x: Float[np.ndarray, "window time"], duration: float, sampling_rate: float
 ) -> Float[np.ndarray, "window time"]:
     """Centred moving average over `duration` seconds."""
-    return np.asarray(uniform_filter1d(x, max(1, round(duration * sampling_rate)), axis=1))
+    return np.asarray(
+        scipy.ndimage.uniform_filter1d(x, max(1, round(duration * sampling_rate)), axis=1)
+    )
 
 
 def _rounding(x: Float[np.ndarray, "window time"]) -> Float[np.ndarray, "window one"]:

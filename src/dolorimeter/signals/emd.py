@@ -12,8 +12,8 @@ thresholds on the modes of an EMG from a stretch of noise.
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Float, Int
-from scipy.interpolate import CubicSpline
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.gaps import bridge
@@ -173,7 +173,7 @@ def _envelope_mean(
         place = np.concatenate([t0[::-1], inside, last - t1])
         value = np.concatenate([v0[::-1], x[inside], v1])
         place, once = np.unique(place, return_index=True)
-        total += CubicSpline(place, value[once])(time)
+        total += scipy.interpolate.CubicSpline(place, value[once])(time)
     return total / 2
 
 

@@ -9,8 +9,8 @@ in standard deviations above rest; here rest is the median, and the deviation it
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Bool, Float
-from scipy.ndimage import uniform_filter1d
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import CausalFir
@@ -43,7 +43,7 @@ def envelope(
             f"{x.shape[-1] / sampling_rate:g} s: choose a shorter duration."
         )
     filled, missing = bridge(x)
-    power = uniform_filter1d(filled**2, count, axis=-1, mode="reflect")
+    power = scipy.ndimage.uniform_filter1d(filled**2, count, axis=-1, mode="reflect")
     out = np.sqrt(np.clip(power, 0.0, None))
     out[missing] = np.nan
     return np.asarray(out)

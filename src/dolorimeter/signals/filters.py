@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Float
-from scipy import signal as dsp
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.gaps import Hold, bridge
@@ -100,7 +100,7 @@ def notch_design(frequency: float, sampling_rate: float, q: float = 30.0) -> Sec
     check_below_nyquist(frequency, sampling_rate, "notch")
     if not q > 0:
         raise SignalError(f"notch quality factor is {q:g}, expected a positive number.")
-    return np.asarray(dsp.tf2sos(*dsp.iirnotch(frequency, q, fs=sampling_rate)))
+    return np.asarray(scipy.signal.tf2sos(*scipy.signal.iirnotch(frequency, q, fs=sampling_rate)))
 
 
 def check_below_nyquist(frequency: float, sampling_rate: float, what: str) -> None:
@@ -138,7 +138,7 @@ def zero_phase(
     out = np.concatenate([head, filled, tail], axis=-1)
     settled = _settled(sos.tobytes()).reshape(len(sos), *[1] * (x.ndim - 1), 2)
     for _ in range(2):  # there and back again
-        out, _state = dsp.sosfilt(sos, out, axis=-1, zi=settled * out[..., :1])
+        out, _state = scipy.signal.sosfilt(sos, out, axis=-1, zi=settled * out[..., :1])
         out = out[..., ::-1]
     filtered = np.ascontiguousarray(out[..., edge : edge + x.shape[-1]])
     if missing.any():
@@ -185,7 +185,7 @@ class CausalFilter:
         for start in np.unique(first[first < chunk.shape[1]]):
             rows = np.flatnonzero(first == start)
             self._start(rows, held[rows, start])
-            out[rows, start:], self._state[:, rows] = dsp.sosfilt(
+            out[rows, start:], self._state[:, rows] = scipy.signal.sosfilt(
                 self._sos, held[rows, start:], axis=-1, zi=self._state[:, rows]
             )
         out[np.isnan(chunk)] = np.nan
@@ -225,7 +225,9 @@ class CausalFir:
         stretch = backfill(np.concatenate([self._history, held], axis=1))
         past = self._history.shape[1]
         self._history = stretch[:, stretch.shape[1] - past :].copy()
-        out = np.asarray(dsp.upfirdn(self._taps, stretch, axis=-1))[:, past : past + count]
+        out = np.asarray(scipy.signal.upfirdn(self._taps, stretch, axis=-1))[
+            :, past : past + count
+        ]
         return np.where(np.isnan(chunk), np.nan, out)
 
 
@@ -250,14 +252,16 @@ def _butterworth(
     kind: Kind, cuts: tuple[float, ...], sampling_rate: float, order: int
 ) -> Sections:
     band = kind in ("bandpass", "bandstop")
-    sos = dsp.butter(order, cuts if band else cuts[0], btype=kind, fs=sampling_rate, output="sos")
+    sos = scipy.signal.butter(
+        order, cuts if band else cuts[0], btype=kind, fs=sampling_rate, output="sos"
+    )
     return _unchanging(sos)
 
 
 @lru_cache(maxsize=256)
 def _settled(sos: bytes) -> np.ndarray:
     """State of each section after a constant 1 has been there for ever."""
-    return _unchanging(dsp.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)))
+    return _unchanging(scipy.signal.sosfilt_zi(np.frombuffer(sos).reshape(-1, 6)))
 
 
 def _unchanging(x: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ Orphanidou et al., IEEE J. Biomed. Health Inform. 19:832 (2015), for template ma
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Float, Int
-from scipy import signal as dsp
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import check_below_nyquist
@@ -100,7 +100,7 @@ def line_noise(
             f"mains noise asked of {x.shape[1] / sampling_rate:.3g} s, expected at least 1 s."
         )
     filled, _ = bridge(x)
-    frequencies, power = dsp.periodogram(
+    frequencies, power = scipy.signal.periodogram(
         filled, sampling_rate, window="hann", detrend="constant", axis=1
     )
     near = np.abs(frequencies - frequency) <= 1.0

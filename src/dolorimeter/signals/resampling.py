@@ -10,8 +10,8 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Float
-from scipy import signal as dsp
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import backfill
@@ -98,7 +98,7 @@ def resample(
     edge = -(-half // (up * down)) * down
     ends = [(0, 0)] * (x.ndim - 1) + [(edge, edge)]
     longer = np.pad(filled, ends, mode="reflect", reflect_type="odd")
-    out = np.asarray(dsp.upfirdn(np.pad(taps, (wait, 0)), longer, up, down, axis=-1))
+    out = np.asarray(scipy.signal.upfirdn(np.pad(taps, (wait, 0)), longer, up, down, axis=-1))
     first = (edge * up + half + wait) // down
     out = out[..., first : first + count]
     if missing.any():
@@ -146,7 +146,7 @@ class CausalResampler:
         self._given = -(-self._arrived * self._up // self._down)
         at = np.arange(first, self._given)
         shift = self._origin * self._up // self._down
-        out = np.asarray(dsp.upfirdn(self._taps, stretch, self._up, self._down, axis=-1))
+        out = np.asarray(scipy.signal.upfirdn(self._taps, stretch, self._up, self._down, axis=-1))
         out = out[:, at - shift]
         newest = at * self._down // self._up - (self._arrived - chunk.shape[1])
         out[np.isnan(chunk)[:, newest]] = np.nan
@@ -162,7 +162,9 @@ def _taps(up: int, down: int) -> np.ndarray:
     widest = max(up, down)
     if widest == 1:
         return np.ones(1)
-    taps = dsp.firwin(2 * ZERO_CROSSINGS * widest + 1, 1 / widest, window=("kaiser", KAISER_BETA))
+    taps = scipy.signal.firwin(
+        2 * ZERO_CROSSINGS * widest + 1, 1 / widest, window=("kaiser", KAISER_BETA)
+    )
     taps = np.asarray(taps)
     for branch in range(up):
         taps[branch::up] /= taps[branch::up].sum()

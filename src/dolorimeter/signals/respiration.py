@@ -9,8 +9,8 @@ dropped. Ours takes prominence against the window's own typical breath.
 from __future__ import annotations
 
 import numpy as np
+import scipy  # its parts load at first use
 from jaxtyping import Float, Int
-from scipy import signal as dsp
 
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.filters import design, zero_phase
@@ -54,7 +54,7 @@ def breath_peaks(
     distance = max(1, round(_SHORTEST * sampling_rate))
     peaks = []
     for row, gap in zip(clean, missing, strict=True):
-        found, facts = dsp.find_peaks(row, distance=distance, prominence=0.0)
+        found, facts = scipy.signal.find_peaks(row, distance=distance, prominence=0.0)
         depth = facts["prominences"]
         if found.size:
             typical = np.quantile(row, 0.9) - np.quantile(row, 0.1)
