@@ -178,7 +178,7 @@ def table(probes: Sequence[Probe], trained: Encoder, random: Encoder) -> Iterato
 
 
 def arguments() -> argparse.Namespace:
-    """Sizes; the defaults take about 15 minutes on two quiet cores."""
+    """Sizes; the defaults take about 35 minutes of one core."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--batch", type=int, default=0)
@@ -198,7 +198,7 @@ def main() -> None:
         changes["warm_up"] = given.steps // 12
     config = read_pretraining(ROOT / "experiments" / "pretrain_open.toml", changes)
     if not (ROOT / ".demo/pretrain/faces/labels.csv").exists():
-        write_faces(ROOT / ".demo/pretrain/faces", number=20, each=8, seed=1)
+        write_faces(ROOT / ".demo/pretrain/faces", number=60, each=6, seed=1)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         out = given.out or Path(folder)
