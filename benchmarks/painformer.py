@@ -177,6 +177,7 @@ def waveforms(given: argparse.Namespace) -> None:
 def measured(words: list[str], cache: Path, threads: int) -> tuple[float, float, str]:
     """Seconds, peak resident memory in GB of the command line, and what it printed."""
     env = os.environ | {"DOLORIMETER_CACHE": str(cache), "OMP_NUM_THREADS": str(threads)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation is compiled once, not at each call
     code = (
         "import resource, sys; from dolorimeter.cli import main\n"
         "try: main()\n"

@@ -7,6 +7,8 @@ pulls in no torch. Research software, not a medical device.
 from importlib import import_module
 from typing import Any
 
+from dolorimeter._on_demand import on_demand
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -68,21 +70,16 @@ _HOMES = {
     ),
     "windows": ("WindowSpec", "cut"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-
 _MODULES = ("audit", "evaluation", "metrics", "preprocessing", "signals", "splits", "statistics")
 
-__all__ = sorted((*_HOME_OF, *_MODULES, "__version__"))
+__all__ = sorted(
+    (*(name for names in _HOMES.values() for name in names), *_MODULES, "__version__")
+)
+_found = on_demand(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"dolorimeter.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'dolorimeter' has no attribute '{name}'")
-    value = getattr(import_module(f"dolorimeter.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    return import_module(f"dolorimeter.{name}") if name in _MODULES else _found(name)
 
 
 def __dir__() -> list[str]:

@@ -1,53 +1,36 @@
 """An experiment: what is asked, of whom, with what. Read from TOML, checked once, run here.
 
-The only place that knows every stage. Configuration never travels below it.
+The only place that knows every stage. Configuration never travels below it. Names are imported on
+first use, so that a verb that fits nothing does not wait for scikit-learn.
 """
 
-from dolorimeter.experiment._config import (
-    DatasetConfig,
-    Experiment,
-    Named,
-    Stream,
-    Task,
-    experiment_from,
-    of_epochs,
-    read_experiment,
-    read_values,
-    write_experiment,
-)
-from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
-from dolorimeter.experiment._export import export
-from dolorimeter.experiment._models import predict, train
-from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
-from dolorimeter.experiment._relevance import relevance
-from dolorimeter.experiment._run import audit_run, read_findings, run
-from dolorimeter.experiment._studies import occlusion, sweep
+from dolorimeter._on_demand import on_demand
 
-__all__ = [
-    "DatasetConfig",
-    "EmbeddingPlan",
-    "Experiment",
-    "Named",
-    "Prepared",
-    "Stream",
-    "Task",
-    "audit_run",
-    "chosen_subjects",
-    "concatenate",
-    "embed",
-    "experiment_from",
-    "export",
-    "occlusion",
-    "of_epochs",
-    "plan_embedding",
-    "predict",
-    "prepare",
-    "read_experiment",
-    "read_findings",
-    "read_values",
-    "relevance",
-    "run",
-    "sweep",
-    "train",
-    "write_experiment",
-]
+_HOMES = {
+    "_config": (
+        "DatasetConfig",
+        "Experiment",
+        "Named",
+        "Stream",
+        "Task",
+        "experiment_from",
+        "of_epochs",
+        "read_experiment",
+        "read_values",
+        "write_experiment",
+    ),
+    "_embed": ("EmbeddingPlan", "embed", "plan_embedding"),
+    "_export": ("export",),
+    "_models": ("predict", "train"),
+    "_prepare": ("Prepared", "chosen_subjects", "concatenate", "prepare"),
+    "_relevance": ("relevance",),
+    "_run": ("audit_run", "read_findings", "run"),
+    "_studies": ("occlusion", "sweep"),
+}
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
+__getattr__ = on_demand(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

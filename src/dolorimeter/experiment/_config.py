@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pandas as pd
 import pydantic
@@ -24,11 +24,13 @@ from dolorimeter.chain import (
     reference_of,
 )
 from dolorimeter.errors import ConfigError
-from dolorimeter.evaluation import Question
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
 from dolorimeter.storage import write_text
 from dolorimeter.types import Array, Exclusion, Samples, Selection, TargetKind
 from dolorimeter.windows import WindowSpec
+
+if TYPE_CHECKING:
+    from dolorimeter.evaluation import Question
 
 _STRICT = {"extra": "forbid"}
 
@@ -229,6 +231,8 @@ class Experiment:
 
     def question(self, part: str = "") -> Question:
         """What is asked, in the form that is hashed and compared."""
+        from dolorimeter.evaluation import Question  # brings scikit-learn along
+
         shifted = {
             s.name or s.modality: {
                 k: s.representation[k] for k in ("offset", "duration") if k in s.representation
