@@ -1,0 +1,54 @@
+"""Evaluation: every row of an answer, what each call touched, and what stands beside the model."""
+
+from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimulus_order
+from dolorimeter.evaluation._environment import environment
+from dolorimeter.evaluation._evaluate import evaluate, select_oracle
+from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._overlap import refuse_overlap
+from dolorimeter.evaluation._run import (
+    ROW_COLUMNS,
+    Permutations,
+    Question,
+    Run,
+    probabilities_of,
+)
+from dolorimeter.evaluation._summary import (
+    Coverage,
+    Score,
+    Summary,
+    aggregate,
+    coverage_of,
+    permutation_test,
+    permuted_within,
+    scores_by_subject,
+    summarise,
+)
+from dolorimeter.evaluation._thinning import THINNED, thin_classes
+
+__all__ = [
+    "BASELINES",
+    "ROW_COLUMNS",
+    "THINNED",
+    "Coverage",
+    "Permutations",
+    "Question",
+    "Run",
+    "Score",
+    "Summary",
+    "aggregate",
+    "baseline_outputs",
+    "coverage_of",
+    "environment",
+    "evaluate",
+    "fit_fold",
+    "fold_seed",
+    "permutation_test",
+    "permuted_within",
+    "probabilities_of",
+    "refuse_overlap",
+    "scores_by_subject",
+    "select_oracle",
+    "stimulus_order",
+    "summarise",
+    "thin_classes",
+]
