@@ -173,7 +173,7 @@ def embedding_map(
 
     found = draw(
         source,
-        files or (),
+        files,
         out,
         method=method,
         dataset=dataset,

@@ -290,7 +290,7 @@ class EmbeddingMaps:
 
 def embedding_map(
     source: str | Path | Predictor,
-    files: Sequence[str | Path] = (),
+    files: Sequence[str | Path] | None = None,
     out: str | Path | None = None,
     *,
     method: str = "pca",
@@ -306,7 +306,7 @@ def embedding_map(
     source : str, Path or Predictor
         A folder that ``dolorimeter embed`` has written; or a model folder of the classifier
         ``dual_stream``, of which mean tokens of each part are taken (`files` says of what).
-    files : sequence of str or Path
+    files : sequence of str or Path, optional
         Recordings for a model.
     out : str or Path, optional
         Folder for `FILES`; None writes nothing.
@@ -337,7 +337,7 @@ def embedding_map(
     if not isinstance(source, Predictor) and (Path(source) / "predictor.json").is_file():
         source = Predictor.load(Path(source))
     if isinstance(source, Predictor):
-        found = _of_model(source, files, method, dataset, options, seed, progress)
+        found = _of_model(source, files or (), method, dataset, options, seed, progress)
     elif files:
         raise ConfigError(
             f"{source}: no model folder, and embeddings need no further files: leave them out."
