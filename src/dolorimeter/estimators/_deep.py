@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -17,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dolorimeter.augmentation import check_names
 from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.estimators._inner import check_parameters, require_groups
-from dolorimeter.estimators._input import change_of, scaling_of
+from dolorimeter.estimators._input import ClipCut, change_of, scaling_of
 from dolorimeter.registry import MODELS, Card
 from dolorimeter.splits import inner_validation
 
@@ -88,6 +89,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         each training window in each epoch, that is set to its training mean. For windows of
         floats.
 
+    clip_frames : int
+        Of a clip with more frames so many are trained on, from a moment that is drawn anew for
+        each window in each epoch; validation and prediction take the middle. 0: all frames.
+    clip_stride : int
+        From one of these frames to the next.
+
     Attributes
     ----------
     classes_ : array
@@ -127,6 +134,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         "augment": ["array-like"],
         "embedding_noise": [Interval(Real, 0, None, closed="left")],
         "mask_out": [Interval(Real, 0, 1, closed="left")],
+        "clip_frames": [Interval(Integral, 0, None, closed="left")],
+        "clip_stride": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -155,6 +164,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         augment: Sequence[str] = (),
         embedding_noise: float = 0.0,
         mask_out: float = 0.0,
+        clip_frames: int = 0,
+        clip_stride: int = 1,
     ) -> None:
         self.module = module
         self.module_args = module_args
@@ -179,6 +190,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.augment = augment
         self.embedding_noise = embedding_noise
         self.mask_out = mask_out
+        self.clip_frames = clip_frames
+        self.clip_stride = clip_stride
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> NetworkClassifier:
         """Train on windows, first axis first: ``(window, channel, time)``, ``(window, feature)``.
@@ -215,16 +228,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self._check(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         train, held = self._inner_split(codes, groups, seed)
-        self.input_shape_ = tuple(int(n) for n in X.shape[1:])
+        cut = ClipCut(self.clip_frames, self.clip_stride) if self.clip_frames else None
+        self.window_shape_ = tuple(int(n) for n in X.shape[1:])
+        self.input_shape_ = self.window_shape_
+        if cut is not None:
+            cut.check(X)
+            self.input_shape_ = (self.clip_frames, *self.window_shape_[1:])
         self.input_type_ = str(X.dtype)
         self.epoch_weights_: list[dict[str, np.ndarray]] = []
         own = X if held is None else X[train]
         change = change_of(own, self.augment, self.embedding_noise, self.mask_out)
+        change = change if cut is None else replace(cut, then=change)
         schedule = self._schedule()
         network = self._network(seed, start=True)
         self.notes_ = tuple(cast("Sequence[str]", getattr(network, "notes", ())))
         if hasattr(network, "learn_scale"):  # kept among its weights
             cast(Any, network).learn_scale(own)
+        validation = None if held is None else (self._centred(X[held]), codes[held])
         weights = None
         if self.class_weight == "balanced":
             weights = training.balanced_weights(codes[train], len(self.classes_))
@@ -235,7 +255,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 network,
                 own,
                 codes[train],
-                validation=None if held is None else (X[held], codes[held]),
+                validation=validation,
                 epochs=self.epochs,
                 optimiser=training.optimiser_of(self.optimiser, self.weight_decay),
                 schedule=schedule,
@@ -313,6 +333,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 f"windows of {X.dtype}, expected {self.input_type_} as in fit: pictures of uint8 "
                 "are scaled by the network's Card, floats are taken as they are."
             )
+        X = self._centred(X)
         network = self._with(weights)
         scale = scaling_of(self._card(network))
         with training.threads(self.threads), torch.inference_mode():
@@ -335,10 +356,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return network.eval()
 
     def _as_in_fit(self, X: np.ndarray) -> None:
-        if X.shape[1:] != self.input_shape_:
-            raise ConfigError(
-                f"windows of shape {X.shape[1:]}, expected {self.input_shape_} as in fit."
-            )
+        wanted = getattr(self, "window_shape_", self.input_shape_)  # older folders lack it
+        if X.shape[1:] != wanted:
+            raise ConfigError(f"windows of shape {X.shape[1:]}, expected {wanted} as in fit.")
+
+    def _centred(self, X: np.ndarray) -> np.ndarray:
+        """What is predicted of windows: their middle, where clips are cut."""
+        if not self.clip_frames:
+            return X
+        return ClipCut(self.clip_frames, self.clip_stride).centred(X)
 
     def _kinds(self) -> Any:
         """Types that X may have; the first is what another is turned into."""
@@ -360,6 +386,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             raise ConfigError(
                 f"warmup_epochs is {self.warmup_epochs} of {self.epochs} epochs, expected fewer: "
                 "shorten the warm-up, or train longer."
+            )
+        if self.clip_frames and (self.embedding_noise or self.mask_out):
+            raise ConfigError(
+                "clip_frames cuts clips of pictures, and embedding_noise and mask_out are for "
+                "windows of numbers: take one or the other."
             )
         check_names(self.augment)
         _drops(self.learning_rate_drops)

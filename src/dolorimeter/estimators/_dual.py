@@ -17,9 +17,10 @@ from dolorimeter.estimators._inner import check_parameters
 from dolorimeter.estimators._shallow import factory
 from dolorimeter.estimators._shallow import network as network_of
 from dolorimeter.estimators._wrappers import table_of
+from dolorimeter.registry import MODELS
 
 PACKED = "dual_stream"
-"""The network that takes both sides; any other takes the signals, channels together."""
+"""The network that is taken where none is named."""
 OURS = ("video", "signals", "input_shape", "prior")
 """Arguments of the network that `DualStreamClassifier` gives it."""
 
@@ -30,8 +31,9 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Parameters
     ----------
     network : NetworkClassifier
-        How it is trained. With `module` ``dual_stream``, both sides go to it; with any other
-        network of ``(window, channel, time)`` (``convtran``, ``lstm``) there is no video.
+        How it is trained. A `module` that takes both sides in one row (``dual_stream``,
+        ``mte_mer``, ``e2e_mer``) is given both; any other network of ``(window, channel, time)``
+        (``convtran``, ``lstm``) has no video.
     video : str
         Name of the stream of video tokens. Empty: there is none. Where the samples are a single
         array and not a mapping, it is video if this is not empty.
@@ -72,8 +74,9 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Parameters
         ----------
         X : mapping of stream to array, or array
-            Video tokens ``(window, token, feature)``, signals ``(window, channel, time)``. A
-            stream that a window lacks is a row of NaN.
+            Video tokens ``(window, token, feature)``, or, for a network that takes pictures as
+            they are, clips of uint8 ``(window, frame, 3, height, width)``; signals ``(window,
+            channel, time)``. A stream that a window lacks is a row of NaN, a clip one of zeros.
         y : array
         groups : array, optional
             Subject of each window; needed for early stopping.
@@ -93,6 +96,7 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         packed = self._packed(given)
         self.notes_ = self._notes(given, packed)
         self.network_ = self._configured(y).fit(packed, y, groups)
+        self.notes_ += self.network_.notes_
         self.classes_ = self.network_.classes_
         return self
 
@@ -138,7 +142,7 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"module_args holds {', '.join(taken)}, which come from the streams: leave them "
                 "out."
             )
-        if found.module == PACKED:
+        if takes_packed(found.module):
             _, counts = np.unique(np.asarray(y), return_counts=True)
             shares = counts / counts.sum()
             if found.class_weight == "balanced":
@@ -159,15 +163,16 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             sides["signals"] = (sum(shape[0] for shape in signals), signals[0][1])
         return sides
 
-    def _streams_of(self, X: Any) -> dict[str, Float[np.ndarray, "window ..."]]:
-        """Every stream as an array of floats, the video first."""
+    def _streams_of(self, X: Any) -> dict[str, Shaped[np.ndarray, "window ..."]]:
+        """Every stream as an array of floats, or clips of uint8; the video first."""
         if not isinstance(X, Mapping):
             X = {self.video or "signals": X}
         names = sorted(map(str, X), key=lambda name: (name != self.video, name))
         found = {}
         for name in names:
             x = np.asarray(X[name])
-            if x.dtype.kind != "f" or x.ndim != 3:
+            clips = x.dtype == np.uint8 and x.ndim == 5 and name == self.video
+            if not clips and (x.dtype.kind != "f" or x.ndim != 3):
                 axes = "tokens (window, token, feature) of an encoder"
                 axes = axes if name == self.video else "a raw signal (window, channel, time)"
                 raise ConfigError(
@@ -183,12 +188,12 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _check_streams(self) -> None:
         module = self.network.module
-        if self.video and self.video not in self.shapes_ and module == PACKED:
+        if self.video and self.video not in self.shapes_ and takes_packed(module):
             raise ConfigError(
                 f"no stream is called '{self.video}'; there are {', '.join(self.shapes_)}. Say "
                 'which one holds the video\'s tokens (video = "…"), or video = "" for none.'
             )
-        if module != PACKED and self.video in self.shapes_:
+        if not takes_packed(module) and self.video in self.shapes_:
             raise ConfigError(
                 f"the network '{module}' takes signals, and there is a video stream "
                 f"'{self.video}': leave it out, or take module = '{PACKED}'."
@@ -209,9 +214,12 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         for name, shape in self.shapes_.items():
             stop = start + int(np.prod(shape))
             if name in given and given[name].shape[1:] == shape:
-                out[:, start:stop] = given[name].reshape(windows, -1)
+                rows = given[name].reshape(windows, -1)
+                out[:, start:stop] = rows
+                if rows.dtype == np.uint8:  # which has no NaN
+                    out[~rows.any(axis=1), start:stop] = np.nan
             start = stop
-        if self.network.module == PACKED:
+        if takes_packed(self.network.module):
             return out
         return out.reshape(windows, *self._sides()["signals"])
 
@@ -223,7 +231,9 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 f"streams {', '.join(unknown)} are unknown, fitted on {', '.join(self.shapes_)}."
             )
         for name, x in given.items():
-            if x.shape[1:] != self.shapes_[name] and not np.isnan(x).all():
+            if x.shape[1:] != self.shapes_[name] and not (
+                x.dtype.kind == "f" and np.isnan(x).all()
+            ):
                 raise ConfigError(
                     f"stream '{name}' has windows of shape {x.shape[1:]}, expected "
                     f"{self.shapes_[name]} as in fit."
@@ -237,13 +247,18 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         notes = [
             f"stream '{name}' is missing from every training window"
             for name, x in given.items()
-            if not np.isfinite(x).any()
+            if not (np.isfinite(x).any() if x.dtype.kind == "f" else x.any())
         ]
         flat = packed.reshape(len(packed), -1)
         empty = sum(bool(np.isnan(row).all()) for row in flat)
         if empty:
             notes.append(f"{empty} training windows had neither side and taught nothing")
         return tuple(notes)
+
+
+def takes_packed(module: str) -> bool:
+    """Whether a network takes video and signals of a window in one row."""
+    return bool(getattr(MODELS.get(module), "takes_packed", False))
 
 
 @factory(

@@ -66,6 +66,50 @@ class ClipChange:
 
 
 @dataclass(frozen=True)
+class ClipCut:
+    """A stretch of a clip's frames: from a moment that is drawn, or from the middle.
+
+    Parameters
+    ----------
+    frames, stride : int
+        Frames that are kept, and from one to the next.
+    then : callable, optional
+        What changes the stretch in training.
+    """
+
+    frames: int
+    stride: int
+    then: Any = None
+
+    def __call__(self, window: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A stretch that begins at a moment drawn anew, changed."""
+        first = int(rng.integers(self._room(len(window)) + 1))
+        cut = window[self._places(first)]
+        return cut if self.then is None else np.asarray(self.then(cut, rng))
+
+    def centred(self, x: Shaped[np.ndarray, "window frame ..."]) -> np.ndarray:
+        """The stretch in the middle of each window, as far from either end as can be."""
+        return x[:, self._places(self._room(x.shape[1]) // 2)]
+
+    def check(self, x: Shaped[np.ndarray, "window ..."]) -> None:
+        """`ConfigError` unless the windows are clips that are long enough."""
+        reach = (self.frames - 1) * self.stride + 1
+        if x.ndim != 5 or x.shape[1] < reach:
+            raise ConfigError(
+                f"clip_frames = {self.frames} with clip_stride = {self.stride} takes {reach} "
+                f"frames, and the windows are of shape {x.shape}: expected (window, frame, 3, "
+                "height, width) of at least so many. Take face_frames, or face_clip with more "
+                "frames, and no encoder."
+            )
+
+    def _room(self, frames: int) -> int:
+        return frames - 1 - (self.frames - 1) * self.stride
+
+    def _places(self, first: int) -> slice:
+        return slice(first, first + (self.frames - 1) * self.stride + 1, self.stride)
+
+
+@dataclass(frozen=True)
 class VectorChange:
     """Noise and a masked stretch in one window of numbers, for `dolorimeter.training.fit`.
 

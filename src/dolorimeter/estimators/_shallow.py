@@ -293,6 +293,8 @@ def network(
     augment: Sequence[str] = (),
     embedding_noise: float = 0.0,
     mask_out: float = 0.0,
+    clip_frames: int = 0,
+    clip_stride: int = 1,
 ) -> Any:
     """`NetworkClassifier`; without drops of the learning rate, which are PainAttnNet's."""
     return NetworkClassifier(
@@ -319,4 +321,6 @@ def network(
         augment=augment,
         embedding_noise=embedding_noise,
         mask_out=mask_out,
+        clip_frames=clip_frames,
+        clip_stride=clip_stride,
     )

@@ -84,6 +84,8 @@ def parts_of(predictor: Predictor) -> Parts:
     classifier = classifier_of(predictor)
     if not isinstance(classifier, NetworkClassifier):
         raise NotThisWayError(f"its classifier is {type(classifier).__name__}")
+    if classifier.clip_frames:
+        raise NotThisWayError("it reads clips that are cut out of its windows (clip_frames)")
     network = network_of(classifier)
     encoder: nn.Module
     temporal: nn.Module

@@ -16,9 +16,11 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
 from dolorimeter.models.convtran import ConvTran
 from dolorimeter.models.dual_stream import DualStream
+from dolorimeter.models.e2e_mer import E2EMER
 from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer, VideoEncoder
 from dolorimeter.models.full_transformer import FullTransformer, FullTransformerEndToEnd
 from dolorimeter.models.lstm import LongShortTermMemory
+from dolorimeter.models.mte_mer import MTEMER
 from dolorimeter.models.painattnnet import PainAttnNet
 from dolorimeter.models.painformer import PainFormer
 from dolorimeter.models.perceptron import Perceptron
@@ -26,10 +28,13 @@ from dolorimeter.models.resnet3d import ResNet3D18
 from dolorimeter.models.signal_mae import SignalAutoencoder, SignalMAEEncoder
 from dolorimeter.models.tnt import TNT
 from dolorimeter.models.transformer import Transformer
-from dolorimeter.models.video_mae import VideoAutoencoder, VideoMAEEncoder
+from dolorimeter.models.vggface_rnn import VGGFaceRNN
+from dolorimeter.models.video_mae import VideoAutoencoder, VideoMAEEncoder, ViT3D
 from dolorimeter.registry import MODELS
 
 __all__ = [
+    "E2EMER",
+    "MTEMER",
     "TNT",
     "ConvTran",
     "DualStream",
@@ -45,6 +50,8 @@ __all__ = [
     "SignalAutoencoder",
     "SignalMAEEncoder",
     "Transformer",
+    "VGGFaceRNN",
+    "ViT3D",
     "VideoAutoencoder",
     "VideoEncoder",
     "VideoMAEEncoder",

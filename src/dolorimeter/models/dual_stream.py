@@ -230,6 +230,7 @@ class DualStream(nn.Module):
 
     card: Card
     takes_missing = True
+    takes_packed = True
 
     def __init__(
         self,

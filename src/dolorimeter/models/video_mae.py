@@ -14,7 +14,7 @@ alone, a smaller decoder paints the rest, and a critic on patches tells real fro
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
+from dolorimeter.models._weights import load_weights
 from dolorimeter.registry import MODELS, Card, InputSpec
 
 TUBE, PATCH = 2, 16
@@ -555,3 +556,107 @@ def _draw_weights(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+SIZES = {"tiny": (192, 3), "small": (384, 6)}
+"""Width and heads of `ViT3D`, twelve blocks each."""
+
+
+@MODELS.register(
+    Card(
+        name="vit3d",
+        summary="3-D ViT on clips, from end to end: the encoder of video_mae with a classifier.",
+        paper="Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer "
+        "approach for pain assessment using visual-physiological data modeling. PeerJ Computer "
+        "Science 11:e3158, 2025",
+        doi="10.7717/peerj-cs.3158",
+        licence="MIT",
+        input=InputSpec((16, 3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+        differences=(
+            "The article compares with a 3D-ViT and gives no sizes: here it is the article's own "
+            "encoder, Tiny or Small, so that what pre-training adds can be read off.",
+            "Mean of the tokens, then a linear layer; the article does not say.",
+        ),
+    )
+)
+class ViT3D(nn.Module):
+    """The 3-D Vision Transformer trained with its classifier, from scratch or from weights.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of logits. 0: no head, and the output is the mean of the tokens.
+    input_shape : tuple of int
+        ``(frame, 3, side, side)`` of one clip.
+    size : str
+        ``tiny`` (width 192) or ``small`` (384).
+    depth : int
+        Blocks.
+    encoder_weights : str
+        Path of a weights file of the encoder (``video_mae_…``), needed at the start of a fit only;
+        empty: fresh weights.
+    dropout : float
+        Share of the mean token left out in training.
+
+    Examples
+    --------
+    >>> model = ViT3D(2, input_shape=(16, 3, 224, 224))
+    >>> sum(p.numel() for p in model.parameters())
+    21880706
+    """
+
+    card: Card
+    gives_features = True
+
+    def __init__(
+        self,
+        num_classes: int = 2,
+        *,
+        input_shape: Sequence[int] = (16, 3, 224, 224),
+        size: str = "small",
+        depth: int = 12,
+        encoder_weights: str = "",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(input_shape) != 4 or input_shape[1] != 3 or input_shape[2] != input_shape[3]:
+            raise ConfigError(
+                f"input_shape is {tuple(input_shape)}, expected (frame, 3, side, side): clips of "
+                "face_clip without an encoder."
+            )
+        if size not in SIZES or depth < 1:
+            raise ConfigError(
+                f"size is '{size}' with {depth} blocks, expected one of {', '.join(SIZES)}, and "
+                "at least one block."
+            )
+        width, heads = SIZES[size]
+        self.width = width
+        self.encoder = VideoMAEEncoder(
+            frames=int(input_shape[0]), image_size=int(input_shape[2]), depth=depth, width=width,
+            heads=heads,
+        )  # fmt: skip
+        if encoder_weights:
+            load_weights(self.encoder, encoder_weights)
+        self.notes = () if encoder_weights else ("the 3-D ViT was trained from scratch",)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(width, num_classes) if num_classes else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "clip ..."]) -> Float[Tensor, "clip out"]:
+        """Logits, or the mean of the tokens where there is no head.
+
+        Parameters
+        ----------
+        x : Float[Tensor, "clip frame 3 height width"]
+            RGB in −1…1.
+
+        Raises
+        ------
+        ConfigError
+            If the clips have another shape.
+        """
+        tokens = self.encoder.tokens(x.transpose(1, 2))  # (clip, token, width)
+        return self.head(self.dropout(tokens.mean(dim=1)))  # (clip, class) or (clip, width)
+
+    def attention(self, x: Float[Tensor, "clip ..."]) -> Float[Tensor, "clip head token token"]:
+        """Attention map of the last block: each row sums to 1."""
+        return self.encoder.attention(x.transpose(1, 2))

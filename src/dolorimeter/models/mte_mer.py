@@ -1,0 +1,217 @@
+"""MTE-MER: each modality's LSTM against the classes' vectors, which are mapped into its space.
+
+Wenliang Dai, Zihan Liu, Tiezheng Yu, Pascale Fung: *Modality-transferable emotion embeddings for
+low-resource multimodal emotion recognition*. AACL-IJCNLP 2020, arXiv:2009.09629. Code:
+wenliangdai/Modality-Transferable-MER (CC BY 4.0; sizes were read there, nothing was copied).
+Nguyen et al., PeerJ Computer Science 11:e3158, 2025, compare with it.
+
+Every class has a vector. A modality reads its sequence with a bidirectional LSTM; its score of a
+class is the product of its last state with the class's vector, mapped linearly into its space; the
+scores of all modalities are added with learned weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dolorimeter.errors import ConfigError
+from dolorimeter.models._scaling import ChannelScale
+from dolorimeter.registry import MODELS, Card
+
+WORD = 300
+"""Numbers of a class's vector: of GloVe in the article."""
+HIDDEN = (100, 200)
+"""Of the LSTMs of video and of the other stream, as in the authors' commands."""
+
+
+class Stream(nn.Module):
+    """Scores of each class by one modality's sequence."""
+
+    def __init__(self, features: int, word: int, hidden: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        between = dropout if layers > 1 else 0.0
+        self.lstm = nn.LSTM(
+            features, hidden, layers, batch_first=True, bidirectional=True, dropout=between
+        )
+        self.map = nn.Linear(word, hidden)
+
+    def forward(
+        self, x: Float[Tensor, "window step feature"], words: Float[Tensor, "class word"]
+    ) -> Float[Tensor, "window class"]:
+        """Product of the last step's state, both directions added, with each class's vector."""
+        states, _ = self.lstm(x)  # (window, step, 2 · hidden)
+        last = states[:, -1].unflatten(1, (2, -1)).sum(dim=1)  # (window, hidden)
+        return last @ self.map(words).T  # (window, class)
+
+
+@MODELS.register(
+    Card(
+        name="mte_mer",
+        summary="Bidirectional LSTMs of video tokens and of signals, each scored against class "
+        "vectors that are mapped into its space; either may be missing.",
+        paper="Dai, Liu, Yu, Fung: Modality-transferable emotion embeddings for low-resource "
+        "multimodal emotion recognition. AACL-IJCNLP 2020",
+        doi="10.48550/arXiv.2009.09629",
+        code="https://github.com/wenliangdai/Modality-Transferable-MER (CC BY 4.0; sizes)",
+        licence="MIT",
+        differences=(
+            "A class's vector is GloVe's of an emotion word in the article, fixed; levels of pain "
+            "have no such words, and no GloVe is here: the vectors are learned. What the article "
+            "is about, classes that were never trained on, is thereby lost.",
+            "Its text stream is gone. Its acoustic and visual features, made by others' tools, "
+            "are here raw signals (means of `samples` a step) and the tokens of a video encoder.",
+            "Nguyen et al. do not say what they fed it, nor its sizes: 100 numbers of video and "
+            "200 of signals are those of the authors' commands for video and voice.",
+            "Scores are divided by the square root of the state's size, and the weights of the "
+            "modalities that are there are made to add up to 1: neither is in the article.",
+            "As in the authors' code the state read is that of the last step, where the backward "
+            "direction has seen one step only.",
+        ),
+    )
+)
+class MTEMER(nn.Module):
+    """MTE-MER on packed windows: video tokens and signals.
+
+    Parameters
+    ----------
+    num_classes : int
+        Number of logits.
+    input_shape : tuple of int, optional
+        ``(number,)`` of a packed window; checked where it is given.
+    video : tuple of int
+        ``(token, feature)`` of a video encoder; empty: no video.
+    signals : tuple of int
+        ``(channel, time)``; empty: no signals.
+    word : int
+        Numbers of a class's vector.
+    hidden : sequence of two int
+        Of the LSTM of video and of that of signals.
+    layers : int
+        Of each LSTM.
+    samples : int
+        Samples of a signal a step: their mean.
+    scaling : str
+        Of the signals: ``none``, ``train_robust`` or ``train_standard``: `ChannelScale`.
+    prior : sequence of float, optional
+        Probability of each class for a window without either side; None: all the same.
+    dropout : float
+        Between the layers of an LSTM.
+
+    Examples
+    --------
+    >>> model = MTEMER(3, video=(8, 384), signals=(3, 2816))
+    >>> sum(p.numel() for p in model.parameters())
+    2014502
+    """
+
+    card: Card
+    takes_missing = True
+    takes_packed = True
+
+    def __init__(
+        self,
+        num_classes: int = 2,
+        *,
+        input_shape: tuple[int, ...] | None = None,
+        video: Sequence[int] = (),
+        signals: Sequence[int] = (),
+        word: int = WORD,
+        hidden: Sequence[int] = HIDDEN,
+        layers: int = 2,
+        samples: int = 8,
+        scaling: str = "none",
+        prior: Sequence[float] | None = None,
+        dropout: float = 0.15,
+    ) -> None:
+        super().__init__()
+        self.video = tuple(int(n) for n in video)
+        self.signals = tuple(int(n) for n in signals)
+        self.sizes = [math.prod(shape) for shape in (self.video, self.signals) if shape]
+        self.samples = samples
+        self._check(input_shape, hidden)
+        self.words = nn.Parameter(torch.randn(num_classes, word) / math.sqrt(word))
+        if self.video:
+            self.video_scale = ChannelScale(self.video[1], "train_standard")
+            self.video_stream = Stream(self.video[1], word, hidden[0], layers, dropout)
+        if self.signals:
+            self.scale = ChannelScale(self.signals[0], scaling)
+            self.signal_stream = Stream(self.signals[0], word, hidden[1], layers, dropout)
+        self.weights = nn.Parameter(torch.ones(len(self.sizes)) / len(self.sizes))
+        shares = torch.ones(num_classes) if prior is None else torch.tensor(tuple(prior)).float()
+        self.register_buffer("log_prior", (shares / shares.sum()).clamp(min=1e-9).log())
+
+    def learn_scale(self, x: Float[np.ndarray, "window number"]) -> None:
+        """What the training windows teach of features and channels; called once, before."""
+        if self.video:
+            own = x[:, : self.sizes[0]].reshape(len(x), *self.video)
+            self.video_scale.learn(own.swapaxes(1, 2))
+        if self.signals:
+            self.scale.learn(x[:, -self.sizes[-1] :].reshape(len(x), *self.signals))
+
+    def forward(self, x: Float[Tensor, "window number"]) -> Float[Tensor, "window class"]:
+        """Logits.
+
+        Parameters
+        ----------
+        x : Float[Tensor, "window number"]
+            Both sides of each window in one row; a side with nothing but NaN is missing.
+
+        Raises
+        ------
+        ConfigError
+            If the rows have another length.
+        """
+        if x.ndim != 2 or x.shape[1] != sum(self.sizes):
+            raise ConfigError(
+                f"MTE-MER was given windows of shape {tuple(x.shape[1:])}, expected rows of "
+                f"{sum(self.sizes):,} numbers: {self.video} and {self.signals}, one after the "
+                "other."
+            )
+        parts = [x[:, : self.sizes[0]], x[:, self.sizes[0] :]][: len(self.sizes)]
+        there = torch.stack([~part.isnan().all(dim=1) for part in parts], dim=1)
+        scores = []
+        if self.video:
+            tokens = self.video_scale(parts[0].reshape(len(x), *self.video).mT).mT
+            scores.append(self._scored(self.video_stream, tokens))
+        if self.signals:
+            given = self.scale(parts[-1].reshape(len(x), *self.signals))
+            steps = functional.avg_pool1d(given, self.samples).mT  # (window, step, channel)
+            scores.append(self._scored(self.signal_stream, steps))
+        weight = self.weights * there  # (window, side)
+        total = weight.sum(dim=1, keepdim=True)
+        weight = weight / torch.where(total.abs() > 1e-6, total, 1.0)
+        logits = (weight[..., None] * torch.stack(scores, dim=1)).sum(dim=1)  # (window, class)
+        prior = cast(Tensor, self.log_prior).to(logits.dtype)
+        return torch.where(there.any(dim=1, keepdim=True), logits, prior)
+
+    def _scored(self, stream: Stream, x: Tensor) -> Tensor:
+        return stream(x, self.words) / math.sqrt(stream.map.out_features)
+
+    def _check(self, input_shape: tuple[int, ...] | None, hidden: Sequence[int]) -> None:
+        if not self.sizes:
+            raise ConfigError("MTE-MER needs video, signals, or both: give a shape.")
+        if self.video and len(self.video) != 2:
+            raise ConfigError(
+                f"video is {self.video}, expected (token, feature): give the stream an encoder "
+                "with tokens."
+            )
+        if self.signals and (len(self.signals) != 2 or not 1 <= self.samples <= self.signals[1]):
+            raise ConfigError(
+                f"signals are {self.signals} with {self.samples} samples a step, expected "
+                "(channel, time) of at least one step."
+            )
+        if len(hidden) != 2:
+            raise ConfigError(f"hidden is {tuple(hidden)}, expected two: of video, of signals.")
+        if input_shape is not None and tuple(input_shape) != (sum(self.sizes),):
+            raise ConfigError(
+                f"input_shape is {tuple(input_shape)}, expected ({sum(self.sizes)},): video and "
+                "signals in one row."
+            )
