@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     read_bytes,
     relative,
     require_dir,
-    select_subjects,
     walk_files,
 )
+from dolorimeter.datasets._listed import Listed
 from dolorimeter.datasets._open import (
     LIBRARY_FAULTS,
     check_names,
-    check_recordings,
     field_names,
     signal_in_si,
 )
@@ -44,7 +41,7 @@ from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulu
         units_confirmed=False,
     )
 )
-class AcqKnowledge:
+class AcqKnowledge(Listed):
     """One recording a file; the file's name is the subject.
 
     Parameters
@@ -61,9 +58,6 @@ class AcqKnowledge:
     understood. Event markers are stimuli, their text the condition (``event`` where empty).
     """
 
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
     def __init__(self, root: str | Path, *, names: Mapping[str, str] | None = None) -> None:
         root = Path(root)
         single = root.is_file() and _is_acq(root)
@@ -73,8 +67,7 @@ class AcqKnowledge:
         if not self._paths:
             raise DatasetError(f"{root}: no .acq file in it. Give the folder that holds them.")
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         seen: list[str] = []
@@ -101,34 +94,6 @@ class AcqKnowledge:
             )
         check_names(self.names, seen, where=self.root)
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Names of the readable files, sorted."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a file."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None: it is a format."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 def _is_acq(path: Path) -> bool:

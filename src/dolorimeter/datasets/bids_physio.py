@@ -13,11 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     find_optional,
     list_dirs,
     read_json,
@@ -25,10 +22,10 @@ from dolorimeter.datasets._files import (
     read_table,
     relative,
     require_dir,
-    select_subjects,
     walk_files,
 )
-from dolorimeter.datasets._open import check_names, check_recordings, field_names, signal_in_si
+from dolorimeter.datasets._listed import Listed
+from dolorimeter.datasets._open import check_names, field_names, signal_in_si
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -50,7 +47,7 @@ SUFFIX = "_physio.tsv"
         units_confirmed=False,
     )
 )
-class BidsPhysio:
+class BidsPhysio(Listed):
     """A BIDS tree: one recording a run, its channels from every ``_physio`` file of that run.
 
     Parameters
@@ -68,9 +65,6 @@ class BidsPhysio:
     condition (``event`` where there is none), ``n/a`` its missing duration, other columns are its
     attributes.
     """
-
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, root: str | Path, *, names: Mapping[str, str] | None = None) -> None:
         self.root = require_dir(root, dataset="a BIDS data set")
@@ -96,8 +90,7 @@ class BidsPhysio:
                     runs.setdefault(run, []).append(path)
         return dict(sorted(runs.items()))
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         seen: list[str] = []
@@ -129,34 +122,6 @@ class BidsPhysio:
             )
         check_names(self.names, seen, where=self.root)
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Subject labels without ``sub-``, sorted."""
-        return tuple(sorted({recording.subject for recording in self._listing[0]}))
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a run, signals unread."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None: it is a format."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is missing, flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 @dataclass(frozen=True)

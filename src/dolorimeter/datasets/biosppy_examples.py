@@ -6,26 +6,23 @@ https://github.com/PIA-Group/BioSPPy, folder ``examples`` (BSD-3-Clause). Format
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     bare_name,
     list_files,
     read_text,
     relative,
     require_dir,
-    select_subjects,
 )
-from dolorimeter.datasets._open import QUANTITIES, check_recordings
+from dolorimeter.datasets._listed import Listed
+from dolorimeter.datasets._open import QUANTITIES
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal
@@ -61,7 +58,7 @@ RATE_KEY = "Sampling Rate (Hz)"
         openly_available=True,
     )
 )
-class BioSPPyExamples:
+class BioSPPyExamples(Listed):
     """One recording a file; the file's name stands for the subject, since nobody says who it is.
 
     Parameters
@@ -73,9 +70,6 @@ class BioSPPyExamples:
     -----
     Values are counts of the converter, unit ``a.u.``: amplitudes mean nothing here, times do.
     """
-
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, root: str | Path) -> None:
         self.root = require_dir(root, dataset=self.card.name)
@@ -93,8 +87,7 @@ class BioSPPyExamples:
         paths = list_files(self._folder, ".txt", root=self.root)
         return [path for path in paths if bare_name(path).split("_")[0] in known]
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         for path in self._paths:
@@ -114,34 +107,6 @@ class BioSPPyExamples:
                 )
             )
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Names of the files, sorted."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a file."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None published."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 @dataclass(frozen=True)

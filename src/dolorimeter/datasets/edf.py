@@ -11,26 +11,23 @@ import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     read_bytes,
     relative,
     require_dir,
-    select_subjects,
     walk_files,
 )
+from dolorimeter.datasets._listed import Listed
 from dolorimeter.datasets._open import (
     LIBRARY_FAULTS,
     check_names,
-    check_recordings,
     field_names,
     signal_in_si,
     to_si,
@@ -56,7 +53,7 @@ ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
         units_confirmed=False,
     )
 )
-class Edf:
+class Edf(Listed):
     """One recording a file; the file's name (or its ``sub-`` part) is the subject.
 
     Parameters
@@ -74,9 +71,6 @@ class Edf:
     unconfirmed. Annotations are stimuli, their text the condition; a duration of 0 is unknown.
     """
 
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
     def __init__(self, root: str | Path, *, names: Mapping[str, str] | None = None) -> None:
         root = Path(root)
         single = root.is_file() and _is_edf(root)
@@ -88,8 +82,7 @@ class Edf:
                 f"{root}: no .edf or .bdf file in it. Give the folder that holds them."
             )
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         seen: list[str] = []
@@ -124,34 +117,6 @@ class Edf:
             )
         check_names(self.names, seen, where=self.root)
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Subjects with a readable file, sorted."""
-        return tuple(sorted({recording.subject for recording in self._listing[0]}))
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a file, signals unread."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None: it is a format."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 @dataclass(frozen=True)

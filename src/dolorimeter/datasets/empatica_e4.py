@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from dolorimeter.datasets._e4 import SENSORS, is_session, open_session
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     list_dirs,
     require_dir,
-    select_subjects,
 )
-from dolorimeter.datasets._open import check_recordings
+from dolorimeter.datasets._listed import Listed
 from dolorimeter.errors import DatasetError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, Recording
@@ -34,7 +29,7 @@ from dolorimeter.types import Exclusion, Recording
         units_confirmed=True,
     )
 )
-class EmpaticaE4:
+class EmpaticaE4(Listed):
     """A session folder (``EDA.csv`` …), or a folder of them; a folder's name is the subject.
 
     Parameters
@@ -48,9 +43,6 @@ class EmpaticaE4:
     (`Signal.start`), as heart rate does by ten seconds. A button press is a stimulus of condition
     ``tag`` without level or duration.
     """
-
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, root: str | Path) -> None:
         self.root = require_dir(root, dataset="Empatica E4 sessions")
@@ -67,8 +59,7 @@ class EmpaticaE4:
             return {self.root.resolve().name: self.root}
         return {f.name: f for f in list_dirs(self.root) if is_session(f)}
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         for subject, folder in self._folders.items():
@@ -86,31 +77,3 @@ class EmpaticaE4:
                     )
                 )
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files and sessions left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Names of the session folders, sorted."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a session, signals unread."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None: it is a format."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is missing, flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )

@@ -10,23 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     bare_name,
     list_files,
     read_bytes,
     read_numbers,
     relative,
     require_dir,
-    select_subjects,
 )
-from dolorimeter.datasets._open import check_recordings
+from dolorimeter.datasets._listed import Listed
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -66,7 +62,7 @@ EVENT_CONDITIONS: Mapping[str, tuple[str, ...]] = {
         openly_available=True,
     )
 )
-class NeuroKitData:
+class NeuroKitData(Listed):
     """One recording a file; the file's name stands for the subject, since nobody says who it is.
 
     Parameters
@@ -79,9 +75,6 @@ class NeuroKitData:
     The sampling rate comes from the file's name; a file without one (``eeg.txt``) is an exclusion.
     In ``bio_eventrelated_100hz`` an event lasts while the photosensor is low (3 s).
     """
-
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, root: str | Path) -> None:
         self.root = require_dir(root, dataset=self.card.name)
@@ -97,8 +90,7 @@ class NeuroKitData:
     def _paths(self) -> list[Path]:
         return list_files(self._folder, ".csv", ".txt", root=self.root)
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         for path in self._paths:
@@ -124,34 +116,6 @@ class NeuroKitData:
                 )
             )
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Names of the files, sorted."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a file."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None published."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 def _rate(path: Path) -> float | None:

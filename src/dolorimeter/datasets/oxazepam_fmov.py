@@ -7,7 +7,7 @@ code: https://github.com/GNilsonne/Data-and-analysis-code-Oxazepam-and-emotion-2
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
@@ -16,8 +16,6 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     Problem,
     bare_name,
     list_files,
@@ -26,9 +24,8 @@ from dolorimeter.datasets._files import (
     read_numbers,
     relative,
     require_dir,
-    select_subjects,
 )
-from dolorimeter.datasets._open import check_recordings
+from dolorimeter.datasets._listed import Listed
 from dolorimeter.errors import DatasetError, DolorimeterError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -86,7 +83,7 @@ EVENTS = 4
         openly_available=True,
     )
 )
-class OxazepamFMOV:
+class OxazepamFMOV(Listed):
     """Recordings of 4 to 7 minutes at 100 Hz, twelve events each.
 
     Parameters
@@ -109,7 +106,6 @@ class OxazepamFMOV:
     another order and no such file is among those seen, so that nothing in it counts as confirmed.
     """
 
-    card: ClassVar[DatasetCard]
     SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {"flat_eda": ("25",)}
 
     def __init__(self, root: str | Path) -> None:
@@ -131,8 +127,7 @@ class OxazepamFMOV:
                 found.setdefault(match[1], path)  # the plain file comes before the gzipped one
         return {subject: found[subject] for subject in sorted(found, key=natural_key)}
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         for subject, path in self._files.items():
@@ -156,26 +151,8 @@ class OxazepamFMOV:
             )
         return recordings, tuple(exclusions)
 
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Subjects with a readable file (``"09"`` …)."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a subject. The triggers are read now, the signals when asked for."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None published."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything; flag skin conductance that no skin has, and missing events."""
+    def _oddities(self) -> Iterable[Problem]:
+        """Skin conductance that no skin has, and missing events."""
         more: list[Problem] = []
         for recording in self._listing[0]:
             where = relative(recording.sources[0], self.root)
@@ -194,15 +171,7 @@ class OxazepamFMOV:
                     f"{np.nanmax(eda) * 1e6:.2f} microsiemens: the sensor was off"
                 )
                 more.append(Problem(where, what, "flat"))
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            expected=self.card.subjects,
-            exclusions=self.exclusions,
-            more=more,
-        )
+        return more
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "time column"]]:

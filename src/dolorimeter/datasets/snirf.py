@@ -7,24 +7,22 @@ sample in another time unit than seconds) is read from the HDF5 tree here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     relative,
     require_dir,
-    select_subjects,
     walk_files,
 )
-from dolorimeter.datasets._open import LIBRARY_FAULTS, check_recordings
+from dolorimeter.datasets._listed import Listed
+from dolorimeter.datasets._open import LIBRARY_FAULTS
 from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -56,7 +54,7 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
         units_confirmed=False,
     )
 )
-class Snirf:
+class Snirf(Listed):
     """One recording a file; the file's name (or its ``sub-`` part) is the subject.
 
     Parameters
@@ -72,9 +70,6 @@ class Snirf:
     first sample's time in the file is `Signal.start`.
     """
 
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-
     def __init__(self, root: str | Path) -> None:
         root = Path(root)
         single = root.is_file() and root.suffix == ".snirf"
@@ -83,8 +78,7 @@ class Snirf:
         if not self._paths:
             raise DatasetError(f"{root}: no .snirf file in it. Give the folder that holds them.")
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
         for path in self._paths:
@@ -111,34 +105,6 @@ class Snirf:
                 )
             )
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Subjects with a readable file, sorted."""
-        return tuple(sorted({recording.subject for recording in self._listing[0]}))
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a file, signals unread."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None: it is a format."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            exclusions=self.exclusions,
-        )
 
 
 @DATASETS.register(

@@ -14,21 +14,19 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dolorimeter.datasets._e4 import SENSORS, Session, is_session, open_session
 from dolorimeter.datasets._files import (
-    CheckReport,
-    OfficialSplit,
     list_dirs,
     natural_key,
     read_bytes,
     relative,
     require_dir,
-    select_subjects,
 )
-from dolorimeter.datasets._open import LIBRARY_FAULTS, check_recordings
+from dolorimeter.datasets._listed import Listed
+from dolorimeter.datasets._open import LIBRARY_FAULTS
 from dolorimeter.errors import DatasetError, DependencyError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, Recording, Stimulus
@@ -71,7 +69,7 @@ FIRST_HOUR = 8
         openly_available=True,
     )
 )
-class StressPredict:
+class StressPredict(Listed):
     """Recordings of about 55 minutes with their phases as stimuli.
 
     Parameters
@@ -89,9 +87,6 @@ class StressPredict:
     clock, whose zero is the earliest sensor's start. A phase that does not lie wholly inside the
     recording is an exclusion.
     """
-
-    card: ClassVar[DatasetCard]
-    SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def __init__(self, root: str | Path) -> None:
         self.root = require_dir(
@@ -112,8 +107,7 @@ class StressPredict:
         folders = [f for f in list_dirs(self._raw, root=self.root) if is_session(f)]
         return {f.name: f for f in sorted(folders, key=lambda f: natural_key(f.name))}
 
-    @cached_property
-    def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
+    def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         log = _read_log(self._log)
         recordings: list[Recording] = []
         exclusions: list[Exclusion] = []
@@ -141,35 +135,6 @@ class StressPredict:
                 )
             )
         return recordings, tuple(exclusions)
-
-    @property
-    def exclusions(self) -> tuple[Exclusion, ...]:
-        """Files and phases left out, and why."""
-        return self._listing[1]
-
-    def subjects(self) -> tuple[str, ...]:
-        """Subjects with at least one readable sensor (``"S01"`` …)."""
-        return tuple(recording.subject for recording in self._listing[0])
-
-    def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a subject, signals unread."""
-        chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
-        return [r for r in self._listing[0] if r.subject in chosen]
-
-    def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """None published."""
-        return {}
-
-    def check(self) -> CheckReport:
-        """Read everything and say what is missing, flat, clipped or unreadable."""
-        return check_recordings(
-            self.card.name,
-            self.root,
-            self._listing[0],
-            subjects=len(self.subjects()),
-            expected=self.card.subjects,
-            exclusions=self.exclusions,
-        )
 
 
 @dataclass(frozen=True)
