@@ -98,26 +98,8 @@ def coverage_by_subject(
     )
 
 
-class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A classifier that also gives sets of classes which hold the true one at a stated rate.
-
-    Parameters
-    ----------
-    estimator : classifier
-    coverage : float
-        Target, between 0.5 and 1. Proven is 1 − 2(1 − coverage), as for every CV+; usual is
-        about the target.
-    n_splits : int
-        Inner folds, by subject; one model of each is kept.
-    random_state : int
-        Of the inner folds.
-
-    Notes
-    -----
-    The score of a window is 1 − p(its class), from the inner model that has not met its subject.
-    A class is in the set of a new window when the weighted share of calibration scores at least as
-    large as its own exceeds 1 − coverage. A set may be empty.
-    """
+class _CVPlus(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Settings of both."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods(["fit"])],
@@ -138,6 +120,28 @@ class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coverage = coverage
         self.n_splits = n_splits
         self.random_state = random_state
+
+
+class ConformalClassifier(ClassifierMixin, _CVPlus):  # type: ignore[misc]  # scikit-learn has no types
+    """A classifier that also gives sets of classes which hold the true one at a stated rate.
+
+    Parameters
+    ----------
+    estimator : classifier
+    coverage : float
+        Target, between 0.5 and 1. Proven is 1 − 2(1 − coverage), as for every CV+; usual is
+        about the target.
+    n_splits : int
+        Inner folds, by subject; one model of each is kept.
+    random_state : int
+        Of the inner folds.
+
+    Notes
+    -----
+    The score of a window is 1 − p(its class), from the inner model that has not met its subject.
+    A class is in the set of a new window when the weighted share of calibration scores at least as
+    large as its own exceeds 1 − coverage. A set may be empty.
+    """
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> ConformalClassifier:
         """Fit one model an inner fold, their scores, and the estimator on all windows.
@@ -195,7 +199,7 @@ class ConformalClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
 
-class ConformalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class ConformalRegressor(RegressorMixin, _CVPlus):  # type: ignore[misc]  # scikit-learn has no types
     """A regressor that also gives intervals which hold the true value at a stated rate.
 
     Parameters
@@ -208,26 +212,6 @@ class ConformalRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  
     random_state : int
         Of the inner folds.
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [HasMethods(["fit"])],
-        "coverage": [Interval(Real, 0.5, 1, closed="neither")],
-        "n_splits": [Interval(Integral, 2, None, closed="left")],
-        "random_state": [Interval(Integral, 0, None, closed="left")],
-    }
-
-    def __init__(
-        self,
-        estimator: Any,
-        *,
-        coverage: float = 0.9,
-        n_splits: int = 5,
-        random_state: int = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.coverage = coverage
-        self.n_splits = n_splits
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> ConformalRegressor:
         """Fit one model an inner fold, their residuals, and the estimator on all windows.
