@@ -173,7 +173,7 @@ def test_a_killed_process_loses_at_most_a_second(place: str | Path, delay: float
 def _silence(store: Store) -> None:
     """Let the last word of the writer be a minute old."""
     ago = now() - timedelta(minutes=1)
-    with store._write() as connection:
+    with store._database.write() as connection:
         connection.execute(sa.update(tables.SESSIONS).values(seen=ago))
 
 
@@ -215,8 +215,8 @@ def _limit(store: Store, pages: int) -> None:
     def set_limit(connection: Any, *_: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    store._engine.dispose()
-    sa.event.listen(store._engine, "connect", set_limit)
+    store._database.engine.dispose()
+    sa.event.listen(store._database.engine, "connect", set_limit)
 
 
 def test_a_locked_database_is_named_and_nothing_is_lost(

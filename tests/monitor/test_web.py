@@ -202,7 +202,7 @@ def test_what_cannot_be_done_is_said(monitor: Monitor) -> None:
         other.begin(SessionInfo("s9", "berta", now()))
     status, told = monitor.ask("/api/sessions/s9/stop", {})
     assert (status, "does not run in this process" in told["detail"]) == (409, True)
-    monitor.hub.store._engine.dispose()
+    monitor.hub.store._database.engine.dispose()
     Path(monitor.hub.store.place).write_bytes(b"no database any more " * 1000)
     status, told = monitor.ask("/api/sessions")
     assert status == 503

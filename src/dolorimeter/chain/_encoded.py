@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,18 +55,32 @@ class Remembered:
 
     def __call__(self, window: Window) -> Array:
         """The embedding of each of a window's pictures, in time; older ones are forgotten."""
-        from dolorimeter.embeddings import embed  # brings torch along
-
         representation = self._stream.representation
         rows = representation.rows(window)
         times = window.recording.faces[representation.modality].times[rows].tolist()
         new = [i for i, time in enumerate(times) if time not in self._known]
         new = [i for i in new if times.index(times[i]) == i]  # a repeated picture once
         if new:
-            made = embed(self._stream.encoder, representation.pictures_of(window, rows[new]))
-            self._known |= {times[i]: row for i, row in zip(new, made, strict=True)}
+            self._embed(representation.pictures_of(window, rows[new]), [times[i] for i in new])
         self._known = {t: row for t, row in self._known.items() if t >= times[0]}
         return np.stack([self._known[time] for time in times])
+
+    def look_ahead(self, window: Window) -> bool:
+        """Embed the first new picture of a window that is still coming; whether there was one."""
+        found = self._stream.representation.ahead(window, self._known)
+        if found is None:
+            return False
+        time, picture = found
+        self._embed([picture], [time])
+        return True
+
+    def _embed(
+        self, pictures: Iterable[UInt8[np.ndarray, "batch 3 side side"]], times: Sequence[float]
+    ) -> None:
+        from dolorimeter.embeddings import embed  # brings torch along
+
+        made = embed(self._stream.encoder, pictures)
+        self._known |= dict(zip(times, made, strict=True))
 
 
 def _encoded(

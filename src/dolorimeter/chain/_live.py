@@ -334,6 +334,22 @@ class LiveChain:
         row = self._baseline.push(samples.x[0].astype(float))
         return replace(samples, x=row[None], target_access=self.chain.target_access)
 
+    def look_ahead(self, start: float) -> bool:
+        """Embed one picture that the window from `start` will show, if there is a new one.
+
+        Called while a window is still coming, it spares `samples` from embedding all of its
+        pictures at once. What `samples` gives does not depend on it.
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+        """
+        if not self._remembered:
+            return False
+        window = self.window(start)
+        return any(remembered.look_ahead(window) for remembered in self._remembered.values())
+
     # ── inside ──────────────────────────────────────────────────────────────────────────────────
 
     def _check_known(self, modality: str) -> None:

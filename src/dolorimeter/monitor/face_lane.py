@@ -62,7 +62,7 @@ class FaceLane:
         self._idle.set()
         self.passed = 0
         """Frames that were not looked at, because newer ones came."""
-        self.fault: BaseException | None = None
+        self.fault: Exception | None = None
         self._thread: threading.Thread | None = None
         if beside:
             self._thread = threading.Thread(target=self._run, name="dolorimeter-face", daemon=True)
@@ -108,9 +108,8 @@ class FaceLane:
                 picture = self._waiting.popleft()
                 try:
                     row = self._live.track(self._modality, picture.image, picture.time)
-                except BaseException as error:  # noqa: BLE001  # raised again by `collect`
-                    self.fault = error
-                    return
+                except Exception as error:  # noqa: BLE001  # raised again by `collect`
+                    self.fault, row = error, None
                 if row is not None:
                     self._done.append((row, picture.image))
             self._idle.set()

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import UInt8
+
 from dolorimeter.monitor.nouns import Estimate, FaceView, RawChunk, SessionInfo, Tail
 
 Sink = Callable[[Estimate], None]
@@ -48,6 +51,9 @@ class Feed(Protocol):
 
     def face(self) -> FaceView | None:
         """The newest face; None where no source is a camera."""
+
+    def frame(self) -> UInt8[np.ndarray, "height width 3"] | None:
+        """The newest frame of a camera (RGB), for who asks to see it; None without one."""
 
 
 class Keeper(Protocol):

@@ -341,6 +341,18 @@ class FaceView:
     state: ModalityState
 
 
+def one_line(text: str, most: int = 480) -> str:
+    r"""A text from elsewhere (an error, a device's name) as the nouns take it: short, one line.
+
+    Examples
+    --------
+    >>> one_line("two\n  lines"), len(one_line("x" * 900))
+    ('two lines', 480)
+    """
+    plain = "".join(c if _one_line(c) else " " for c in text)
+    return " ".join(plain.split())[:most]
+
+
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

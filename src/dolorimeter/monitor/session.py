@@ -11,40 +11,33 @@ import threading
 import time as clock
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dolorimeter.chain import LiveChain
 from dolorimeter.errors import ConfigError, DolorimeterError, MonitorError
-from dolorimeter.monitor.face_lane import FaceLane
+from dolorimeter.monitor.assessment import Assessor
 from dolorimeter.monitor.feed import Keeper
-from dolorimeter.monitor.gate import Gate, Silence
+from dolorimeter.monitor.gate import Gate
+from dolorimeter.monitor.intake import Intake
 from dolorimeter.monitor.judgement import Alert, Judge, Judgement
 from dolorimeter.monitor.nouns import (
     Estimate,
     FaceView,
     ModalityState,
-    RawChunk,
     SessionInfo,
     Tail,
     new_id,
     now,
+    one_line,
 )
-from dolorimeter.monitor.sources import (
-    Begins,
-    Chunk,
-    Item,
-    Lost,
-    Picture,
-    Source,
-    VideoBegins,
-)
-from dolorimeter.monitor.timeline import BRIDGED, Timeline
+from dolorimeter.monitor.sources import Source
+from dolorimeter.monitor.timeline import BRIDGED
 from dolorimeter.monitor.views import face_view, tail_of
 from dolorimeter.predictor import Predictor
-from dolorimeter.types import Samples
 
 STEP = 0.5
 """Seconds from one estimate to the next."""
@@ -135,18 +128,16 @@ class Session:
             spare=max(SHOWN, BRIDGED + 2.0),
         )  # fmt: skip
         self._judge = Judge(predictor, self._settings.levels)
+        self._assess = Assessor(
+            self._live, predictor, self._judge, self._settings.least_share, self._settings.warm_up
+        )
         self._gate = Gate(self._settings.least_quality)
         self._alert, self._digest, self._subject = alert, model_digest, subject
         self._speed, self._wall = speed, wall
         self._newest_only = speed > 0
-        self._begun: float | None = None
+        self._intake = Intake(self._live, beside=self._newest_only)
         self._count = 0
-        self._timelines: dict[str, Timeline] = {}
-        self._lost: dict[str, str] = {}
-        self._over: set[str] = set()
-        self._faces: dict[str, FaceLane] = {}
         self._states: dict[str, ModalityState] = {}
-        self._remarks: list[str] = []
         self._estimates: deque[Estimate] = deque(maxlen=KEPT)
         self._number = 0
         self._keeper: Keeper | None = None
@@ -206,6 +197,15 @@ class Session:
                     return face_view(ring, known)
         return None
 
+    def frame(self) -> UInt8[np.ndarray, "height width 3"] | None:
+        """The newest frame of a camera (RGB); None without one. It is held until the next."""
+        return next(iter(self._intake.frames.values()), None)
+
+    @property
+    def passed_frames(self) -> int:
+        """Frames that no face tracker looked at, because newer ones came."""
+        return self._intake.passed
+
     def start(self, attach: Callable[[SessionInfo], Keeper] | None = None) -> Session:
         """Open the sources and go on in a thread until `stop`, or until all is over.
 
@@ -256,35 +256,27 @@ class Session:
         first = self._wall()
         self._now = time or (lambda: begin + self._speed * (self._wall() - first))
         opened: list[Source] = []
-        left = list(self._live.sources)
         try:
             for source in self._sources:
-                source.open(left, begin if follow else self._now())
+                source.open(self._live.sources, begin if follow else self._now())
                 opened.append(source)
+            self._info = self._told()
+            if attach is not None:
+                self._keeper = self._intake.keeper = attach(self._info)
         except BaseException:
             for source in opened:
                 source.close()
             raise
-        self._info = self._told()
-        if attach is not None:
-            self._keeper = attach(self._info)
         self._running = True
         return begin
 
     def tick(self, at: float) -> tuple[Estimate, ...]:
         """Take in what has come until `at`, and give the estimates that are due."""
         with self._lock:
-            for source in self._sources:
-                try:
-                    items = source.read(at)
-                except DolorimeterError as error:
-                    self._say(str(error))
-                    continue
-                for item in items:
-                    self._take(item, at)
-            for lane in self._faces.values():
-                lane.collect()
+            self._intake.take(self._sources, at)
             made = tuple(self._due(at))
+            if not made and self._newest_only and self._intake.begun is not None:
+                self._live.look_ahead(self._start(self._count))
         for estimate in made:
             self._publish(estimate)
         return made
@@ -292,7 +284,7 @@ class Session:
     @property
     def is_over(self) -> bool:
         """Whether nothing will come any more."""
-        return bool(self._over) and self._over == set(self._timelines) | set(self._faces)
+        return self._intake.is_over
 
     def _run(self) -> None:
         at, why = self._now(), ""
@@ -319,101 +311,19 @@ class Session:
         if not self._running:
             return
         self._why = why
-        for source in self._sources:
-            source.close()
-        for lane in self._faces.values():
-            lane.close()
-        self._running = False
-
-    # ── what comes in ───────────────────────────────────────────────────────────────────────────
-
-    def _take(self, item: Item, at: float) -> None:
-        name = item.modality
         try:
-            if isinstance(item, Begins):
-                self._begin_signal(item)
-            elif isinstance(item, Chunk):
-                self._take_chunk(item, at)
-            elif isinstance(item, VideoBegins):
-                self._begin_video(item)
-            elif isinstance(item, Picture):
-                if name in self._faces:
-                    self._faces[name].push(item)
-            elif isinstance(item, Lost):
-                self._lose(item)
-        except DolorimeterError as error:
-            self._lost[name] = str(error)
-            self._timelines.pop(name, None)
-            self._say(f"{name} cannot be used: {error}")
-
-    def _begin_signal(self, item: Begins) -> None:
-        if item.modality in self._lost:
-            self._say(f"{item.modality} is back")
-        self._live.open(item.modality, item.like)
-        self._timelines[item.modality] = Timeline(item.modality, item.like)
-        self._lost.pop(item.modality, None)
-        self._begins_at(item.like.start)
-
-    def _begin_video(self, item: VideoBegins) -> None:
-        name = item.modality
-        if name in self._lost:
-            self._say(f"{name} is back")
-        if name in self._faces:
-            self._faces[name].close()
-        self._live.open_video(name, start=item.start, frame_rate=item.frame_rate)
-        self._faces[name] = FaceLane(self._live, name, beside=self._newest_only)
-        self._lost.pop(name, None)
-        self._begins_at(item.start)
-
-    def _begins_at(self, time: float) -> None:
-        if self._begun is None:
-            self._begun = time
-
-    def _take_chunk(self, chunk: Chunk, at: float) -> None:
-        name = chunk.modality
-        if name not in self._timelines:
-            return
-        signal = self._live.signal(name)
-        assert signal is not None
-        if self._keeper is not None and self._keeper.keep_signals:
-            for row in chunk.values:
-                kept = RawChunk(name, chunk.start, signal.sampling_rate, signal.unit, row)
-                self._keeper.add_signal(kept)
-        place = self._timelines[name].place(chunk, at)
-        if place.remark:
-            self._say(place.remark)
-        if place.anew is not None:
-            self._live.open(name, replace(signal, start=place.anew))
-        if place.shift:
-            self._live.shift(name, place.shift)
-        if place.missing:
-            self._live.push(name, np.full((chunk.values.shape[0], place.missing), np.nan))
-        values = np.where(np.isinf(chunk.values), np.nan, chunk.values)
-        self._live.push(name, values)
-
-    def _lose(self, item: Lost) -> None:
-        if not item.modality:  # a channel that nobody can use: not one of the model's
-            self._say(item.reason)
-            return
-        if item.modality in self._faces:
-            self._faces[item.modality].finish()
-        self._lost[item.modality] = item.reason
-        self._live.end(item.modality)
-        if item.for_good:
-            self._over.add(item.modality)
-        else:
-            self._say(f"{item.modality}: {item.reason}")
-
-    def _say(self, text: str) -> None:
-        text = " ".join(text.split())[:480]
-        if text not in self._remarks:
-            self._remarks.append(text)
+            for source in self._sources:
+                with suppress(Exception):  # a device that is gone cannot be closed either
+                    source.close()
+            self._intake.close()
+        finally:
+            self._running = False
 
     # ── what goes out ───────────────────────────────────────────────────────────────────────────
 
     def _due(self, at: float) -> list[Estimate]:
         """Estimates of the windows that have come: the newest, or all where none may be lost."""
-        if self._begun is None:
+        if self._intake.begun is None:
             return []
         made: list[Estimate] = []
         first = self._count
@@ -429,8 +339,8 @@ class Session:
         return made
 
     def _start(self, number: int) -> float:
-        assert self._begun is not None
-        return self._begun + number * self._settings.step
+        assert self._intake.begun is not None
+        return self._intake.begun + number * self._settings.step
 
     def _most(self, at: float) -> int:
         """How many windows could have ended by now since the last one."""
@@ -441,24 +351,20 @@ class Session:
         start = self._start(number)
         stop = start + self._live.duration + self._live.chain.margins[1]
         if self.is_over:
-            ends = [self._live.stop_of(name) for name in (*self._timelines, *self._faces)]
-            return stop <= max(end for end in ends if end is not None) + 1e-9
+            return stop <= self._intake.stop() + 1e-9
         return not self._live.waits_for(start) or (
             self._newest_only and at >= stop + self._settings.patience
         )
 
     def _estimate(self, start: float) -> Estimate:
-        window = self._live.window(start)
         time = self._now()
-        states = {
-            name: self._gate.look(self._live, name, window, time, self._silence(name))
-            for name in self._live.sources
-        }
-        judged, states = self._judged(start, states)
+        try:
+            judged, states = self._looked_at(start, time)
+        except Exception as error:  # noqa: BLE001 - the next window may be well again
+            judged, states = _fault(error), self._states
         self._states = states
         done = self._now()
         alert = self._alert is not None and self._alert.update(judged.expected_level, start)
-        remarks, self._remarks = tuple(self._remarks), []
         return Estimate(
             time=now(),
             session=self.info.id,
@@ -468,50 +374,23 @@ class Session:
             upper=judged.upper,
             coverage=judged.coverage,
             coverage_kind=judged.coverage_kind,
-            abstained=judged.abstained[:480],
+            abstained=one_line(judged.abstained),
             modalities=tuple(_aged(state, done - time) for state in states.values()),
-            remarks=(*judged.remarks, *remarks),
+            remarks=(*judged.remarks, *self._intake.told()),
             start=start,
             duration=self._live.duration,
             latency_s=max(0.0, done - start - self._live.duration) if self._speed else None,
             alert=alert,
         )
 
-    def _silence(self, name: str) -> Silence:
-        line = self._timelines.get(name)
-        over = name in self._over
-        lost = "" if over else self._lost.get(name, "")
-        return Silence(lost, "" if line is None else line.wrong_rate)
-
-    def _judged(
-        self, start: float, states: dict[str, ModalityState]
-    ) -> tuple[Judgement, dict[str, ModalityState]]:
-        """What the model says without the modalities that cannot be believed."""
-        left_out = tuple(name for name, state in states.items() if not state.present)
-        try:
-            samples = self._live.samples(start, left_out)
-        except DolorimeterError as error:
-            reason = _told(states) or str(error)
-            gone = {name: replace(s, present=False) for name, s in states.items()}
-            return Judgement(abstained=reason), gone
-        states = _without_empty(samples, self._live, states)
-        missing = sum(not s.present for s in states.values()) / len(states)
-        if 1 - missing < self._settings.least_share or missing == 1:
-            return Judgement(abstained=_told(states) or "too little is there"), states
-        if self._live.chain.standardise == "running":
-            since = start + self._live.duration - (self._begun or 0.0)
-            if since < self._settings.warm_up:
-                return Judgement(
-                    abstained=f"the person's baseline is being learned: {since:.0f} of "
-                    f"{self._settings.warm_up:.0f} s"
-                ), states
-        try:
-            row = self._predictor.predict_samples(samples).iloc[0]
-        except (DolorimeterError, ValueError) as error:
-            told = _told(states)
-            reason = f"the model cannot go on without them: {told}" if told else str(error)
-            return Judgement(abstained=reason), states
-        return self._judge(row, missing), states
+    def _looked_at(self, start: float, time: float) -> tuple[Judgement, dict[str, ModalityState]]:
+        window = self._live.window(start)
+        states = {
+            name: self._gate.look(self._live, name, window, time, self._intake.silence(name))
+            for name in self._live.sources
+        }
+        since = start + self._live.duration - (self._intake.begun or 0.0)
+        return self._assess(start, since, states)
 
     def _publish(self, estimate: Estimate) -> None:
         with self._lock:
@@ -539,58 +418,20 @@ class Session:
             id=new_id(),
             subject=self._subject,
             started=now(),
-            model=predictor.title[:480],
+            model=one_line(predictor.title),
             model_digest=self._digest,
             classes=predictor.classes,
             levels=self._judge.levels,
-            sources=tuple(source.title for source in self._sources),
+            sources=tuple(one_line(source.title) for source in self._sources),
             lookalike=predictor.lookalike or any(s.lookalike for s in self._sources),
-            notes=tuple(notes),
+            notes=tuple(map(one_line, notes)),
         )
+
+
+def _fault(error: Exception) -> Judgement:
+    return Judgement(abstained=f"a fault of dolorimeter: {type(error).__name__}: {error}")
 
 
 def _aged(state: ModalityState, seconds: float) -> ModalityState:
     """The state when the estimate is done, by which time its samples are older."""
     return state if state.age_s is None else replace(state, age_s=state.age_s + max(0.0, seconds))
-
-
-def _told(states: dict[str, ModalityState]) -> str:
-    """What is wrong with the modalities that are not there."""
-    return "; ".join(
-        f"{name}: {', '.join(state.reasons) or 'not usable'}"
-        for name, state in states.items()
-        if not state.present
-    )
-
-
-def _without_empty(
-    samples: Samples, live: LiveChain, states: dict[str, ModalityState]
-) -> dict[str, ModalityState]:
-    """A modality of which no stream has a single number is not there, whatever its quality."""
-    given: dict[str, bool] = {}
-    for stream in live.chain.streams:
-        there = samples.present is None or bool(samples.present[stream.name][0])
-        there &= _known(samples, stream.name, len(live.chain.streams) > 1)
-        for name in live.modalities_of(stream):
-            given[name] = given.get(name, False) or there
-    return {
-        name: state
-        if given.get(name, True) or not state.present
-        else replace(
-            state,
-            present=False,
-            reasons=(*state.reasons, "samples are missing, no number can be computed"),
-        )
-        for name, state in states.items()
-    }
-
-
-def _known(samples: Samples, stream: str, several: bool) -> bool:
-    x: Any = samples.x
-    if not isinstance(x, np.ndarray):
-        own = np.asarray(x[stream])
-    elif samples.feature_names and several:
-        own = x[0, [name.startswith(f"{stream}.") for name in samples.feature_names]]
-    else:
-        own = x
-    return not own.size or own.dtype.kind != "f" or bool(np.isfinite(own).any())

@@ -7,6 +7,7 @@ not believed, and a recorder that sends at another rate than it announced is nam
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dolorimeter.monitor.sources import Chunk
@@ -70,6 +71,12 @@ class Timeline:
     def place(self, chunk: Chunk, now: float) -> Placement:
         """Where a chunk belongs that arrived at `now`; the clock then counts it."""
         count = chunk.values.shape[1]
+        if not math.isfinite(chunk.start):
+            self._next += count / self._rate
+            return Placement(
+                remark=f"{self._modality} comes with a time that is no number: its samples are "
+                "placed by their number"
+            )
         start = chunk.start + self._correction
         offset = start - self._next
         waited = 0.0 if self._arrived is None else now - self._arrived

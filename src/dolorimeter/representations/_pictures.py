@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -243,6 +243,30 @@ class FacePictures(Pictures):
         found = self._found(window)
         return found if isinstance(found, str) else None
 
+    def ahead(
+        self, window: Window, known: Container[float]
+    ) -> tuple[float, UInt8[np.ndarray, "1 3 side side"]] | None:
+        """The first picture of a window that is still coming, but for those of `known` times.
+
+        Returns
+        -------
+        (time, picture) or None
+            Time of its frame in the track; None while nothing new is sure to be shown.
+        """
+        track, start = window.recording.faces.get(self.modality), window.start + self.offset
+        if track is None or not len(track.times) or track.times[-1] < start:
+            return None
+        stretch = Stretch(window, track, start, self.span(window), self.rate(window))
+        for row in self.settled(stretch).tolist():
+            time = float(track.times[row])
+            if time not in known:
+                return time, _channel_first(list(self.drawn(stretch, np.array([row]))))
+        return None
+
+    def settled(self, stretch: Stretch) -> Int[np.ndarray, " row"]:  # noqa: ARG002
+        """Rows, ascending, that the stretch will show whatever frames still come."""
+        return np.zeros(0, dtype=int)
+
     def repeats(self, window: Window) -> int:
         """How many of the window's pictures stand for a moment without a face."""
         found = self._found(window)
@@ -337,6 +361,15 @@ class FacePictures(Pictures):
         """Every so many nominal frames; a moment without a face repeats the picture before."""
         number = frame_count(stretch.duration, stretch.frame_rate, stride)
         return self.at(stretch, np.arange(number) * stride, stride)
+
+    def settled_at(
+        self, stretch: Stretch, positions: Int[np.ndarray, " picture"], stride: int
+    ) -> Int[np.ndarray, " row"]:
+        """Of `at`, the rows of moments that a later frame can no longer be nearer to."""
+        moments = stretch.start + positions / stretch.frame_rate
+        past = moments[moments <= stretch.track.times[-1]]
+        rows, _ = stretch.picks(past, 0.5 * stride / stretch.frame_rate)
+        return np.unique(rows[rows >= 0])
 
     def at(
         self, stretch: Stretch, positions: Int[np.ndarray, " picture"], stride: int

@@ -121,6 +121,11 @@ class FaceFrames(FaceCrops):
         """Which frames are shown, or why there are none."""
         return self.strided(stretch, self.stride)
 
+    def settled(self, stretch: Stretch) -> Int[np.ndarray, " row"]:
+        """Rows, ascending, that the stretch will show whatever frames still come."""
+        number = frame_count(stretch.duration, stretch.frame_rate, self.stride)
+        return self.settled_at(stretch, np.arange(number) * self.stride, self.stride)
+
 
 @REPRESENTATIONS.register(
     Card(
@@ -201,11 +206,23 @@ class FaceClip(FaceCrops):
         draw = generator(stretch.window, self.seed) if self.start == "random" else None
         if self.sampling == "keyframes":
             return self._keyframes(stretch, draw)
-        frames = frame_count(stretch.duration, stretch.frame_rate)
-        positions, told = clip_positions(frames, self.frames, self.stride, draw)
-        step = int(np.diff(positions).max(initial=1))
-        picks = self.at(stretch, positions, step)
+        positions, told = self._positions(stretch, draw)
+        picks = self.at(stretch, positions, _step(positions))
         return picks if isinstance(picks, str) else Picks(picks.rows, picks.repeats, told)
+
+    def settled(self, stretch: Stretch) -> Int[np.ndarray, " row"]:
+        """Rows, ascending, that the stretch will show whatever frames still come."""
+        if self.sampling == "keyframes":  # which they are depends on all frames
+            return super().settled(stretch)
+        draw = generator(stretch.window, self.seed) if self.start == "random" else None
+        positions, _ = self._positions(stretch, draw)
+        return self.settled_at(stretch, positions, _step(positions))
+
+    def _positions(
+        self, stretch: Stretch, draw: np.random.Generator | None
+    ) -> tuple[Int[np.ndarray, " picture"], str]:
+        frames = frame_count(stretch.duration, stretch.frame_rate)
+        return clip_positions(frames, self.frames, self.stride, draw)
 
     def _keyframes(self, stretch: Stretch, draw: np.random.Generator | None) -> Picks | str:
         rows = stretch.rows()
@@ -224,3 +241,7 @@ class FaceClip(FaceCrops):
         )  # fmt: skip
         positions, told = clip_positions(len(chosen), self.frames, None, draw)
         return Picks(rows[chosen[positions]], 0, told.replace("frames", "keyframes"))
+
+
+def _step(positions: Int[np.ndarray, " picture"]) -> int:
+    return int(np.diff(positions).max(initial=1))

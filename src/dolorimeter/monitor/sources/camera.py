@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -137,11 +138,15 @@ class Camera:
     def _run(self, capture: Capture | None) -> None:
         while capture is not None and not self._stop.is_set():
             self._news.append(VideoBegins(self._modality, self._now(), _rate(capture)))
-            self._read_all(capture)
-            capture.release()
+            over = "the file is over" if self._file else "the camera gives no picture"
+            try:
+                self._read_all(capture)
+            except Exception as error:  # noqa: BLE001 - a driver's fault is a camera that is gone
+                over = f"the camera gives no picture: {error or type(error).__name__}"
+            with suppress(Exception):
+                capture.release()
             if self._stop.is_set():
                 return
-            over = "the file is over" if self._file else "the camera gives no picture"
             self._news.append(Lost(self._modality, over, for_good=self._file))
             capture = None if self._file else self._again()
 
@@ -165,7 +170,9 @@ class Camera:
 
     def _again(self) -> Capture | None:
         while not self._stop.wait(AGAIN):
-            capture = self._opened(self._where)
+            capture = None
+            with suppress(Exception):
+                capture = self._opened(self._where)
             if capture is not None:
                 return capture
         return None

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from dolorimeter.datasets._open import NAMES, QUANTITIES, field_name, to_si
 from dolorimeter.errors import DependencyError, MonitorError
@@ -24,6 +25,10 @@ RESOLVE = 2.0
 """Seconds that streams are looked for at the start."""
 AGAIN = 1.0
 """Seconds between two looks for a stream that went."""
+ANSWER = 5.0
+"""Seconds that a stream has to describe itself."""
+FASTEST = 100_000.0
+"""Hertz; no sensor of a body is faster, and a wrong figure would cost all memory."""
 PULL = 0.1
 """Seconds that one pull waits at most."""
 MOST_CHUNKS = 600
@@ -155,7 +160,12 @@ class LslSource:
                                 processing_flags=flags)  # fmt: skip
         channels: list[_Channel] = []
         faults: list[str] = []
-        for row, (label, unit) in enumerate(_described(inlet.info(timeout=5.0))):
+        try:
+            described = _described(inlet.info(timeout=ANSWER))
+        except (self._pylsl.util.TimeoutError, self._pylsl.util.LostError):
+            fault = f"stream '{info.name()}' does not describe itself within {ANSWER:g} s"
+            return inlet, [], [fault]
+        for row, (label, unit) in enumerate(described):
             modality = self._modality(info, label)
             if modality not in wanted or any(c.modality == modality for c in channels):
                 continue
@@ -168,9 +178,10 @@ class LslSource:
                     f"unit.{modality}=…"
                 )
                 continue
-            if not info.nominal_srate() > 0:
+            if not 0 < info.nominal_srate() <= FASTEST:
                 faults.append(
-                    f"stream '{info.name()}' has an irregular rate: {modality} needs a regular one"
+                    f"stream '{info.name()}' announces {info.nominal_srate():g} Hz: {modality} "
+                    f"needs a regular rate of at most {FASTEST:g} Hz"
                 )
                 continue
             quantity = QUANTITIES.get(modality, "other")
@@ -207,44 +218,66 @@ class LslSource:
 
     def _pull(self, info: Any, inlet: Any, channels: Sequence[_Channel]) -> None:
         """The thread of one stream: pull, and look for it again when it goes."""
-        begun = False
+        announced = False
         while not self._stop.is_set():
             try:
                 rows, stamps = inlet.pull_chunk(timeout=PULL, max_samples=4096)
-            except self._pylsl.util.LostError:
+                times = np.asarray(stamps, dtype=float) + self._offset
+                values = np.asarray(rows, dtype=float).T  # (channel, time)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the stream gives nothing
+                gone = isinstance(error, self._pylsl.util.LostError)
+                reason = "is gone" if gone else f"cannot be read: {error or type(error).__name__}"
                 for channel in channels:
-                    self._waiting.append(Lost(channel.modality, f"stream '{info.name()}' is gone"))
-                inlet, begun = self._found_again(info), False
-                if inlet is None:
-                    return
-                continue
-            if not len(stamps):
-                continue
-            times = np.asarray(stamps) + self._offset
-            values = np.asarray(rows, dtype=float).T  # (channel, time)
-            for channel in channels:
-                like = channel.like
-                if not begun:
-                    start = float(times[0])
-                    like = Signal(np.empty((1, 0)), like.sampling_rate, like.unit, True,
-                                  like.quantity, start=start)  # fmt: skip
-                    self._waiting.append(Begins(channel.modality, like))
-                self._waiting.append(
-                    Chunk(
-                        channel.modality,
-                        float(times[0]),
-                        values[channel.row : channel.row + 1] * channel.factor,
-                        float(times[-1]) + 1 / like.sampling_rate,
+                    self._waiting.append(
+                        Lost(channel.modality, f"stream '{info.name()}' {reason}")
                     )
-                )
-            begun = True
+                again = self._found_again(info, channels)
+                if again is None:
+                    return
+                (inlet, channels), announced = again, False
+                continue
+            if not len(times):
+                continue
+            if not announced:
+                self._announce(channels, float(times[0]))
+                announced = True
+            self._give(channels, times, values)
 
-    def _found_again(self, info: Any) -> Any:
-        """A new inlet to a stream of that name and type, or None when all is over."""
+    def _announce(self, channels: Sequence[_Channel], start: float) -> None:
+        for channel in channels:
+            like = replace(channel.like, start=start if np.isfinite(start) else 0.0)
+            self._waiting.append(Begins(channel.modality, like))
+
+    def _give(
+        self,
+        channels: Sequence[_Channel],
+        times: Float[np.ndarray, " time"],
+        values: Float[np.ndarray, "channel time"],
+    ) -> None:
+        for channel in channels:
+            stop = float(times[-1]) + 1 / channel.like.sampling_rate
+            own = values[channel.row : channel.row + 1] * channel.factor
+            self._waiting.append(Chunk(channel.modality, float(times[0]), own, stop))
+
+    def _found_again(
+        self, info: Any, channels: Sequence[_Channel]
+    ) -> tuple[Any, list[_Channel]] | None:
+        """A stream of that name and type, looked at anew; None when all is over.
+
+        It may have come back with other units or channels: what does not fit stays lost, by name.
+        """
+        wanted = [channel.modality for channel in channels]
+        told: set[str] = set()
         while not self._stop.wait(AGAIN):
             for found in self._pylsl.resolve_byprop("name", info.name(), 1, AGAIN):
-                if found.type() == info.type():
-                    return self._pylsl.StreamInlet(found, max_buflen=10, recover=False)
+                if found.type() != info.type():
+                    continue
+                inlet, known, faults = self._look(found, wanted)
+                for fault in [f for f in faults if f not in told]:
+                    told.add(fault)
+                    self._waiting.append(Lost("", fault))
+                if known:
+                    return inlet, known
         return None
 
 

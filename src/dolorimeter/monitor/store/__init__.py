@@ -1,14 +1,8 @@
 """Where sessions are kept: SQLite by default, PostgreSQL by URL (extra ``monitor``)."""
 
+from dolorimeter.monitor.store._records import Purged, StoredSession, default_store
 from dolorimeter.monitor.store.recorder import Recorder
-from dolorimeter.monitor.store.store import (
-    Purged,
-    Store,
-    StoredSession,
-    default_store,
-    list_sessions,
-    purge,
-)
+from dolorimeter.monitor.store.store import Store, list_sessions, purge
 
 __all__ = [
     "Purged",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +30,65 @@ BUSY_S = 2.0
 """Seconds that a writer waits for another one before it gives up for now."""
 
 FILE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "foreign_keys=ON")
+
+
+class Database:
+    """A database, its turns of writing, and its faults in words; may be used by several threads.
+
+    Parameters
+    ----------
+    where : path or str
+        A file of SQLite, or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
+    make : bool
+        Make the file where there is none yet.
+
+    Raises
+    ------
+    StorageError
+        See `connect`.
+    """
+
+    def __init__(self, where: str | Path, *, make: bool) -> None:
+        self.engine, self.place = connect(where, make=make)
+        self._writing = self.engine.execution_options(writes=True)
+        self._turn = threading.RLock()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is SQLite's, and not a server."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that is on disk when this is left."""
+        # one writer of this process at a time: SQLite's own waiting is not fair
+        with self._turn, explained(self.place), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection that is only read from."""
+        with explained(self.place), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[sa.Connection]:
+        """A connection outside any transaction, as ``VACUUM`` needs it."""
+        if self.is_file:
+            with explained(self.place), self.engine.connect() as connection:
+                yield connection.execution_options(alone=True)
+            return
+        # an engine of its own: a pooled connection has begun by asking if the server answers
+        own = sa.create_engine(self.engine.url, isolation_level="AUTOCOMMIT")
+        try:
+            with explained(self.place), own.connect() as connection:
+                yield connection
+        finally:
+            own.dispose()
+
+    def close(self) -> None:
+        """Give the connections back; SQLite then folds its log into the file."""
+        self.engine.dispose()
 
 
 def connect(where: str | Path, *, make: bool) -> tuple[sa.Engine, str]:
@@ -114,20 +175,51 @@ def explained(shown: str) -> Iterator[None]:
             "PostgreSQL needs pg8000, which is not installed. "
             "Install it with: pip install 'dolorimeter[monitor]'"
         ) from error
-    except (SQLAlchemyError, sqlite3.Error) as error:  # a pragma's fault comes from the driver
+    except (SQLAlchemyError, *DRIVERS) as error:
         raise StorageError(f"{shown}: {_reason(error)}") from error
+
+
+DRIVERS = (sqlite3.Error, OSError, struct.error)
+"""What comes past SQLAlchemy: a pragma's fault, and a server that goes in the middle of a word."""
 
 
 def _reason(error: Exception) -> str:
     """What happened and what to do, without the statement and its values."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     first = cause.args[0] if cause is not None and cause.args else ""
-    told = str(first["M"] if isinstance(first, dict) else first)  # pg8000 gives a mapping
+    if isinstance(first, dict):  # pg8000 gives what the server says, in the server's language
+        code, told = str(first.get("C", "")), str(first.get("M", ""))
+        for start, meaning in _CODES:
+            if code.startswith(start):
+                return meaning
+    elif isinstance(cause, OSError | struct.error) or "network error" in str(first):
+        return GONE
+    else:
+        told = str(first)
     for words, meaning in _MEANINGS:
         if words in told:
             return meaning
     return f"the database says: {told[:300]}. What was stored before is kept."
 
+
+GONE = "the server has gone away. Start it again; what was stored before is kept."
+FULL = "the server's disk is full. Make room; what was stored before is kept."
+TWICE = "another process has written the same rows. End one of the two; nothing was lost."
+NOWHERE = "no such database or role on the server. Make it first: createdb NAME."
+REFUSED = "the server refuses user or password."
+
+_CODES = (
+    ("53100", FULL),
+    ("53", "the server has no room for another connection or its work. It is tried again."),
+    ("57P", GONE),
+    ("58", "the server's disk reports an error, or is full. What was stored before is kept."),
+    ("23505", TWICE),
+    ("25006", "the server only lets itself be read. Give the URL of the one that is written to."),
+    ("42501", "the server does not let this user write there. Give the right to, or another URL."),
+    ("3D000", NOWHERE),
+    ("28", REFUSED),
+)
+"""PostgreSQL's codes (appendix A of its manual), longest first, and what to do."""
 
 _MEANINGS = (
     (
@@ -137,10 +229,6 @@ _MEANINGS = (
     (
         "disk I/O error",
         "the disk reports an error, or is full. What was stored before is kept.",
-    ),
-    (
-        "No space left",
-        "the server's disk is full. Make room; what was stored before is kept.",
     ),
     (
         "database is locked",
@@ -161,22 +249,10 @@ _MEANINGS = (
     ),
     (
         "UNIQUE constraint",
-        "another process has written the same rows. End one of the two; nothing was lost.",
-    ),
-    (
-        "duplicate key",
-        "another process has written the same rows. End one of the two; nothing was lost.",
+        TWICE,
     ),
     (
         "Can't create a connection",
         "no server answers there. Start it, or check host and port in the URL.",
-    ),
-    (
-        "password authentication failed",
-        "the server refuses user or password.",
-    ),
-    (
-        "does not exist",
-        "no such database or role on the server. Make it first: createdb NAME.",
     ),
 )

@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 
 from dolorimeter.errors import DolorimeterError, StorageError
 from dolorimeter.monitor.nouns import Estimate, RawChunk, SessionInfo
-from dolorimeter.monitor.store.store import Batch, Store
+from dolorimeter.monitor.store._records import Batch
+from dolorimeter.monitor.store.store import Store
 
 COMMIT_S = 0.5
 """Seconds between commits: what a crash can lose."""

@@ -6,17 +6,13 @@ Frames are never stored. Raw signals are stored only in a session that was begun
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -32,79 +28,16 @@ from dolorimeter.monitor.nouns import (
     now,
 )
 from dolorimeter.monitor.store import _tables as t
-from dolorimeter.monitor.store._database import connect, explained
-
-SILENT_S = 10.0
-"""Seconds without a word from its writer after which a session that has no end was interrupted."""
-
-MAKING_TABLES = 0x646F6C6F72
-"""Key of PostgreSQL's advisory lock under which tables are made: "dolor" in ASCII."""
-
-UNFINISHED = "purge_unfinished"
-"""Key that stands in the table of facts from a purge's deletion until the files are rewritten."""
-
-
-def default_store() -> Path:
-    """``$DOLORIMETER_STORE``, else ``monitor.sqlite`` in the platform's folder for user data."""
-    if value := os.environ.get("DOLORIMETER_STORE"):
-        return Path(value)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "dolorimeter" / "monitor.sqlite"
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        base = Path(local) if local else Path.home() / "AppData" / "Local"
-        return base / "dolorimeter" / "monitor.sqlite"
-    xdg = os.environ.get("XDG_DATA_HOME")
-    base = Path(xdg) if xdg else Path.home() / ".local" / "share"
-    return base / "dolorimeter" / "monitor.sqlite"
-
-
-SessionState = Literal["running", "ended", "interrupted"]
-
-
-@dataclass(frozen=True)
-class StoredSession:
-    """A session as the store knows it.
-
-    Parameters
-    ----------
-    info : SessionInfo
-    estimates : int
-        How many are stored.
-    last : datetime
-        The last word of its writer.
-    state : {"running", "ended", "interrupted"}
-        ``running``, ``ended``, or ``interrupted``: no end, and its writer is silent.
-    ended_because : str
-        Why it ended, where it was not asked to.
-    keeps_signals : bool
-    """
-
-    info: SessionInfo
-    estimates: int
-    last: datetime
-    state: SessionState
-    ended_because: str
-    keeps_signals: bool
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one session brings, and the token of its writer."""
-
-    session: str
-    token: str
-    estimates: tuple[Estimate, ...] = ()
-    chunks: tuple[RawChunk, ...] = ()
-
-
-@dataclass(frozen=True)
-class Purged:
-    """What `purge` has removed."""
-
-    subject: str
-    sessions: int
-    rows: int
+from dolorimeter.monitor.store._database import Database
+from dolorimeter.monitor.store._records import (
+    SILENT_S,
+    Batch,
+    Purged,
+    StoredSession,
+    stored_session,
+)
+from dolorimeter.monitor.store._removal import is_unfinished, remove_remnants, remove_rows
+from dolorimeter.monitor.store._schema import open_tables
 
 
 class Store:
@@ -124,16 +57,22 @@ class Store:
     """
 
     def __init__(self, where: str | Path, *, make: bool = True) -> None:
-        self._engine, self.place = connect(where, make=make)
+        self._database = Database(where, make=make)
         self._finished_a_purge = False
-        self._turn = threading.RLock()
-        self._writing = self._engine.execution_options(writes=True)
         try:
-            with explained(self.place):
-                self._open_tables(make=make)
+            open_tables(self._database, make=make)
+            if is_unfinished(self._database):
+                with suppress(StorageError):  # another program may have it open; purge will say so
+                    remove_remnants(self._database)
+                    self._finished_a_purge = True
         except BaseException:
-            self._engine.dispose()
+            self._database.close()
             raise
+
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be shown: without a password."""
+        return self._database.place
 
     def __enter__(self) -> Store:
         return self
@@ -148,58 +87,7 @@ class Store:
 
     def close(self) -> None:
         """Give the connections back; SQLite then folds its log into the file."""
-        self._engine.dispose()
-
-    def _open_tables(self, *, make: bool) -> None:
-        with self._engine.connect() as connection:
-            names = set(sa.inspect(connection).get_table_names())
-        foreign = sorted(names - set(t.TABLES.tables))
-        if t.META.name not in names:
-            if foreign and self._engine.dialect.name == "sqlite":
-                raise StorageError(
-                    f"{self.place}: a database of something else (it has the tables "
-                    f"{', '.join(foreign[:5])}). Choose another place with --store; nothing was "
-                    "changed."
-                )
-            if not make:
-                raise StorageError(f"{self.place}: no session was ever stored here.")
-            with self._writing.begin() as connection:
-                if self._engine.dialect.name != "sqlite":  # one process at a time makes tables
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MAKING_TABLES})")
-                t.TABLES.create_all(connection)
-                row = {"key": "schema_version", "value": str(t.SCHEMA_VERSION)}
-                known = sa.select(t.META.c.value).where(t.META.c.key == "schema_version")
-                if connection.execute(known).first() is None:  # another process was quicker
-                    connection.execute(sa.insert(t.META), row)
-        self._check_version()
-        if self._unfinished():
-            with suppress(StorageError):  # another program may have it open; purge will say so
-                self._rewrite()
-                self._finished_a_purge = True
-
-    def _check_version(self) -> None:
-        query = sa.select(t.META.c.value).where(t.META.c.key == "schema_version")
-        with self._engine.connect() as connection:
-            found = connection.execute(query).scalar()
-        if found == str(t.SCHEMA_VERSION):
-            return
-        what = "newer" if found and found.isdigit() and int(found) > t.SCHEMA_VERSION else "older"
-        raise StorageError(
-            f"{self.place}: schema {found}, this version of dolorimeter reads schema "
-            f"{t.SCHEMA_VERSION}. It was written by a {what} version: export it with that one, or "
-            "choose another place with --store. Nothing was changed."
-        )
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        # one writer of this process at a time: SQLite's own waiting is not fair
-        with self._turn, explained(self.place), self._writing.begin() as connection:
-            yield connection
-
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with explained(self.place), self._engine.connect() as connection:
-            yield connection
+        self._database.close()
 
     # sessions
 
@@ -218,7 +106,7 @@ class Store:
             "writer": token,
             "seen": now(),
         }
-        with self._write() as connection:
+        with self._database.write() as connection:
             connection.execute(sa.insert(t.SESSIONS), row)
         return token
 
@@ -231,7 +119,7 @@ class Store:
             If there is none, or another process is writing it.
         """
         token = new_id()
-        with self._write() as connection:
+        with self._database.write() as connection:
             row = self._session_row(connection, session)
             quiet = now() - row["seen"]
             if row["ended"] is None and quiet < timedelta(seconds=SILENT_S):
@@ -247,7 +135,7 @@ class Store:
 
     def end(self, session: str, when: datetime | None = None, because: str = "") -> None:
         """Note that a session has ended, and why where nobody asked for it."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._session_row(connection, session)
             connection.execute(
                 sa.update(t.SESSIONS)
@@ -261,10 +149,10 @@ class Store:
         if subject is not None:
             query = query.where(t.SESSIONS.c.subject == subject)
         counts = sa.select(t.ESTIMATES.c.session, sa.func.count()).group_by(t.ESTIMATES.c.session)
-        with self._read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query).mappings().all()
             known = {str(k): int(n) for k, n in connection.execute(counts)}
-        return [_stored(dict(row), known.get(row["id"], 0)) for row in rows]
+        return [stored_session(dict(row), known.get(row["id"], 0)) for row in rows]
 
     def session(self, session: str) -> StoredSession:
         """One session.
@@ -275,9 +163,9 @@ class Store:
             If there is none of that name.
         """
         count = sa.select(sa.func.count()).where(t.ESTIMATES.c.session == session)
-        with self._read() as connection:
+        with self._database.read() as connection:
             row = self._session_row(connection, session)
-            return _stored(row, int(connection.execute(count).scalar_one()))
+            return stored_session(row, int(connection.execute(count).scalar_one()))
 
     def _session_row(self, connection: sa.Connection, session: str) -> dict[str, Any]:
         query = sa.select(t.SESSIONS).where(t.SESSIONS.c.id == session)
@@ -299,7 +187,7 @@ class Store:
         StorageError
             If another process has taken the session over, or the database refuses.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._append(connection, Batch(session, token, tuple(estimates)))
 
     def append_signals(self, session: str, token: str, chunks: Sequence[RawChunk]) -> None:
@@ -310,7 +198,7 @@ class Store:
         StorageError
             If the session keeps none, or as `append`.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._append(connection, Batch(session, token, chunks=tuple(chunks)))
 
     def append_all(self, batches: Sequence[Batch]) -> dict[str, str]:
@@ -327,7 +215,7 @@ class Store:
             If the database refuses; then nothing is stored.
         """
         refused: dict[str, str] = {}
-        with self._write() as connection:
+        with self._database.write() as connection:
             for batch in batches:
                 try:
                     self._append(connection, batch)
@@ -376,13 +264,13 @@ class Store:
 
     def add_mark(self, mark: Mark) -> None:
         """Store a mark; it is on disk when this returns."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._session_row(connection, mark.session)
             connection.execute(sa.insert(t.MARKS), t.mark_row(mark))
 
     def add_report(self, report: SelfReport) -> None:
         """Store a self-report; it is on disk when this returns."""
-        with self._write() as connection:
+        with self._database.write() as connection:
             self._session_row(connection, report.session)
             connection.execute(sa.insert(t.REPORTS), t.report_row(report))
 
@@ -394,7 +282,7 @@ class Store:
         UnknownSessionError
             If there is none of that identifier.
         """
-        with self._write() as connection:
+        with self._database.write() as connection:
             changed = 0
             for table in (t.MARKS, t.REPORTS):
                 change = sa.update(table).where(table.c.session == session, table.c.id == entry)
@@ -417,7 +305,7 @@ class Store:
         chosen = chosen.order_by(t.ESTIMATES.c.number.desc())
         if limit is not None:
             chosen = chosen.limit(limit)
-        with self._read() as connection:
+        with self._database.read() as connection:
             rows = list(reversed(connection.execute(chosen).mappings().all()))
             if not rows:
                 return []
@@ -436,21 +324,21 @@ class Store:
     def marks(self, session: str) -> list[Mark]:
         """Marks by time."""
         query = sa.select(t.MARKS).where(t.MARKS.c.session == session)
-        with self._read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query.order_by(t.MARKS.c.time, t.MARKS.c.id)).mappings()
             return [Mark(**dict(row)) for row in rows]
 
     def reports(self, session: str) -> list[SelfReport]:
         """Self-reports by time."""
         query = sa.select(t.REPORTS).where(t.REPORTS.c.session == session)
-        with self._read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query.order_by(t.REPORTS.c.time, t.REPORTS.c.id)).mappings()
             return [SelfReport(**dict(row)) for row in rows]
 
     def entries_stamp(self, session: str) -> tuple[int, int]:
         """Counts that change whenever a mark or a self-report is added or withdrawn."""
         counts = []
-        with self._read() as connection:
+        with self._database.read() as connection:
             for table in (t.MARKS, t.REPORTS):
                 gone = sa.func.coalesce(sa.func.sum(sa.case((table.c.withdrawn, 1), else_=0)), 0)
                 query = sa.select(sa.func.count(), gone).where(table.c.session == session)
@@ -460,7 +348,7 @@ class Store:
     def signals(self, session: str) -> list[RawChunk]:
         """Raw signals that were kept, by name and time."""
         query = sa.select(t.SIGNALS).where(t.SIGNALS.c.session == session)
-        with self._read() as connection:
+        with self._database.read() as connection:
             rows = connection.execute(query.order_by(t.SIGNALS.c.name, t.SIGNALS.c.start))
             return [
                 RawChunk(
@@ -478,9 +366,8 @@ class Store:
     def purge(self, subject: str) -> Purged:
         """Remove everything of one subject, from the files too.
 
-        Deleted content is overwritten (SQLite's ``secure_delete``), then the database is
-        rewritten without it and its log cut to nothing. PostgreSQL's tables are rewritten
-        (``VACUUM FULL``); its own log and backups are the server's to expire.
+        PostgreSQL's tables are rewritten (``VACUUM FULL``); its own log and backups are the
+        server's to expire.
 
         Raises
         ------
@@ -489,8 +376,8 @@ class Store:
             the file open for reading, so that the log cannot be cut.
         """
         stored = self.sessions(subject)
-        if not stored and self._unfinished():
-            self._rewrite()
+        if not stored and is_unfinished(self._database):
+            remove_remnants(self._database)
             self._finished_a_purge = True
         if not stored and self._finished_a_purge:  # asked a second time, as the message said
             self._finished_a_purge = False
@@ -504,48 +391,9 @@ class Store:
             raise StorageError(
                 f"{self.place}: session {running[0]} of {subject} is running. End it first."
             )
-        ids = [s.info.id for s in stored]
-        rows = 0
-        with self._write() as connection:
-            for table in t.OF_A_SESSION:
-                gone = sa.delete(table).where(table.c.session.in_(ids))
-                rows += connection.execute(gone).rowcount
-            connection.execute(sa.delete(t.SESSIONS).where(t.SESSIONS.c.id.in_(ids)))
-            if not self._unfinished():  # a crash from here on is made good at the next opening
-                connection.execute(sa.insert(t.META), {"key": UNFINISHED, "value": ""})
-        self._rewrite()
-        return Purged(subject, len(ids), rows)
-
-    def _unfinished(self) -> bool:
-        """Whether rows were deleted whose remnants are not yet out of the files."""
-        query = sa.select(t.META.c.key).where(t.META.c.key == UNFINISHED)
-        with self._read() as connection:
-            return connection.execute(query).first() is not None
-
-    def _rewrite(self) -> None:
-        """Rewrite the files without what was deleted."""
-        self._vacuum()
-        with self._write() as connection:
-            connection.execute(sa.delete(t.META).where(t.META.c.key == UNFINISHED))
-
-    def _vacuum(self) -> None:
-        if self._engine.dialect.name != "sqlite":
-            # an engine of its own: a pooled connection has begun by asking if the server answers
-            own = sa.create_engine(self._engine.url, isolation_level="AUTOCOMMIT")
-            with explained(self.place), own.connect() as server:
-                for table in (*t.OF_A_SESSION, t.SESSIONS):
-                    server.exec_driver_sql(f"VACUUM FULL {table.name}")
-            own.dispose()
-            return
-        with explained(self.place), self._engine.connect() as connection:
-            file = connection.execution_options(alone=True)
-            file.exec_driver_sql("VACUUM")
-            busy = file.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-        if busy:
-            raise StorageError(
-                f"{self.place}: the rows are deleted, but another program has the file open, so "
-                "that remnants may stand in its log. Close it and purge again."
-            )
+        rows = remove_rows(self._database, [s.info.id for s in stored])
+        remove_remnants(self._database)
+        return Purged(subject, len(stored), rows)
 
 
 def purge(subject: str, *, where: str | Path) -> Purged:
@@ -558,19 +406,3 @@ def list_sessions(subject: str | None = None, *, where: str | Path) -> list[Stor
     """All sessions of a store, or those of one subject, newest first."""
     with Store(where, make=False) as store:
         return store.sessions(subject)
-
-
-def _stored(row: dict[str, Any], estimates: int) -> StoredSession:
-    silent = now() - row["seen"] > timedelta(seconds=SILENT_S)
-    state: SessionState
-    state = "ended" if row["ended"] is not None else "interrupted" if silent else "running"
-    if row["kind"] == "diary" and state == "interrupted":
-        state = "running"  # a diary has no writer that could fall silent
-    return StoredSession(
-        info=t.session_info(row),
-        estimates=estimates,
-        last=row["seen"],
-        state=state,
-        ended_because=row["ended_because"],
-        keeps_signals=row["keeps_signals"],
-    )
