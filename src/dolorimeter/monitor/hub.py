@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dolorimeter.errors import DolorimeterError, MonitorError
+from dolorimeter.errors import DolorimeterError, MonitorError, StorageError
 from dolorimeter.monitor.feed import Feed, Sink, StartSession
 from dolorimeter.monitor.nouns import Estimate, RawChunk, SessionInfo, new_id, now
 from dolorimeter.monitor.outlet import Metrics
@@ -16,12 +16,15 @@ from dolorimeter.monitor.store import Recorder, Store
 WATCH_S = 0.5
 """Seconds between two looks whether a session has ended by itself."""
 
+MAX_RUNNING = 64
+"""Sessions at a time: the interface must not be a way to use all of a machine."""
+
 
 class _Keeper:
     """Stores what a session says, counts it, and hands it to every further sink."""
 
     def __init__(self, recorder: Recorder, sinks: Sequence[Sink]) -> None:
-        self.recorder, self.sinks = recorder, tuple(sinks)
+        self.recorder, self.sinks = recorder, list(sinks)
 
     @property
     def keep_signals(self) -> bool:
@@ -29,8 +32,11 @@ class _Keeper:
 
     def __call__(self, estimate: Estimate) -> None:
         self.recorder(estimate)
-        for sink in self.sinks:
-            sink(estimate)
+        for sink in tuple(self.sinks):
+            try:
+                sink(estimate)
+            except Exception:  # noqa: BLE001 - storing goes on without a network that has gone
+                self.sinks.remove(sink)
 
     def add_signal(self, chunk: RawChunk) -> None:
         self.recorder.add_signal(chunk)
@@ -85,7 +91,7 @@ class Hub:
         Raises
         ------
         MonitorError
-            If none can be started here.
+            If none can be started here, or `MAX_RUNNING` are running.
         DolorimeterError
             If a source is busy or not there.
         """
@@ -94,6 +100,8 @@ class Hub:
                 "no session can be started here: the monitor was opened without a model. "
                 "Start it with: dolorimeter monitor --model MODEL --source …"
             )
+        if len(self.running()) >= MAX_RUNNING:
+            raise MonitorError(f"{MAX_RUNNING} sessions are running already: stop one first.")
         recorders: list[Recorder] = []
 
         def attach(info: SessionInfo) -> _Keeper:
@@ -164,8 +172,25 @@ class Hub:
         live.feed.stop()
         self._settle(live)
 
+    def check_stored(self) -> None:
+        """Refuse to end in silence where something said is not on disk.
+
+        Raises
+        ------
+        StorageError
+            If there is; it names how much, and why.
+        """
+        lost = [
+            f"session {live.feed.info.id}: {live.recorder.unsaved} estimates or pieces of signals "
+            f"are not stored: {live.trouble or live.recorder.trouble}"
+            for live in self._live.values()
+            if live.recorder.unsaved
+        ]
+        if lost:
+            raise StorageError(" ".join(lost))
+
     def close(self) -> None:
-        """End every session; what they said is stored when this returns."""
+        """End every session; what they said is stored when this returns (see `check_stored`)."""
         self._stop.set()
         self._watcher.join()
         for live in tuple(self._live.values()):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.monitor.demo_model import demo_model
-from dolorimeter.monitor.feed import Attach, StartSession
+from dolorimeter.monitor.feed import Attach, Feed, Sink, StartSession
 from dolorimeter.monitor.hub import Hub
 from dolorimeter.monitor.judgement import Alert
 from dolorimeter.monitor.nouns import Estimate, SessionInfo
@@ -16,7 +18,7 @@ from dolorimeter.monitor.outlet import LslOutlet
 from dolorimeter.monitor.session import STEP, Session, Settings
 from dolorimeter.monitor.sources import open_sources
 from dolorimeter.monitor.store import Store, default_store
-from dolorimeter.monitor.web.server import serve
+from dolorimeter.monitor.web.server import check_serving, serve
 from dolorimeter.predictor import Predictor
 from dolorimeter.storage import digest
 
@@ -87,32 +89,60 @@ def monitor(
         If the model cannot run live: the message names the step and its live substitute.
     MonitorError
         If a source is busy or not there.
+    StorageError
+        If the store cannot be opened, or not all could be stored by the end.
     """
     folder = demo_model() if model is None else Path(model)
     start = sessions(folder, sources or SYNTHETIC, step=step, levels=levels, alert=alert)
-    outlets = [LslOutlet] if outlet else []
+    outlets: list[Callable[[SessionInfo], Sink]] = [LslOutlet] if outlet else []
+    closed = threading.Event()
     if said is not None:
-        told = said
-        outlets.append(lambda info: told)  # type: ignore[arg-type,return-value]  # noqa: ARG005
+        told = _until_closed(said, closed)
+        outlets.append(lambda _: told)
+    if not headless:
+        check_serving(host, port, token, tls_cert, tls_key)  # before a source is opened
     with Store(store or default_store()) as opened:
         hub = Hub(opened, start, keep_signals=keep_signals, outlets=outlets)
-        feed = hub.start(subject)
-        if begun is not None:
-            begun(feed.info)
-        if not headless:
-            serve(
-                hub, host=host, port=port, token=token, tls_cert=tls_cert, tls_key=tls_key,
-                ready=ready,
-            )  # fmt: skip
-            return feed.stopped_because
-        until = None if seconds is None else time.monotonic() + seconds
         try:
-            while feed.running and (until is None or time.monotonic() < until):
-                time.sleep(0.05)
+            feed = hub.start(subject)
+            if begun is not None:
+                begun(feed.info)
+            if headless:
+                _wait(feed, seconds, closed)
+            else:
+                serve(
+                    hub, host=host, port=port, token=token, tls_cert=tls_cert, tls_key=tls_key,
+                    ready=ready,
+                )  # fmt: skip
         finally:
-            feed.stop()
             hub.close()
-        return feed.stopped_because
+        hub.check_stored()
+    if closed.is_set():
+        raise BrokenPipeError
+    return feed.stopped_because
+
+
+def _until_closed(said: Callable[[Estimate], None], closed: threading.Event) -> Sink:
+    """`said`, until whoever listens has gone (``monitor --headless | head``)."""
+
+    def told(estimate: Estimate) -> None:
+        if closed.is_set():
+            return
+        try:
+            said(estimate)
+        except BrokenPipeError:
+            closed.set()
+
+    return told
+
+
+def _wait(feed: Feed, seconds: float | None, closed: threading.Event) -> None:
+    until = None if seconds is None else time.monotonic() + seconds
+    with suppress(KeyboardInterrupt):  # how a user ends it
+        while feed.running and not closed.is_set():
+            if until is not None and time.monotonic() >= until:
+                return
+            time.sleep(0.05)
 
 
 def sessions(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from dolorimeter.errors import DolorimeterError, StorageError
 from dolorimeter.monitor.nouns import Estimate, RawChunk, SessionInfo
@@ -19,7 +23,12 @@ COMMIT_S = 0.5
 WAITING = 20_000
 """Estimates that are kept in memory while the database refuses: 2.7 hours at two a second."""
 
-WAITING_CHUNKS = 2_000
+WAITING_SAMPLES = 16_000_000
+"""Samples of raw signals that are kept in memory while the database refuses: 128 MB, or two hours
+of four signals at 512 Hz."""
+
+PIECE_S = 5.0
+"""Seconds of a raw signal in one row of the database at most."""
 
 
 class Recorder:
@@ -28,6 +37,8 @@ class Recorder:
     While the database refuses (disk full, locked), estimates wait in memory and `trouble` says
     why; they are stored as soon as it accepts again. Beyond `WAITING` the oldest are dropped and
     counted.
+
+    Raw signals are stored in rows of half a second or so, each with a start of its own.
 
     Parameters
     ----------
@@ -49,6 +60,8 @@ class Recorder:
         self._closed = False
         self._estimates: deque[Estimate] = deque()
         self._chunks: deque[RawChunk] = deque()
+        self._samples = 0
+        self._ends = store.signal_starts(info.id) if keep_signals else {}
         self._lock = threading.Lock()
         self._flusher = _flusher_of(store)
         self._flusher.add(self)
@@ -66,10 +79,21 @@ class Recorder:
         if not self.keep_signals:
             return
         with self._lock:
+            last = self._ends.get(chunk.name)
+            if last is not None and chunk.start <= last:  # a clock set back: rows have one start
+                chunk = replace(chunk, start=float(np.nextafter(last, np.inf)))
+            self._ends[chunk.name] = chunk.start
             self._chunks.append(chunk)
-            while len(self._chunks) > WAITING_CHUNKS:
-                self._chunks.popleft()
+            self._samples += len(chunk.samples)
+            while self._samples > WAITING_SAMPLES:
+                self._samples -= len(self._chunks.popleft().samples)
                 self.dropped += 1
+
+    @property
+    def unsaved(self) -> int:
+        """Estimates and pieces of signals that are not on disk, nor will be once dropped."""
+        with self._lock:
+            return len(self._estimates) + len(self._chunks) + self.dropped
 
     def close(self, because: str = "") -> None:
         """Store what waits and note the end; a call after that does nothing.
@@ -102,6 +126,7 @@ class Recorder:
     def waiting(self) -> Batch:
         """What is not stored yet."""
         with self._lock:
+            self._chunks = deque(joined(self._chunks))
             return Batch(self.session, self._token, tuple(self._estimates), tuple(self._chunks))
 
     def settle(self, batch: Batch, refused: str) -> None:
@@ -112,12 +137,41 @@ class Recorder:
         with self._lock:
             _forget(self._estimates, batch.estimates)
             _forget(self._chunks, batch.chunks)
+            self._samples = sum(len(chunk.samples) for chunk in self._chunks)
         self.trouble = ""
         if self.dropped:
             self.trouble = (
                 f"{self.dropped} estimates or pieces of signals were not stored: the database "
                 "refused for too long."
             )
+
+
+def joined(chunks: Iterable[RawChunk]) -> list[RawChunk]:
+    """Pieces that follow on one another as one piece, up to `PIECE_S`."""
+    parts: list[list[RawChunk]] = []
+    newest: dict[str, list[RawChunk]] = {}
+    for chunk in chunks:
+        before = newest.get(chunk.name)
+        if before is None or not _goes_on(before, chunk):
+            before = newest[chunk.name] = []
+            parts.append(before)
+        before.append(chunk)
+    return [
+        part[0]
+        if len(part) == 1
+        else replace(part[0], samples=np.concatenate([chunk.samples for chunk in part]))
+        for part in parts
+    ]
+
+
+def _goes_on(part: list[RawChunk], chunk: RawChunk) -> bool:
+    first, rate = part[0], part[0].sampling_rate
+    count = sum(len(piece.samples) for piece in part)
+    return (
+        (chunk.sampling_rate, chunk.unit) == (rate, first.unit)
+        and abs(first.start + count / rate - chunk.start) < 0.5 / rate
+        and count < PIECE_S * rate
+    )
 
 
 def _forget(waiting: deque[Any], stored: tuple[Any, ...]) -> None:
@@ -158,8 +212,9 @@ class _Flusher:
             if recorders:
                 try:
                     refused = recorders[0].store.append_all(batches)
-                except DolorimeterError as error:
-                    refused = {batch.session: str(error) for batch in batches}
+                except Exception as error:  # noqa: BLE001 - whatever a driver does: tried again
+                    told = str(error) if isinstance(error, DolorimeterError) else repr(error)
+                    refused = {batch.session: told for batch in batches}
             for recorder, batch in zip(recorders, batches, strict=True):
                 recorder.settle(batch, refused.get(batch.session, ""))
 

@@ -361,6 +361,14 @@ class Store:
                 for row in rows.mappings()
             ]
 
+    def signal_starts(self, session: str) -> dict[str, float]:
+        """Start of the newest piece of each raw signal that was kept, in seconds."""
+        newest = sa.func.max(t.SIGNALS.c.start)
+        query = sa.select(t.SIGNALS.c.name, newest).where(t.SIGNALS.c.session == session)
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(t.SIGNALS.c.name))
+            return {str(name): float(start) for name, start in rows}
+
     # removing
 
     def purge(self, subject: str) -> Purged:

@@ -7,6 +7,7 @@ come from the page itself (Origin). Bodies are bounded. Every answer forbids for
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
@@ -118,11 +119,15 @@ class Guard:
         if refusal is not None:
             await _refuse(scope, receive, send, *refusal)
             return
-        if scope["type"] == "websocket":
-            await self.app(scope, receive, send)
-            return
-        bounded = _Bounded(receive)
-        await self.app(scope, bounded, _with_headers(send))
+        answer = _Answer(send)
+        try:
+            if scope["type"] == "websocket":
+                await self.app(scope, receive, answer)
+            else:
+                await self.app(scope, _Bounded(receive), _with_headers(answer))
+        except asyncio.CancelledError:  # the monitor ends, and waits no longer for it
+            if not answer.begun:
+                await _refuse(scope, receive, send, 503, "the monitor has ended.")
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
@@ -175,6 +180,17 @@ def _name(host: str) -> str:
     if host.startswith("["):
         return host.partition("]")[0] + "]"
     return host.partition(":")[0]
+
+
+class _Answer:
+    """What is sent, and whether anything was."""
+
+    def __init__(self, send: Send) -> None:
+        self.send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self.send(message)
 
 
 class _Bounded:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from dolorimeter.errors import ConfigError, DependencyError, MonitorError
@@ -42,9 +46,11 @@ def serve(
     Raises
     ------
     ConfigError
-        If strangers could look without a token, or only one of the TLS files is given.
+        If strangers could look without a token, or TLS cannot be had.
     MonitorError
         If the port is taken.
+    StorageError
+        At the end, if not all could be stored.
     """
     try:
         import uvicorn
@@ -55,13 +61,12 @@ def serve(
             f"the page needs {error.name}, which is not installed. "
             "Install it with: pip install 'dolorimeter[monitor]'"
         ) from error
-    check_address(host, token)
-    if (tls_cert is None) != (tls_key is None):
-        raise ConfigError("one of --tls-cert and --tls-key is given: TLS needs both.")
+    check_serving(host, port, token, tls_cert, tls_key)
     listener = _listen(host, port)
+    _log_in_words()
     config = uvicorn.Config(
         create_app(hub, token=token),
-        log_level="warning",
+        log_config=None,
         access_log=False,
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE,
@@ -73,10 +78,69 @@ def serve(
     if ready is not None:
         ready(_address(host, listener.getsockname()[1], token, tls=tls_cert is not None))
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # raised once all is closed: it is how a page ends
+            uvicorn.Server(config).run(sockets=[listener])
     finally:
         listener.close()
         hub.close()
+    hub.check_stored()
+
+
+def check_serving(
+    host: str, port: int, token: str | None, tls_cert: Path | None, tls_key: Path | None
+) -> None:
+    """Refuse what cannot be served, before anything is begun.
+
+    Raises
+    ------
+    ConfigError
+        If strangers could look without a token, the port is none, or TLS cannot be had.
+    """
+    check_address(host, token)
+    if not 0 <= port <= 65_535:
+        raise ConfigError(f"port {port}: expected 1 to 65535, or 0 for a free one.")
+    if tls_cert is None and tls_key is None:
+        return
+    if tls_cert is None or tls_key is None:
+        raise ConfigError("one of --tls-cert and --tls-key is given: TLS needs both.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls_cert, tls_key)
+    except OSError as error:  # an SSLError is one
+        raise ConfigError(
+            f"TLS with {tls_cert} and {tls_key} cannot be had ({error}). Give the certificate and "
+            "its private key as PEM files."
+        ) from error
+
+
+def _log_in_words() -> None:
+    """What the server has to say goes to standard error as one line each, without a traceback."""
+    log = logging.getLogger("uvicorn")
+    log.setLevel(logging.WARNING)
+    log.propagate = False
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.addFilter(_worth_saying)
+        handler.setFormatter(_InWords())
+        log.addHandler(handler)
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Not that the server gave up waiting for a browser when it was asked to end."""
+    return "graceful shutdown" not in record.getMessage()
+
+
+class _InWords(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; the whole traceback where ``DOLORIMETER_TRACEBACK`` is set."""
+        if os.environ.get("DOLORIMETER_TRACEBACK"):
+            return super().format(record)
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return f"the page's server: {record.getMessage()}"
+        return (
+            f"the page's server: a fault of dolorimeter, not yours: {type(error).__name__}: "
+            f"{error}. Run it again with DOLORIMETER_TRACEBACK=1 and report what it prints."
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
