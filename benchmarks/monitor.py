@@ -166,7 +166,7 @@ def run(label: str, predictor: Predictor, seconds: float, count: int = 1) -> Non
         f"{memory[0]:.0f} MB, {memory[-1] / memory[0] - 1:+.1%} by the end, highest "
         f"{max(memory) / memory[0] - 1:+.1%}"
     )
-    passed_frames = sum(lane.passed for s in sessions for lane in s._faces.values())
+    passed_frames = sum(session.passed_frames for session in sessions)
     if faces:
         print(f"    frames not looked at because newer ones came: {passed_frames}")
 

@@ -39,7 +39,15 @@ from dolorimeter.preprocessing import (
     StandardiseWithinRecording,
 )
 from dolorimeter.registry import MODELS, Card, InputSpec
-from dolorimeter.representations import FaceActivity, FaceFrames, Features, Raw, VideoFrames
+from dolorimeter.representations import (
+    FaceActivity,
+    FaceClip,
+    FaceFrames,
+    FacePictures,
+    Features,
+    Raw,
+    VideoFrames,
+)
 from dolorimeter.types import Recording, Signal, Video
 from dolorimeter.video import VideoWriter, read_frames
 from dolorimeter.windows import WindowSpec
@@ -355,6 +363,47 @@ def test_pictures_of_a_live_face_are_those_of_the_file_and_are_embedded_once(
     for start, row in found.items():
         np.testing.assert_allclose(row, table.x[starts.index(start)], rtol=1e-5, atol=1e-5)
     assert Colours.seen < 4 * 5  # four windows of five pictures overlap
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        FaceFrames(frame_rate=10.0, stride=2, min_valid=0.2),
+        FaceClip(frame_rate=10.0, frames=3, min_valid=0.2),
+        FaceClip(frame_rate=10.0, frames=3, start="random", min_valid=0.2),
+        FaceClip(frame_rate=10.0, frames=3, sampling="keyframes", min_valid=0.2),
+    ],
+)
+def test_pictures_are_embedded_while_their_window_is_coming(
+    clip: Path, encoder: Encoder, pictures: FacePictures
+) -> None:
+    whole = Recording("made", "s1", "r1", videos={"face": Video(clip, 10.0)})
+    face = ChainStream("face", (FaceTracking(),), pictures, 0.0, encoder, "none")
+    live = LiveChain(Chain(WindowSpec(duration=1.0), (face,)))
+    table = live.offline(STEP).samples([whole])
+    assert isinstance(table.x, np.ndarray)
+    assert not live.look_ahead(0.0)  # nothing has come
+    live.open_video("face", frame_rate=10.0)
+    left, found = [], {}
+    with read_frames(clip) as file:
+        for frame in file:
+            live.push_frame("face", frame.image, frame.time)
+            while len(found) < 4 and not live.waits_for(len(found) * STEP):
+                Colours.seen = 0
+                start = len(found) * STEP
+                found[start] = live.samples(start).x[0]
+                left.append(Colours.seen)
+            Colours.seen = 0
+            while live.look_ahead(len(found) * STEP):
+                pass
+            assert Colours.seen <= 2  # as the frames come, not a window at once
+    starts = table.meta["start"].tolist()
+    random = getattr(pictures, "start", "") == "random"  # drawn by the recording's name
+    for start, row in found.items():
+        if not random:
+            np.testing.assert_allclose(row, table.x[starts.index(start)], rtol=1e-5, atol=1e-5)
+    known = getattr(pictures, "sampling", "strided") == "strided"
+    assert max(left) <= (1 if known else 3)
 
 
 def test_a_ring_gives_the_samples_of_the_whole_and_stays_small() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -41,54 +41,78 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+class PostgresServer:
+    """A server of our own, on loopback; it can die and come back."""
+
+    def __init__(self, initdb: str, program: str, folder: Path) -> None:
+        self._user = {"user": "postgres"} if os.getuid() == 0 else {}  # refuses to run as root
+        if self._user:
+            shutil.chown(folder, "postgres")
+        self._program, self._folder, self._port = program, folder, free_port()
+        options = ["-D", folder / "data", "-U", "owner", "--auth=trust", "--no-sync"]
+        made = subprocess.run(
+            [initdb, *options, "--encoding=UTF8"],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            **self._user,
+        )
+        assert made.returncode == 0, made.stderr
+        self.url = f"postgresql://owner:secret@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        """Until it answers."""
+        options = ["-D", self._folder / "data", "-p", str(self._port), "-h", "127.0.0.1"]
+        self._process = subprocess.Popen(
+            [self._program, *options, "-k", self._folder, "-F"],
+            cwd=self._folder,
+            stderr=subprocess.DEVNULL,
+            **self._user,
+        )
+        for _ in range(400):
+            assert self._process.poll() is None, "the PostgreSQL server stopped at once"
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the PostgreSQL server does not answer")
+
+    def die(self) -> None:
+        """At once, without a word to those who are connected (SIGQUIT)."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(20)
+
+    def stop(self) -> None:
+        """In order."""
+        self._process.terminate()
+        self._process.wait(20)
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """URL of an empty database on a server of our own, which ends with the tests."""
-    initdb, server = find_program("initdb"), find_program("postgres")
-    if initdb is None or server is None:
+def postgres_server() -> Iterator[PostgresServer]:
+    """A server with an empty database, which ends with the tests."""
+    initdb, program = find_program("initdb"), find_program("postgres")
+    if initdb is None or program is None:
         missing("postgres", "no PostgreSQL server here: apt-get install postgresql")
     assert initdb is not None
-    assert server is not None
+    assert program is not None
     # not pytest's own folder: its parents, more of them with several workers, are root's alone
     folder = Path(tempfile.mkdtemp(prefix="dolorimeter-postgres-"))
-    user = "postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        shutil.chown(folder, user)
-    data, port = folder / "data", free_port()
-    as_user = {"user": user} if os.getuid() == 0 else {}
-    made = subprocess.run(
-        [initdb, "-D", data, "-U", "owner", "--auth=trust", "--no-sync", "--encoding=UTF8"],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        **as_user,
-    )
-    assert made.returncode == 0, made.stderr
-    options = ["-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, "-F"]
-    process = subprocess.Popen(
-        [server, *options], cwd=folder, stderr=subprocess.DEVNULL, **as_user
-    )
+    server = PostgresServer(initdb, program, folder)
     try:
-        url = f"postgresql://owner:secret@127.0.0.1:{port}/postgres"
-        _wait_for(port, process)
-        yield url
+        yield server
     finally:
-        process.terminate()
-        process.wait(20)
+        server.stop()
         shutil.rmtree(folder)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-
-    for _ in range(200):
-        assert process.poll() is None, "the PostgreSQL server stopped at once"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the PostgreSQL server does not answer")
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> str:
+    """URL of its database."""
+    return postgres_server.url
 
 
 @pytest.fixture

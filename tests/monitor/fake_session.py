@@ -89,6 +89,12 @@ class FakeSession:
             state=self._state("face"),
         )
 
+    def frame(self) -> np.ndarray | None:
+        if "face" in self.pulled:
+            return None
+        ramp = np.linspace(0, 255, 640).astype(np.uint8)
+        return np.stack([np.tile(ramp, (480, 1)), *np.zeros((2, 480, 640), np.uint8)], axis=2)
+
     def _state(self, name: str) -> ModalityState:
         if name not in self.pulled:
             return ModalityState(name, 0.9, 0.05, present=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,26 @@ def test_bids_is_read_back_by_our_reader(record: SessionRecord, tmp_path: Path) 
     assert events[2.0, "abstained"]["label"] == "no face for 4 s"
     assert recording.subject.startswith("AnnaK")
     assert "Anna K." not in (tmp_path / "participants.tsv").read_text()
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 56 * 365.25 * 86_400.0])
+def test_a_machine_whose_clock_was_set_does_not_break_the_grid(
+    record: SessionRecord, jump: float
+) -> None:
+    """A small computer without a battery wakes in 1970, and finds the network a minute later."""
+    moved = tuple(
+        replace(e, time=e.time + timedelta(seconds=jump)) if i >= 6 else e
+        for i, e in enumerate(record.estimates)
+    )
+    files = session_files(replace(record, estimates=moved), "bids")
+    (name,) = (n for n in files if n.endswith("recording-estimate_physio.tsv.gz"))
+    rows = gzip.decompress(files[name]).decode().splitlines()
+    plain = gzip.decompress(session_files(record, "bids")[name]).decode().splitlines()
+    assert rows == plain
+    told = json.loads(files[name.replace(".tsv.gz", ".json")])
+    assert told["Clock"].startswith("The machine's clock was set 1 times")
+    for form in ("csv", "parquet", "fhir-r5"):
+        assert session_files(replace(record, estimates=moved), form)
 
 
 @pytest.mark.parametrize("release", ["r5", "r4b"])

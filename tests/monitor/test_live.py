@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from dolorimeter.chain import Chain, ChainStream
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.experiment import experiment_from
 from dolorimeter.monitor.demo_model import EXPERIMENT, demo_model
 from dolorimeter.monitor.live import monitor, sessions
@@ -82,3 +86,72 @@ def test_the_demo_models_recipe_is_an_experiment_and_a_made_one_is_taken() -> No
     folder = user_cache() / "models" / f"demo-{__version__}"
     saved(folder)
     assert demo_model() == folder  # nothing is fitted twice
+
+
+def test_options_that_make_no_sense_are_refused_before_anything_begins(tmp_path: Path) -> None:
+    folder, store = saved(tmp_path / "model"), tmp_path / "store.sqlite"
+    text = tmp_path / "text.pem"
+    text.write_text("no certificate")
+    for given, message in (
+        ({"seconds": -3.0, "headless": True}, "seconds is -3, expected above 0"),
+        ({"alert": 1.5}, r"alert from level 1\.5, but this model's levels go from 0 to 1"),
+        ({"port": 99_999}, "port 99999: expected 1 to 65535"),
+        ({"tls_cert": text, "tls_key": text}, "TLS with .* cannot be had"),
+        ({"host": "0.0.0.0"}, "others could open the page"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            monitor(folder, ["synthetic"], store=store, **given)  # type: ignore[arg-type]
+    assert not store.exists()
+
+
+def test_it_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
+    heard: list[Estimate] = []
+
+    def said(estimate: Estimate) -> None:
+        heard.append(estimate)
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):  # which the command line takes for a plain end
+        monitor(
+            saved(tmp_path / "model"), ["synthetic"], headless=True,
+            store=tmp_path / "store.sqlite", said=said,
+        )  # fmt: skip
+    assert len(heard) == 1
+    with Store(tmp_path / "store.sqlite") as store:
+        (kept,) = store.sessions()
+        assert (kept.state, kept.ended_because) == ("ended", "")
+
+
+def test_it_does_not_end_in_silence_where_something_is_not_stored(tmp_path: Path) -> None:
+    place = tmp_path / "store.sqlite"
+    other: list[sqlite3.Connection] = []
+
+    def lock(_: SessionInfo) -> None:
+        other.append(sqlite3.connect(place, isolation_level=None, check_same_thread=False))
+        other[0].execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StorageError, match=r"session \w+: \d+ estimates .* locked by another"):
+        monitor(
+            saved(tmp_path / "model"), ["synthetic"], headless=True, seconds=1.8, store=place,
+            begun=lock,
+        )  # fmt: skip
+    other[0].close()
+
+
+def test_ctrl_c_is_how_it_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor"]
+    place = ["--model", str(saved(tmp_path / "model")), "--store", str(tmp_path / "s.sqlite")]
+    with subprocess.Popen(
+        [*command, *place, "--headless"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "level" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(60) == 0
+    assert "Traceback" not in told
+    assert "stored: dolorimeter monitor-export" in told.splitlines()[-1]

@@ -96,6 +96,32 @@ def test_a_sensor_is_pulled_and_it_says_so(page: Page, monitor: Monitor) -> None
     assert page.faults() == []
 
 
+def test_the_cameras_picture_is_shown_only_when_asked(page: Page, monitor: Monitor) -> None:
+    width = "document.querySelector('#frame').naturalWidth"
+    page.wait("!document.querySelector('#face-card').hidden")
+    time.sleep(0.6)
+    assert page.run("document.querySelector('#frame').hidden")
+    assert not page.run("document.querySelector('#frame').hasAttribute('src')")
+    page.tap("#ask-frame")
+    page.wait(f"{width} === 320 && !document.querySelector('#frame').hidden")
+    says(page, "#frame-told", "Shown here only, stored nowhere.")
+    assert page.run("document.querySelector('#ask-frame').getAttribute('aria-pressed')") == "true"
+    monitor.sessions[0].pulled.add("face")
+    says(page, "#frame-told", "The camera gives no picture.")
+    assert page.run("document.querySelector('#frame').hidden")
+    monitor.sessions[0].pulled.clear()
+    page.wait("!document.querySelector('#frame').hidden")
+    page.tap("#ask-frame")
+    page.wait("document.querySelector('#frame').hidden")
+    page.tap("#ask-frame")
+    page.wait(f"{width} === 320 && !document.querySelector('#frame').hidden")
+    page.call("Page.reload")
+    page.wait("document.querySelector('#face-card')?.hidden === false")
+    time.sleep(0.6)
+    assert page.run("document.querySelector('#frame').hidden")
+    assert page.faults() == []
+
+
 def test_what_is_not_stored_is_said(
     page: Page, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,11 +15,11 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from dolorimeter.chain import Chain, ChainStream
-from dolorimeter.errors import ConfigError, MonitorError
+from dolorimeter.errors import ConfigError, MonitorError, StorageError
 from dolorimeter.estimators import ConformalClassifier, TemperatureCalibrated
-from dolorimeter.monitor.feed import Feed
+from dolorimeter.monitor.feed import Feed, Keeper
 from dolorimeter.monitor.judgement import Alert, Judge
-from dolorimeter.monitor.nouns import Estimate, ModalityState, SessionInfo
+from dolorimeter.monitor.nouns import Estimate, ModalityState, RawChunk, SessionInfo
 from dolorimeter.monitor.session import Session, Settings
 from dolorimeter.monitor.sources import Begins, Chunk, Item, Lost, Replay, Synthetic
 from dolorimeter.predictor import Predictor
@@ -533,3 +533,185 @@ def test_a_session_runs_in_its_thread_and_ends_with_the_recording(
     assert session.stopped_because == "the recording is over"
     assert len(kept) == 17  # windows of 4 s each half second of 12
     assert keeper.samples == sum(s.values.size for s in short.signals.values())
+
+
+def test_a_modality_that_was_refused_holds_no_end_up(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    """A replay whose ECG no filter can take is over when its EDA is."""
+    slow = replace(whole.signals["ecg"], values=np.zeros((1, 720)), sampling_rate=60.0)
+    eda = replace(whole.signals["eda"], values=whole.signals["eda"].values[:, : 12 * 32])
+    part = replace(whole, signals={"eda": eda, "ecg": slow})
+    session = Session(predictor(table), [Replay(part)], "s1", speed=0.0).start()
+    session.wait(30.0)
+    assert session.stopped_because == "the recording is over"
+    told = state(session.since(0)[1][-1], "ecg")
+    assert "bandpass on ecg" in told.reasons[0]
+
+
+def test_a_store_that_refuses_lets_the_sources_go(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    script = Script(whole)
+
+    def attach(info: SessionInfo) -> Keeper:
+        raise StorageError("locked by another program.")
+
+    with pytest.raises(StorageError, match="locked by another program"):
+        Session(predictor(table), [script], "s1").open(attach)
+    assert script.closed
+
+
+class Moody:
+    """A model that fails on its second window, in two lines as scikit-learn does."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.asked = error, 0
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        if self.asked == 2:
+            raise self.error
+        return np.tile([0.2, 0.3, 0.5], (len(x), 1))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("Input X contains NaN.\nMoody does not accept it."), "NaN. Moody does not"),
+        (ZeroDivisionError("by zero"), "a fault of dolorimeter: ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_fault_costs_its_window_and_is_named(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording, error: Exception, told: str
+) -> None:
+    model = Predictor(
+        Moody(error), chain(), "ordinal", ("low", "middle", "high"), {}, {}, table[1]
+    )
+    _, made = run(model, whole, until=8.0)
+    assert [bool(e.abstained) for e in made] == [False, True, False, False, False]
+    assert told in made[1].abstained
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_times_that_are_none_are_not_believed(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording, value: float
+) -> None:
+    def odd(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "eda" and 8.0 < now < 9.0:
+            return (replace(item, start=value),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, odd, until=20.0)
+    clean, _ = run(predictor(table), whole, until=20.0)
+    remarks = [r for e in made for r in e.remarks]
+    assert any("placed by their number" in r for r in remarks)
+    assert made[-1].probabilities == pytest.approx(clean.since(0)[1][-1].probabilities)
+    assert all(len(e.remarks) < 16 for e in made)
+
+
+def test_a_driver_that_fails_costs_its_own_modality(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    class Broken(Script):
+        title = "the wrist"
+
+        def read(self, now: float) -> Sequence[Item]:
+            if now > 6.0:
+                raise OSError("[Errno 19] No such device\n")
+            return [i for i in super().read(now) if i.modality == "eda"]
+
+    def only(item: Item, now: float) -> Sequence[Item]:
+        return (item,) if item.modality == "ecg" else ()
+
+    sources = [Broken(whole), Script(whole, only)]
+    session = Session(predictor(table), sources, "s1", settings=Settings(step=1.0))
+    clock = [0.0]
+    session.open(time=lambda: clock[0])
+    made: list[Estimate] = []
+    while clock[0] < 14.0:
+        clock[0] += 0.125
+        made += session.tick(clock[0])
+    assert made[-1].abstained == ""
+    assert not state(made[-1], "eda").present
+    assert "the wrist: [Errno 19] No such device" in made[-1].remarks
+
+
+def test_two_sources_of_one_modality_are_not_mixed(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    other = body(20.0, seed=8)
+    sources = [Script(whole), Script(other)]
+    session = Session(predictor(table), sources, "s1", settings=Settings(step=1.0))
+    clock = [0.0]
+    session.open(time=lambda: clock[0])
+    made: list[Estimate] = []
+    while clock[0] < 10.0:
+        clock[0] = round(clock[0] + 0.125, 6)
+        made += session.tick(clock[0])
+    alone, _ = run(predictor(table), whole, until=10.0)
+    assert made[-1].probabilities == pytest.approx(alone.since(0)[1][-1].probabilities)
+    assert any("eda comes from script already" in r for e in made for r in e.remarks)
+
+
+def test_a_reason_of_a_device_may_be_long_and_of_many_lines(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    def lost(item: Item, now: float) -> Sequence[Item]:
+        if isinstance(item, Chunk) and item.modality == "eda" and now > 6.0:
+            return (Lost("eda", "a driver\nsays " + "much " * 300),)
+        return (item,)
+
+    _, made = run(predictor(table), whole, lost, until=12.0)
+    assert state(made[-1], "eda").reasons[0].startswith("a driver says much")
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.1, float("nan")])
+def test_an_alert_that_is_always_or_never_on_is_refused(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording, threshold: float
+) -> None:
+    with pytest.raises(ConfigError, match=r"alert from level"):
+        Session(predictor(table), [Script(whole)], "s1", alert=Alert(threshold))
+
+
+def test_raw_signals_of_several_channels_have_names_and_times_of_their_own(
+    table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
+) -> None:
+    kept: list[RawChunk] = []
+
+    class Keep:
+        keep_signals = True
+
+        def __call__(self, estimate: Estimate) -> None:
+            pass
+
+        def add_signal(self, chunk: RawChunk) -> None:
+            kept.append(chunk)
+
+    def change(item: Item, now: float) -> Sequence[Item]:
+        if item.modality != "eda":
+            return (item,)
+        if isinstance(item, Begins):
+            two = replace(item.like, values=np.empty((2, 0)))
+            return (replace(item, like=two),)
+        if isinstance(item, Chunk):
+            jumped = item.start - (3600.0 if now > 5.0 else 0.0)
+            wide = np.vstack([item.values, -item.values])
+            return (replace(item, values=wide if now < 9.0 else wide[:1], start=jumped),)
+        return (item,)
+
+    session = Session(predictor(table), [Script(whole, change)], "s1")
+    clock = [0.0]
+    session.open(lambda info: Keep(), time=lambda: clock[0])
+    while clock[0] < 10.0:
+        clock[0] += 0.125
+        session.tick(clock[0])
+    assert {c.name for c in kept} == {"eda.1", "eda.2", "ecg"}
+    for name in ("eda.1", "eda.2"):
+        starts = [c.start for c in kept if c.name == name]
+        assert starts == sorted(set(starts))
+        values = np.concatenate([c.samples for c in kept if c.name == name])
+        sign = 1 if name == "eda.1" else -1
+        # what came with another number of channels than announced is not kept
+        np.testing.assert_array_equal(values, sign * whole.signals["eda"].values[0, : len(values)])
+        assert 32 * 8.8 <= len(values) <= 32 * 9

@@ -121,6 +121,17 @@ def test_sources_are_named_in_words(tmp_path: Path) -> None:
             open_sources([text], dataset="biovid")
 
 
+def test_replays_of_one_session_have_one_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Recording("made", "s", "r")
+    monkeypatch.setattr("dolorimeter.monitor.sources._words.recordings_of", lambda *_: ([made], 0))
+    texts = [f"replay:{tmp_path},speed=2", f"replay:{tmp_path}"]
+    with pytest.raises(ConfigError, match=r"speeds 1, 2 .* which has one clock"):
+        open_sources(texts, dataset="biovid")
+    assert open_sources(texts[:1] * 2, dataset="biovid").speed == 2.0
+
+
 class Film:
     """A camera whose frames are told in advance; None is a read that fails."""
 
@@ -163,6 +174,26 @@ def test_a_camera_gives_its_newest_frames_says_it_is_gone_and_comes_back() -> No
         Camera("7", opened=lambda where: None).open(("face",), 0.0)
     with pytest.raises(MonitorError, match="the camera gives face; the model reads eda"):
         Camera("0").open(("eda",), 0.0)
+
+
+def test_a_drivers_fault_is_a_camera_that_is_gone() -> None:
+    class Cursed(Film):
+        def read(self) -> tuple[bool, np.ndarray | None]:
+            raise cv2.error("select() timeout")
+
+        def release(self) -> None:
+            raise cv2.error("no such device")
+
+    good = Film([np.zeros((4, 6, 3), np.uint8)] * 400)
+    opened = iter([Cursed([]), good])
+    camera = Camera("0", opened=lambda where: next(opened))
+    camera.open(("face",), 0.0)
+    items: list[Item] = []
+    until(lambda: items.extend(camera.read(0.0)) or any(isinstance(i, Picture) for i in items))
+    camera.close()
+    assert [type(i) for i in items[:3]] == [VideoBegins, Lost, VideoBegins]
+    assert "the camera gives no picture: " in items[1].reason
+    assert "select() timeout" in items[1].reason
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +305,54 @@ def test_the_tracker_takes_the_newest_frame_when_it_is_too_slow() -> None:
     assert lane.passed == 20 - len(slow.looked)
 
 
+def test_a_frame_that_cannot_be_looked_at_costs_itself_alone() -> None:
+    class Moody:
+        def __init__(self) -> None:
+            self.rows: list[object] = []
+
+        def track(self, modality: str, image: np.ndarray, at: float) -> object:
+            if at == 1.0:
+                raise cv2.error("bad size")
+            return at
+
+        def push_face(self, modality: str, row: object, image: object) -> None:
+            self.rows.append(row)
+
+    moody = Moody()
+    lane = FaceLane(moody, "face", beside=True)  # type: ignore[arg-type]
+    faults = []
+    for number in range(4):
+        lane.push(Picture("face", float(number), np.zeros((2, 2, 3), np.uint8)))
+        try:
+            lane.finish()
+        except cv2.error as error:
+            faults.append(str(error))
+    lane.collect()
+    lane.close()
+    assert moody.rows == [0.0, 2.0, 3.0]
+    assert len(faults) == 1
+
+
+def test_the_newest_frame_can_be_asked_for_and_goes_with_the_session(clip: Path) -> None:
+    whole = Recording("made", "s", "r", videos={"face": Video(clip, 10.0)})
+    session = Session(face_model(), [Replay(whole)], "s", speed=0.0)
+    clock = [0.0]
+    session.open(time=lambda: clock[0])
+    assert session.frame() is None
+    clock[0] = 1.0
+    session.tick(clock[0])
+    frame = session.frame()
+    assert frame is not None
+    assert (frame.shape, frame.dtype) == ((400, 400, 3), np.uint8)
+    clock[0] = 2.5
+    session.tick(clock[0])
+    newer = session.frame()
+    assert newer is not None
+    assert abs(int(newer.mean()) - 90) < 3  # nobody is there by then
+    session.stop()
+    assert session.frame() is None
+
+
 # ── Lab Streaming Layer, on loopback ────────────────────────────────────────────────────────────
 
 
@@ -290,9 +369,12 @@ def lsl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 class Recorder(threading.Thread):
     """An outlet of two channels that pushes 100 samples a second, with a label and unit each."""
 
-    def __init__(self, pylsl: object, name: str, units: tuple[str, str]) -> None:
+    def __init__(
+        self, pylsl: object, name: str, units: tuple[str, str], identifier: str | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        info = pylsl.StreamInfo(name, "Physio", 2, 100.0, pylsl.cf_double64, f"id-{name}")
+        identifier = f"id-{name}" if identifier is None else identifier
+        info = pylsl.StreamInfo(name, "Physio", 2, 100.0, pylsl.cf_double64, identifier)
         channels = info.desc().append_child("channels")
         for label, unit in zip(("GSR", "Mood"), units, strict=True):
             channel = channels.append_child("channel")
@@ -371,3 +453,39 @@ def test_lsl_a_recorder_that_is_started_again_is_found_again(lsl: object) -> Non
     finally:
         source.close()
     assert joined(items, "eda").shape[1] > 10
+
+
+def test_lsl_a_recorder_that_comes_back_with_another_unit_is_looked_at_anew(lsl: object) -> None:
+    """Without an identifier of its own liblsl does not follow it, so that we look for it."""
+    first = Recorder(lsl, "Nameless", ("microsiemens", ""), "")
+    first.start()
+    source = LslSource(LslQuery(name="Nameless"))
+    items: list[Item] = []
+
+    def heard(what: Callable[[Item], bool]) -> bool:
+        items.extend(source.read(0.0))
+        return any(what(item) for item in items)
+
+    try:
+        source.open(("eda",), 0.0)
+        until(lambda: heard(lambda item: isinstance(item, Chunk)))
+        first.end.set()
+        first.join()
+        until(lambda: heard(lambda item: isinstance(item, Lost) and bool(item.modality)), 15.0)
+        items.clear()
+        wrong = Recorder(lsl, "Nameless", ("kilograms", ""), "")
+        wrong.start()
+        until(lambda: heard(lambda item: isinstance(item, Lost)), 15.0)
+        assert "is in 'kilograms', which is none of eda" in items[-1].reason
+        wrong.end.set()
+        wrong.join()
+        items.clear()
+        right = Recorder(lsl, "Nameless", ("siemens", ""), "")
+        right.start()
+        until(lambda: heard(lambda item: isinstance(item, Chunk)), 15.0)
+        right.end.set()
+    finally:
+        source.close()
+    assert not any(isinstance(item, Chunk) for item in items[:1])
+    values = joined(items, "eda")[0]
+    assert 4.0 <= values[0] < 5.0  # siemens as they are, no longer divided by a million

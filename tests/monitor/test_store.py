@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,10 +21,13 @@ import sqlalchemy as sa
 
 from dolorimeter.errors import StorageError
 from dolorimeter.monitor.nouns import Estimate, Mark, RawChunk, SelfReport, now
-from dolorimeter.monitor.store import Recorder, Store, purge
+from dolorimeter.monitor.store import Recorder, Store, default_store, purge
 from dolorimeter.monitor.store import _tables as tables
 
 from known_sessions import NOON, estimates, info
+
+if TYPE_CHECKING:
+    from conftest import PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -32,11 +35,15 @@ def place(request: pytest.FixtureRequest, memory: Path) -> str | Path:
     """A fresh store of each kind."""
     if request.param == "sqlite":
         return memory / "store" / "monitor.sqlite"
-    url = request.getfixturevalue("postgres")
+    return emptied(request.getfixturevalue("postgres"))
+
+
+def emptied(url: str) -> str:
+    """A server without our tables."""
     engine = sa.create_engine(url.replace("postgresql:", "postgresql+pg8000:"))
     tables.TABLES.drop_all(engine)
     engine.dispose()
-    return str(url)
+    return url
 
 
 @pytest.fixture
@@ -314,6 +321,135 @@ def test_purge_under_a_reader_says_so_and_can_be_repeated(
         reader.close()
     assert purge("Gesine", where=file).rows == 0
     assert b"Gesine" not in _all_bytes(file)
+
+
+def test_purge_takes_what_another_program_left_in_freed_pages(file: Path) -> None:
+    """``secure_delete`` overwrites only what it deletes itself: the rewriting takes the rest."""
+    secret = "Gesine Unverwechselbar"
+    with Store(file) as store:
+        store.begin(info("s1", secret))
+        for number in range(200):
+            store.add_mark(Mark(NOON, "s1", f"{number} {secret} " + "x" * 300))
+        store.end("s1")
+    other = sqlite3.connect(file)  # a database browser
+    other.execute("PRAGMA secure_delete=OFF")
+    other.execute("DELETE FROM dolorimeter_marks")
+    other.execute("UPDATE dolorimeter_sessions SET subject = 'Gesine'")
+    other.commit()
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert other.execute("PRAGMA freelist_count").fetchone()[0] > 10
+    other.close()
+    assert _all_bytes(file).count(secret.encode()) > 50
+    purge("Gesine", where=file)
+    assert _all_bytes(file).count(secret.encode()) == 0
+
+
+def test_a_purge_that_was_cut_short_is_made_good_at_the_next_opening(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with Store(file) as store:
+        store.begin(info(subject="Gesine"))
+        store.end("s1")
+        monkeypatch.setattr("dolorimeter.monitor.store.store.remove_remnants", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.purge("Gesine")
+    monkeypatch.undo()
+    facts = "SELECT key FROM dolorimeter_meta"
+    with sqlite3.connect(file) as raw:
+        assert ("purge_unfinished",) in raw.execute(facts).fetchall()
+    raw.close()
+    Store(file).close()
+    with sqlite3.connect(file) as raw:
+        assert raw.execute(facts).fetchall() == [("schema_version",)]
+    raw.close()
+    assert b"Gesine" not in _all_bytes(file)
+
+
+AWAY = r"no server answers|the server has gone away"
+
+
+def test_a_server_that_dies_is_named_and_nothing_is_lost(
+    postgres_server: PostgresServer,
+) -> None:
+    given = estimates(30)
+    with Store(emptied(postgres_server.url)) as store:
+        recorder = Recorder(store, info())
+        for estimate in given[:10]:
+            recorder(estimate)
+        _wait_until(lambda: store.session("s1").estimates == 10)
+        postgres_server.die()
+        try:
+            for estimate in given[10:]:
+                recorder(estimate)
+            _wait_until(lambda: bool(recorder.trouble))
+            assert "server" in recorder.trouble
+            with pytest.raises(StorageError, match=AWAY):
+                store.add_mark(Mark(NOON, "s1", "turn"))
+            with pytest.raises(StorageError, match=AWAY):
+                recorder.close()
+            assert recorder.unsaved == 20
+        finally:
+            postgres_server.start()
+        _wait_until(lambda: not recorder.trouble and not recorder.unsaved)
+        assert store.estimates("s1") == given
+        recorder.close()
+        assert store.session("s1").state == "ended"
+
+
+def test_a_servers_full_disk_is_named_whatever_language_it_speaks(postgres: str) -> None:
+    given = estimates(20)
+    with Store(emptied(postgres)) as store, Recorder(store, info()) as recorder:
+        recorder(given[0])
+        _wait_until(lambda: store.session("s1").estimates == 1)
+        with store._database.write() as connection:  # says what a full disk makes the server say
+            connection.exec_driver_sql(
+                "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE "
+                "EXCEPTION 'konnte Datei nicht erweitern: Auf dem Gerät ist kein Speicherplatz' "
+                "USING ERRCODE = 'disk_full'; END $$"
+            )
+            connection.exec_driver_sql(
+                "CREATE TRIGGER full_disk BEFORE INSERT ON dolorimeter_estimates "
+                "FOR EACH ROW EXECUTE FUNCTION full_disk()"
+            )
+        for estimate in given[1:]:
+            recorder(estimate)
+        _wait_until(lambda: "the server's disk is full. Make room" in recorder.trouble)
+        assert store.estimates("s1") == given[:1]
+        with store._database.write() as connection:
+            connection.exec_driver_sql("DROP FUNCTION full_disk CASCADE")
+        _wait_until(lambda: not recorder.trouble and not recorder.unsaved)
+        assert store.estimates("s1") == given
+
+
+def test_raw_signals_come_back_whatever_their_clock_did(place: str | Path) -> None:
+    rate = 512.0
+    rng = np.random.default_rng(0)
+    given = {name: rng.standard_normal(40 * 10) for name in ("fnirs.1", "fnirs.2")}
+    with Store(place) as store, Recorder(store, info(), keep_signals=True) as recorder:
+        for number in range(40):
+            for name, values in given.items():
+                start = 10 * (number % 20) / rate  # set back by 20 pieces half-way
+                piece = values[10 * number : 10 * number + 10]
+                recorder.add_signal(RawChunk(name, start, rate, "M", piece))
+        recorder(estimates(1)[0])
+        _wait_until(lambda: not recorder.unsaved)
+        assert recorder.trouble == ""
+        kept = store.signals("s1")
+        assert len(kept) < 20  # joined, not a row for each look at the source
+        starts = [(chunk.name, chunk.start) for chunk in kept]
+        assert len(set(starts)) == len(starts)
+        for name, values in given.items():
+            found = np.concatenate([c.samples for c in kept if c.name == name])
+            np.testing.assert_array_equal(np.sort(found), np.sort(values))
+
+
+def test_the_default_place_may_be_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOLORIMETER_STORE", "postgresql://anna:pa55@127.0.0.1:1/x")
+    with pytest.raises(StorageError, match="no server answers there"):
+        Store(default_store())
 
 
 def test_purge_on_a_server(postgres: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import json
@@ -9,20 +10,24 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
 import zipfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.hub import Hub
-from dolorimeter.monitor.nouns import NOT_A_DEVICE, SessionInfo, now
+from dolorimeter.monitor.nouns import NOT_A_DEVICE, Estimate, SessionInfo, now
 from dolorimeter.monitor.store import Store
 from dolorimeter.monitor.web.guard import check_address
 from dolorimeter.monitor.web.server import serve
@@ -246,6 +251,73 @@ def test_a_live_connection_tells_what_is_new(monitor: Monitor) -> None:
     assert monitor.ask(f"/api/sessions/{session}")[1]["ended_because"] == "the camera is gone"
 
 
+def test_a_frame_is_sent_only_to_who_asks_for_it(monitor: Monitor) -> None:
+    session = begin(monitor)
+    with live(monitor, session) as asking, live(monitor, session) as other:
+        for _ in range(6):
+            assert json.loads(asking.recv(timeout=60))["kind"] != "frame"
+        asking.send(json.dumps({"kind": "show", "frames": True}))
+        content = base64.b64decode(hear(asking, "frame")["jpeg"])
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape == (240, 320, 3)
+        assert picture[120, 310].tolist()[2] > 200  # red grows to the right
+        assert picture[120, 310].tolist()[0] < 40
+        for _ in range(6):
+            assert json.loads(other.recv(timeout=60))["kind"] != "frame"
+        monitor.sessions[0].pulled.add("face")
+        while (found := hear(asking, "frame"))["jpeg"] is not None:
+            pass
+        assert found["jpeg"] is None
+        asking.send(json.dumps({"kind": "show", "frames": False}))
+        kinds = [json.loads(asking.recv(timeout=60))["kind"] for _ in range(16)]
+        assert "frame" not in kinds[-6:]
+        asking.send(json.dumps({"kind": "show", "frames": 1}))
+        assert "frames" in hear(asking, "refused")["detail"]
+    place = Path(monitor.hub.store.place)
+    stored = b"".join(p.read_bytes() for p in place.parent.iterdir())
+    assert stored
+    assert b"\xff\xd8\xff" not in stored  # how a JPEG begins
+
+
+def test_an_entry_of_a_time_that_has_not_come_is_refused(monitor: Monitor) -> None:
+    session = begin(monitor)
+    ahead = (now() + timedelta(minutes=5)).isoformat()
+    report = {"scale": "nrs", "value": 3, "entered_by": "patient", "time": ahead}
+    for path, body in (("reports", report), ("marks", {"label": "turn", "time": ahead})):
+        status, told = monitor.ask(f"/api/sessions/{session}/{path}", body)
+        assert (status, "which has not come yet" in told["detail"]) == (422, True)
+        assert monitor.ask(f"/api/sessions/{session}/{path}") == (200, [])
+
+
+def test_sessions_are_bounded(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dolorimeter.monitor.hub.MAX_RUNNING", 2)
+    begin(monitor)
+    first = begin(monitor)
+    status, told = monitor.ask("/api/sessions", {"subject": "anna"})
+    assert (status, told["detail"]) == (409, "2 sessions are running already: stop one first.")
+    monitor.ask(f"/api/sessions/{first}/stop", {})
+    begin(monitor)
+
+
+def test_a_sink_that_fails_ends_no_session(monitor: Monitor) -> None:
+    asked = []
+
+    def sink(_: Estimate) -> None:
+        asked.append(1)
+        raise OSError("the network is gone")
+
+    monitor.hub._outlets = (lambda _: sink,)
+    session = begin(monitor)
+    before = monitor.hub.store.session(session).estimates
+    for _ in range(100):
+        if monitor.hub.store.session(session).estimates > before + 2:
+            break
+        time.sleep(0.05)
+    assert monitor.sessions[0].running
+    assert len(asked) == 1
+
+
 def test_messages_that_make_no_sense_stop_nothing(monitor: Monitor) -> None:
     session = begin(monitor)
     with live(monitor, session) as other, live(monitor, session) as socket:
@@ -348,8 +420,19 @@ def test_a_diary(monitor: Monitor) -> None:
     assert (status, "time zone 'Mars/Olympus'" in told["detail"]) == (422, True)
 
 
+SLOW = """
+import time
+import dolorimeter.monitor.web.app as app
+whole = app._zipped
+app._zipped = lambda *given: (time.sleep(5), whole(*given))[1]
+from dolorimeter.cli import main
+main()
+"""
+"""The verb, with exports that outlast the server's patience when it is asked to end."""
+
+
 def test_the_verb_serves_until_it_is_interrupted(memory: Path) -> None:
-    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor-page"]
+    command = [sys.executable, "-c", SLOW, "monitor-page"]
     place = ["--store", str(memory / "monitor.sqlite"), "--port", "0"]
     with subprocess.Popen([*command, *place], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -364,8 +447,19 @@ def test_the_verb_serves_until_it_is_interrupted(memory: Path) -> None:
         assert monitor.ask(f"/api/sessions/{diary['id']}/reports", report)[0] == 201
         status, told = monitor.ask("/api/sessions", {"subject": "anna"})
         assert (status, "no session can be started here" in told["detail"]) == (409, True)
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        answers: list[int] = []
+        slow = f"/api/sessions/{diary['id']}/export?format=csv"
+        asking = threading.Thread(target=lambda: answers.append(monitor.ask(slow)[0]))
+        asking.start()
+        with live(monitor, diary["id"]) as socket:
+            hear(socket, "entries")
+            process.send_signal(signal.SIGINT)
+            told = process.stderr.read()
+            assert process.wait(60) == 0
+        asking.join()
+        assert answers == [503]
+        # Ctrl-C is how it ends: nobody is told of tasks that were cancelled for it
+        assert told.splitlines() == ["Research software, not a medical device. Ctrl-C ends it."]
     with Store(memory / "monitor.sqlite") as store:
         (kept,) = store.reports(diary["id"])
         assert kept.value == 3

@@ -50,6 +50,12 @@ def monitor(
     """Follow one person live: signals or a camera in, an estimate each half second out."""
     from dolorimeter.monitor.live import monitor as follow
 
+    sessions: list[str] = []
+
+    def begun(info: Any) -> None:
+        sessions.append(info.id)
+        _show_session(info)
+
     because = follow(
         model,
         sources,
@@ -67,12 +73,18 @@ def monitor(
         token=token,
         tls_cert=tls_cert,
         tls_key=tls_key,
-        begun=_show_session,
+        begun=begun,
         said=_show_estimate if headless else None,
         ready=lambda address: typer.echo(f"Open {address}\nCtrl-C ends it.", err=True),
     )
     if because:
         typer.echo(f"ended: {because}", err=True)
+    place = "" if store is None else f" --store '{store}'"
+    for session in sessions:
+        typer.echo(
+            f"stored: dolorimeter monitor-export {session} --format csv --out FOLDER{place}",
+            err=True,
+        )
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +173,8 @@ class Alert:
     _since: float | None = None
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ConfigError(f"alert from level {self.threshold}: expected a number.")
         if self.hysteresis < 0 or self.delay < 0:
             raise ConfigError(
                 f"alert with hysteresis {self.hysteresis:g} and delay {self.delay:g} s: expected "

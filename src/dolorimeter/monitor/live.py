@@ -92,6 +92,8 @@ def monitor(
     StorageError
         If the store cannot be opened, or not all could be stored by the end.
     """
+    if seconds is not None and not seconds > 0:
+        raise ConfigError(f"seconds is {seconds:g}, expected above 0.")
     folder = demo_model() if model is None else Path(model)
     start = sessions(folder, sources or SYNTHETIC, step=step, levels=levels, alert=alert)
     outlets: list[Callable[[SessionInfo], Sink]] = [LslOutlet] if outlet else []

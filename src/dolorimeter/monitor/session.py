@@ -128,6 +128,12 @@ class Session:
             spare=max(SHOWN, BRIDGED + 2.0),
         )  # fmt: skip
         self._judge = Judge(predictor, self._settings.levels)
+        low, high = self._judge.levels
+        if alert is not None and not low < alert.threshold <= high:
+            raise ConfigError(
+                f"alert from level {alert.threshold:g}, but this model's levels go from {low:g} "
+                f"to {high:g}: it would be on always, or never."
+            )
         self._assess = Assessor(
             self._live, predictor, self._judge, self._settings.least_share, self._settings.warm_up
         )
@@ -199,7 +205,8 @@ class Session:
 
     def frame(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """The newest frame of a camera (RGB); None without one. It is held until the next."""
-        return next(iter(self._intake.frames.values()), None)
+        with self._lock:
+            return next(iter(self._intake.frames.values()), None)
 
     @property
     def passed_frames(self) -> int:

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dolorimeter import __version__
 from dolorimeter.monitor.export.record import SessionRecord
@@ -23,6 +23,9 @@ from dolorimeter.monitor.nouns import RawChunk
 
 STEP_S = 0.5
 """The monitor's step, where fewer than two estimates tell it."""
+
+LONGEST_GAP_S = 86_400.0
+"""Seconds without an estimate from which it is the machine's clock that was set, not a gap."""
 
 
 def bids_files(record: SessionRecord) -> dict[str, bytes]:
@@ -69,9 +72,7 @@ def _description(record: SessionRecord) -> dict[str, Any]:
 def _estimate(record: SessionRecord, stem: str) -> dict[str, bytes]:
     """Estimates on a grid of their usual step; a step without one, or without a level, is n/a."""
     seconds = np.array([record.seconds(e.time) for e in record.estimates])
-    gaps = np.diff(seconds)
-    step = max(round(float(np.median(gaps)), 3), 0.001) if len(gaps) else STEP_S
-    places = np.round((seconds - seconds[0]) / step).astype(int)
+    step, places, jumps = _on_grid(seconds)
     names = ("expected_level", "lower", "upper", "quality", "age_s")
     columns = [*names, *(f"p_{name}" for name in record.info.classes)]
     grid = np.full((places[-1] + 1, len(columns)), np.nan)
@@ -96,7 +97,26 @@ def _estimate(record: SessionRecord, stem: str) -> dict[str, bytes]:
         "quality": {"Description": "Lowest quality of a modality used, 0 to 1."},
         "age_s": {"Description": "Age of the stalest modality used.", "Units": "s"},
     }
+    if jumps:
+        about["Clock"] = (
+            f"The machine's clock was set {jumps} times on the way: from there on estimates stand "
+            "one step after another."
+        )
     return {f"{stem}.tsv.gz": _numbers(grid), f"{stem}.json": _json(about)}
+
+
+def _on_grid(seconds: Float[np.ndarray, " row"]) -> tuple[float, Int[np.ndarray, " row"], int]:
+    """Step of the grid, place of each estimate on it, and how often the clock was set meanwhile.
+
+    Two estimates never share a place: a clock that was set is not believed.
+    """
+    gaps = np.diff(seconds)
+    step = max(round(float(np.median(gaps)), 3), 0.001) if len(gaps) else STEP_S
+    jumps = (gaps <= 0) | (gaps > LONGEST_GAP_S)
+    places = np.round((seconds - seconds[0]) / step).astype(int)
+    if jumps.any():
+        places = np.concatenate([[0], np.where(jumps, 1, np.diff(places)).cumsum()])
+    return step, places, int(jumps.sum())
 
 
 def _raw(chunks: Sequence[RawChunk], stem: str) -> dict[str, bytes]:
@@ -158,7 +178,7 @@ def _spells(record: SessionRecord) -> list[tuple[float, float, str]]:
     for reason, group in groupby(record.estimates, key=lambda e: e.abstained):
         times = [record.seconds(e.time) for e in group]
         if reason:
-            spells.append((times[0], times[-1] - times[0], reason))
+            spells.append((times[0], max(0.0, times[-1] - times[0]), reason))
     return spells
 
 

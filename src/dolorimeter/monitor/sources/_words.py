@@ -50,7 +50,7 @@ def open_sources(
     MonitorError
         If a file holds several recordings and none is chosen.
     """
-    speed = 1.0
+    speeds: set[float] = set()
     found: list[Source] = []
     for text in texts:
         kind, _, rest = text.partition(":")
@@ -68,9 +68,15 @@ def open_sources(
             source = LslSource(_query(given))
         else:
             _only(text, given, ("dataset", "recording", "speed"))
-            speed = _speed(text, given.get("speed", "1"))
+            speeds.add(_speed(text, given.get("speed", "1")))
             source = _replay(text, head, given, dataset, options or {})
         found.append(source)
+    if len(speeds) > 1:
+        raise ConfigError(
+            f"replays at speeds {', '.join(f'{s:g}' for s in sorted(speeds))} (0 is {FREE}) in "
+            "one session, which has one clock: give all the same."
+        )
+    speed = speeds.pop() if speeds else 1.0
     if speed != 1.0 and not all(source.follows_clock for source in found):
         raise ConfigError(
             f"a replay at speed {speed:g} together with a live source: leave speed out, so that "

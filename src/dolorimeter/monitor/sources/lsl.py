@@ -127,9 +127,10 @@ class LslSource:
                 self._begin(info, inlet, channels)
         if not taken:
             there = ", ".join(f"'{i.name()}' of type {i.type()}" for i in found) or "none"
+            why = "".join(f"{fault}. " for fault in faults)
             raise MonitorError(
                 f"no LSL stream with {' or '.join(wanted)} was found within {self._resolve:g} s "
-                f"(there: {there}). {' '.join(faults)} Start the recorder, or name the stream: "
+                f"(there: {there}). {why}Start the recorder, or name the stream: "
                 "--source lsl:name=…,eda=CHANNEL,unit.eda=microsiemens."
             )
         for fault_text in faults:

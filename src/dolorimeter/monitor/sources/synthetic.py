@@ -70,7 +70,7 @@ class Synthetic:
     @property
     def title(self) -> str:
         """In words, for page and exports."""
-        return f"synthetic (seed {self._seed}): look-alike, no person behind it"
+        return f"synthetic (seed {self._seed})"
 
     def open(self, wanted: Sequence[str], now: float) -> None:
         """Begin, with the modalities that it can make.

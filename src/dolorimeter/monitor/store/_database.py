@@ -240,6 +240,10 @@ _MEANINGS = (
         "not writable. Give yourself the right to write, or choose another place with --store.",
     ),
     (
+        "unable to open database file",
+        "is a folder, or may not be opened. Choose another place with --store.",
+    ),
+    (
         "not a database",
         "not a database of SQLite. Choose another place with --store; nothing was changed.",
     ),

@@ -61,7 +61,8 @@ class Recorder:
         self._estimates: deque[Estimate] = deque()
         self._chunks: deque[RawChunk] = deque()
         self._samples = 0
-        self._ends = store.signal_starts(info.id) if keep_signals else {}
+        starts = store.signal_starts(info.id) if keep_signals else {}
+        self._newest = {name: (start, start) for name, start in starts.items()}
         self._lock = threading.Lock()
         self._flusher = _flusher_of(store)
         self._flusher.add(self)
@@ -79,10 +80,11 @@ class Recorder:
         if not self.keep_signals:
             return
         with self._lock:
-            last = self._ends.get(chunk.name)
-            if last is not None and chunk.start <= last:  # a clock set back: rows have one start
-                chunk = replace(chunk, start=float(np.nextafter(last, np.inf)))
-            self._ends[chunk.name] = chunk.start
+            start, end = self._newest.get(chunk.name, (-np.inf, -np.inf))
+            if chunk.start <= start:  # a clock set back: rows have a start of their own
+                chunk = replace(chunk, start=max(end, float(np.nextafter(start, np.inf))))
+            end = chunk.start + len(chunk.samples) / chunk.sampling_rate
+            self._newest[chunk.name] = (chunk.start, end)
             self._chunks.append(chunk)
             self._samples += len(chunk.samples)
             while self._samples > WAITING_SAMPLES:

@@ -50,6 +50,9 @@ Form = Literal["csv", "parquet", "bids", "fhir-r5", "fhir-r4b"]
 GUESS_S = 0.5
 """Seconds that a wrong token costs."""
 
+AHEAD_S = 60.0
+"""Seconds by which the clock of whoever enters something may be ahead."""
+
 MAX_LIVE = 64
 """Live connections at a time."""
 
@@ -308,9 +311,14 @@ def _add_entries(app: FastAPI, hub: Hub) -> None:
 
 
 def _moment(given: m.NewMark | m.NewReport) -> datetime:
-    if given.time is not None:
-        return given.time.astimezone(UTC)
-    return now() - timedelta(seconds=given.seconds_ago)
+    if given.time is None:
+        return now() - timedelta(seconds=given.seconds_ago)
+    if given.time > now() + timedelta(seconds=AHEAD_S):
+        raise ConfigError(
+            f"the entry is of {given.time.isoformat()}, which has not come yet: give the "
+            "moment it is about, or check the clocks of both machines."
+        )
+    return given.time.astimezone(UTC)
 
 
 def _add_live(app: FastAPI, hub: Hub) -> None:

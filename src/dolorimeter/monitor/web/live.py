@@ -15,6 +15,7 @@ from dolorimeter.monitor.feed import Feed
 from dolorimeter.monitor.hub import Hub
 from dolorimeter.monitor.nouns import Estimate
 from dolorimeter.monitor.web.messages import Show, plain
+from dolorimeter.monitor.web.picture import picture_of
 
 STEP_S = 0.25
 """Seconds between two messages of a kind."""
@@ -91,6 +92,10 @@ class LiveConnection:
             news.append({"kind": "trouble", "detail": str(error)})
         if feed is not None and self.show.signals:
             news += self._signal_news(feed)
+        if feed is not None and self.show.frames:
+            frame = feed.frame()
+            picture = None if frame is None else picture_of(frame)
+            news.append({"kind": "frame", "jpeg": picture})
         return news
 
     def _state_news(self, feed: Feed | None) -> list[dict[str, Any]]:

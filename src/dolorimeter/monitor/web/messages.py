@@ -74,6 +74,7 @@ class Show(Strict):
 
     kind: Literal["show"]
     signals: StrictBool = True
+    frames: StrictBool = False
     seconds: Annotated[float, Field(ge=2, le=60)] = 20.0
     points: Annotated[StrictInt, Field(ge=50, le=2000)] = 400
 
@@ -189,5 +190,5 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return round(value, 9) if math.isfinite(value) else None
+        return float(f"{value:.9g}") if math.isfinite(value) else None
     return value

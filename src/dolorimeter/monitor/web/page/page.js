@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const STALE_MS = 2500;
 const state = {
   about: null, session: null, socket: null, retry: 0, heard: 0, heardEstimate: 0,
-  estimates: [], marks: [], reports: [], signals: [], face: null, signalsAt: 0, live: {}, spoken: "",
+  estimates: [], marks: [], reports: [], signals: [], face: null, frames: false, signalsAt: 0, live: {}, spoken: "",
 };
 
 const clock = (moment) => new Date(moment).toLocaleTimeString([], { hourCycle: "h23" });
@@ -111,6 +111,7 @@ function openSession(session) {
   history.replaceState(null, "", `#s=${session.id}`);
   $("signals").replaceChildren();
   show("face-card", false);
+  askFrames(false);
   describe(session);
   const diary = session.kind === "diary";
   document.body.classList.toggle("diary", diary);
@@ -160,7 +161,7 @@ function connect() {
   state.socket = socket;
   socket.onopen = () => {
     state.retry = 0;
-    socket.send(JSON.stringify({ kind: "show", seconds: 10, points: 500 }));
+    choose(socket);
   };
   socket.onmessage = (event) => {
     state.heard = performance.now();
@@ -171,6 +172,27 @@ function connect() {
     state.retry = Math.min(8000, state.retry * 2 || 500);
     setTimeout(() => { if (state.socket === socket) connect(); }, state.retry);
   };
+}
+
+function choose(socket) {
+  if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ kind: "show", seconds: 10, points: 500, frames: state.frames }));
+}
+
+// The camera's picture: only while it is asked for, only in this browser, gone with a reload.
+function askFrames(wanted) {
+  state.frames = wanted;
+  choose(state.socket);
+  $("ask-frame").setAttribute("aria-pressed", String(wanted));
+  text("ask-frame", wanted ? "Hide the picture" : "Show the camera's picture");
+  showFrame(null);
+}
+
+function showFrame(jpeg) {
+  const shown = state.frames && Boolean(jpeg);
+  if (shown) $("frame").src = `data:image/jpeg;base64,${jpeg}`;
+  else $("frame").removeAttribute("src");
+  show("frame", shown);
+  text("frame-told", state.frames ? (shown ? "Shown here only, stored nowhere." : "The camera gives no picture.") : "");
 }
 
 const timed = (entries) => entries.map((e) => ({ ...e, t: Date.parse(e.time) }));
@@ -191,7 +213,8 @@ function receive(message) {
     state.face = message.face;
     state.signalsAt = performance.now();
     showSignals();
-  } else if (message.kind === "state") {
+  } else if (message.kind === "frame") showFrame(message.jpeg);
+  else if (message.kind === "state") {
     const before = state.live;
     state.live = message;
     trouble(message.trouble || (message.stopped_because && `the session stopped: ${message.stopped_because}`));
@@ -424,6 +447,7 @@ function build() {
   $("stop").addEventListener("click", stop);
   $("kind").addEventListener("change", () => show("diary-fields", $("kind").value === "diary"));
   $("sessions").addEventListener("change", async () => openSession(await ask(`/api/sessions/${$("sessions").value}`)));
+  $("ask-frame").addEventListener("click", () => askFrames(!state.frames));
   $("theme").addEventListener("click", () => theme(true));
   document.addEventListener("keydown", shortcut);
   setInterval(() => { if (state.session) refreshSessions(false); }, 15000);
