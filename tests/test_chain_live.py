@@ -382,7 +382,7 @@ def test_pictures_are_embedded_while_their_window_is_coming(
     live = LiveChain(Chain(WindowSpec(duration=1.0), (face,)))
     table = live.offline(STEP).samples([whole])
     assert isinstance(table.x, np.ndarray)
-    assert not live.look_ahead(0.0)  # nothing has come
+    assert not live.look_ahead([0.0])  # nothing has come
     live.open_video("face", frame_rate=10.0)
     left, found = [], {}
     with read_frames(clip) as file:
@@ -394,7 +394,7 @@ def test_pictures_are_embedded_while_their_window_is_coming(
                 found[start] = live.samples(start).x[0]
                 left.append(Colours.seen)
             Colours.seen = 0
-            while live.look_ahead(len(found) * STEP):
+            while live.look_ahead((STEP * np.arange(len(found), len(found) + 3)).tolist()):
                 pass
             assert Colours.seen <= 2  # as the frames come, not a window at once
     starts = table.meta["start"].tolist()

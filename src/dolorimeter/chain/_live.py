@@ -97,6 +97,7 @@ class LiveChain:
         self._ended: set[str] = set()
         self._like: dict[str, Represented] = {}
         self._baseline: RunningBaseline | None = None
+        self._looked: tuple[Any, ...] = ()
         self._remembered = {
             stream.name: Remembered(stream)
             for stream in chain.streams
@@ -334,10 +335,10 @@ class LiveChain:
         row = self._baseline.push(samples.x[0].astype(float))
         return replace(samples, x=row[None], target_access=self.chain.target_access)
 
-    def look_ahead(self, start: float) -> bool:
-        """Embed one picture that the window from `start` will show, if there is a new one.
+    def look_ahead(self, starts: Sequence[float]) -> bool:
+        """Embed one picture that windows from `starts` will show, if there is a new one.
 
-        Called while a window is still coming, it spares `samples` from embedding all of its
+        Called while windows are still coming, it spares `samples` from embedding all of their
         pictures at once. What `samples` gives does not depend on it.
 
         Returns
@@ -345,10 +346,16 @@ class LiveChain:
         bool
             Whether there was one.
         """
-        if not self._remembered:
+        newest = tuple(self.stop_of(name) for name in self._faces)
+        if not self._remembered or not starts or self._looked == (newest, tuple(starts)):
             return False
-        window = self.window(start)
-        return any(remembered.look_ahead(window) for remembered in self._remembered.values())
+        whole = self._whole(())
+        for start in starts:
+            window = Window(whole, start, self.duration)
+            if any(remembered.look_ahead(window) for remembered in self._remembered.values()):
+                return True
+        self._looked = (newest, tuple(starts))  # nothing is new until the next frame
+        return False
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────
 

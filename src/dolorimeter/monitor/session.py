@@ -282,11 +282,20 @@ class Session:
         with self._lock:
             self._intake.take(self._sources, at)
             made = tuple(self._due(at))
-            if not made and self._newest_only and self._intake.begun is not None:
-                self._live.look_ahead(self._start(self._count))
+            if not made and self._newest_only:
+                self._look_ahead(at)
         for estimate in made:
             self._publish(estimate)
         return made
+
+    def _look_ahead(self, at: float) -> None:
+        """Use the time until the next window for pictures that the coming ones will show."""
+        if self._intake.begun is None:
+            return
+        reach = int(self._live.duration / self._settings.step) + 1
+        starts = [self._start(n) for n in range(self._count, self._count + reach)]
+        with suppress(Exception):  # what is wrong is said where the window is judged
+            self._live.look_ahead([start for start in starts if start <= at])
 
     @property
     def is_over(self) -> bool:

@@ -368,6 +368,8 @@ class FacePictures(Pictures):
         """Of `at`, the rows of moments that a later frame can no longer be nearer to."""
         moments = stretch.start + positions / stretch.frame_rate
         past = moments[moments <= stretch.track.times[-1]]
+        if not len(past):
+            return np.zeros(0, dtype=int)
         rows, _ = stretch.picks(past, 0.5 * stride / stretch.frame_rate)
         return np.unique(rows[rows >= 0])
 
