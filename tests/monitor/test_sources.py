@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -318,6 +319,8 @@ def test_a_frame_that_cannot_be_looked_at_costs_itself_alone() -> None:
         def push_face(self, modality: str, row: object, image: object) -> None:
             self.rows.append(row)
 
+        push_frame = push_face
+
     moody = Moody()
     lane = FaceLane(moody, "face", beside=True)  # type: ignore[arg-type]
     faults = []
@@ -455,37 +458,112 @@ def test_lsl_a_recorder_that_is_started_again_is_found_again(lsl: object) -> Non
     assert joined(items, "eda").shape[1] > 10
 
 
-def test_lsl_a_recorder_that_comes_back_with_another_unit_is_looked_at_anew(lsl: object) -> None:
-    """Without an identifier of its own liblsl does not follow it, so that we look for it."""
-    first = Recorder(lsl, "Nameless", ("microsiemens", ""), "")
-    first.start()
-    source = LslSource(LslQuery(name="Nameless"))
+class GoneError(RuntimeError):
+    """As pylsl's LostError."""
+
+
+class Streams:
+    """As much of pylsl as is used, for streams that come and go when the test says so."""
+
+    proc_clocksync = proc_dejitter = proc_monotonize = proc_threadsafe = 1
+    util = SimpleNamespace(LostError=GoneError, TimeoutError=TimeoutError)
+
+    def __init__(self) -> None:
+        self.units: list[str] = ["microsiemens"]
+        self.rate = 100.0
+        self.answers = True
+        self.flags: list[int] = []
+
+    def local_clock(self) -> float:
+        return time.monotonic()
+
+    def resolve_streams(self, seconds: float) -> list[object]:
+        return [self.stream(self.units[-1])]
+
+    def resolve_byprop(self, *given: object) -> list[object]:
+        return self.resolve_streams(0.0)
+
+    def stream(self, unit: str) -> object:
+        channel = SimpleNamespace(
+            child_value=lambda key: {"label": "GSR", "unit": unit}[key],
+            next_sibling=lambda name: channel,
+        )
+        node = SimpleNamespace(child=lambda name: node if name == "channels" else channel)
+        return SimpleNamespace(
+            name=lambda: "Wrist", type=lambda: "Physio", uid=lambda: "u", source_id=lambda: "",
+            channel_count=lambda: 1, nominal_srate=lambda: self.rate, desc=lambda: node, unit=unit,
+        )  # fmt: skip
+
+    def StreamInlet(  # noqa: N802 - as pylsl names it
+        self, info: object, *, processing_flags: int = 0, **_: object
+    ) -> object:
+        self.flags.append(processing_flags)
+
+        def pull_chunk(timeout: float, max_samples: int) -> tuple[list[list[float]], list[float]]:
+            time.sleep(0.02)
+            if info.unit != self.units[-1]:
+                raise GoneError
+            return [[4.0], [4.0]], [time.monotonic(), time.monotonic() + 0.01]
+
+        def described(timeout: float) -> object:
+            if not self.answers:
+                raise TimeoutError
+            return info
+
+        return SimpleNamespace(pull_chunk=pull_chunk, info=described)
+
+
+def test_lsl_a_recorder_that_comes_back_is_looked_at_anew(
+    lsl: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dolorimeter.monitor.sources.lsl.AGAIN", 0.05)
+    source, streams = LslSource(), Streams()
+    source._pylsl = streams
     items: list[Item] = []
 
-    def heard(what: Callable[[Item], bool]) -> bool:
-        items.extend(source.read(0.0))
-        return any(what(item) for item in items)
+    def heard(what: Callable[[Item], bool]) -> Item:
+        found: list[Item] = []
 
-    try:
+        def look() -> bool:
+            items.extend(source.read(0.0))
+            found.extend(item for item in items if what(item))
+            return bool(found)
+
+        until(look)
+        items.clear()
+        return found[0]
+
+    source.open(("eda",), 0.0)
+    chunk = heard(lambda item: isinstance(item, Chunk))
+    assert chunk.values == pytest.approx(4e-6)
+    streams.units.append("kilograms")
+    assert heard(lambda item: isinstance(item, Lost) and bool(item.modality)) == Lost(
+        "eda", "stream 'Wrist' is gone"
+    )
+    if not items:
+        reason = "in 'kilograms', which is none of eda"
+        until(lambda: bool(items.extend(source.read(0.0))) or bool(items))
+        assert all(isinstance(item, Lost) and reason in item.reason for item in items)
+    streams.units.append("S")
+    chunk = heard(lambda item: isinstance(item, Chunk))
+    assert chunk.values == pytest.approx(4.0)  # not divided by a million, as before
+    assert set(streams.flags) == {1}  # its clock is put on this machine's, as at first
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"rate": 1e9}, "announces 1e\\+09 Hz: eda needs a regular rate of at most 100000 Hz"),
+        ({"rate": 0.0}, "announces 0 Hz: eda needs a regular rate"),
+        ({"answers": False}, "stream 'Wrist' does not describe itself within 5 s"),
+    ],
+)
+def test_lsl_streams_that_cannot_be_used_are_named(
+    lsl: object, fault: dict[str, object], message: str
+) -> None:
+    source, streams = LslSource(), Streams()
+    vars(streams).update(fault)
+    source._pylsl = streams
+    with pytest.raises(MonitorError, match=message):
         source.open(("eda",), 0.0)
-        until(lambda: heard(lambda item: isinstance(item, Chunk)))
-        first.end.set()
-        first.join()
-        until(lambda: heard(lambda item: isinstance(item, Lost) and bool(item.modality)), 15.0)
-        items.clear()
-        wrong = Recorder(lsl, "Nameless", ("kilograms", ""), "")
-        wrong.start()
-        until(lambda: heard(lambda item: isinstance(item, Lost)), 15.0)
-        assert "is in 'kilograms', which is none of eda" in items[-1].reason
-        wrong.end.set()
-        wrong.join()
-        items.clear()
-        right = Recorder(lsl, "Nameless", ("siemens", ""), "")
-        right.start()
-        until(lambda: heard(lambda item: isinstance(item, Chunk)), 15.0)
-        right.end.set()
-    finally:
-        source.close()
-    assert not any(isinstance(item, Chunk) for item in items[:1])
-    values = joined(items, "eda")[0]
-    assert 4.0 <= values[0] < 5.0  # siemens as they are, no longer divided by a million

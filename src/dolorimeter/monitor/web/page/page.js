@@ -130,7 +130,7 @@ function describe(session) {
   text("state", session.state);
   $("state").classList.toggle("bad", session.state === "interrupted");
   show("stop", session.here);
-  const parts = [session.model && `Model: ${session.model} (${session.model_digest.slice(0, 8)})`, session.sources.join(", "),
+  const parts = [session.model && `Model: ${session.model}${session.model_digest && ` (${session.model_digest.slice(0, 8)})`}`, session.sources.join(", "),
     session.ended_because && `Ended: ${session.ended_because}`, session.reminders.length && `Asks at ${session.reminders.join(", ")} (${session.timezone})`];
   text("about-session", parts.filter(Boolean).join(" · "));
   show("notes", session.notes.length > 0);
