@@ -146,7 +146,7 @@ def map_embeddings(
     >>> rng = np.random.default_rng(0)
     >>> subjects = np.repeat(["s1", "s2", "s3"], 20)
     >>> x = rng.normal(size=(60, 5)) + 9 * np.arange(3).repeat(20)[:, None]
-    >>> found = map_embeddings(x, ["BL", "PA4"] * 30, subjects)
+    >>> found = map_embeddings(x, ["BL", "PA4"] * 30, subjects.tolist())
     >>> found.subject_silhouette > 0.8 > 0.1 > found.level_silhouette
     True
     """

@@ -109,7 +109,7 @@ class MTEMER(nn.Module):
     --------
     >>> model = MTEMER(3, video=(8, 384), signals=(3, 2816))
     >>> sum(p.numel() for p in model.parameters())
-    2014502
+    2012802
     """
 
     card: Card
