@@ -15,6 +15,10 @@ from dolorimeter.datasets._open import field_names, signal_in_si, to_si
         ("μS", (1e-6, "S")),
         ("Microsiemens", (1e-6, "S")),
         ("mV", (1e-3, "V")),
+        ("microvolts", (1e-6, "V")),  # as the Lab Streaming Layer's metadata have it
+        ("Millivolt", (1e-3, "V")),
+        ("siemens", (1.0, "S")),
+        ("megavolts", None),
         ("MV", None),
         ("°C", (1.0, "degC")),
         ("%", (0.01, "1")),

@@ -284,13 +284,18 @@ def test_the_tracker_takes_the_newest_frame_when_it_is_too_slow() -> None:
     class Slow:
         def __init__(self) -> None:
             self.looked: list[float] = []
+            self.rows: list[object] = []
 
-        def track(self, modality: str, image: np.ndarray, at: float) -> None:
+        def is_due(self, modality: str) -> bool:
+            return True
+
+        def track(self, modality: str, image: np.ndarray, at: float) -> float:
             time.sleep(0.05)
             self.looked.append(at)
+            return at
 
-        def push_face(self, *row: object) -> None:
-            raise AssertionError("no row was given")
+        def push_face(self, modality: str, row: object, image: object) -> None:
+            self.rows.append(row)
 
         push_frame = push_face
 
@@ -304,12 +309,35 @@ def test_the_tracker_takes_the_newest_frame_when_it_is_too_slow() -> None:
     assert slow.looked[-1] == 19.0
     assert len(slow.looked) < 10
     assert lane.passed == 20 - len(slow.looked)
+    assert slow.rows == slow.looked
+
+
+def test_frames_between_the_strides_take_nobodys_place(clip: Path) -> None:
+    """A burst of frames, as a session finds it after a network has computed for a while."""
+    live = LiveChain(Chain(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
+    live.open_video("face", frame_rate=10.0)
+    lane = FaceLane(live, "face", beside=True)
+    with read_frames(clip) as frames:
+        for frame in list(itertools.islice(frames, 4)):
+            lane.push(Picture("face", frame.time, frame.image))
+    until(lambda: lane._idle.is_set() and not lane._waiting, 20.0)
+    lane.finish()
+    lane.close()
+    assert lane.passed == 0
+    ring = live.face("face")
+    assert ring is not None
+    track = ring.track(clip)
+    assert track is not None
+    assert track.times == pytest.approx([0.0, 0.2])  # a stride of 2 at 10 Hz
 
 
 def test_a_frame_that_cannot_be_looked_at_costs_itself_alone() -> None:
     class Moody:
         def __init__(self) -> None:
             self.rows: list[object] = []
+
+        def is_due(self, modality: str) -> bool:
+            return True
 
         def track(self, modality: str, image: np.ndarray, at: float) -> object:
             if at == 1.0:

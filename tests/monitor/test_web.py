@@ -300,6 +300,23 @@ def test_sessions_are_bounded(monitor: Monitor, monkeypatch: pytest.MonkeyPatch)
     begin(monitor)
 
 
+def test_ended_sessions_do_not_fill_the_memory(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dolorimeter.monitor.hub.MOST_ENDED", 2)
+    running = begin(monitor)
+    ended = [begin(monitor) for _ in range(4)]
+    for session in ended:
+        assert monitor.ask(f"/api/sessions/{session}/stop", {})[0] == 200
+    held = [session for session in (running, *ended) if monitor.hub.feed(session) is not None]
+    assert held == [running, *ended[-2:]]
+    first = f"/api/sessions/{ended[0]}"
+    assert monitor.ask(first)[1]["state"] == "ended"
+    assert len(monitor.ask(f"{first}/estimates")[1]) >= 240
+    with live(monitor, ended[0]) as socket:
+        assert hear(socket, "estimates")["estimates"]
+
+
 def test_a_sink_that_fails_ends_no_session(monitor: Monitor) -> None:
     asked = []
 

@@ -219,17 +219,24 @@ class LiveChain:
         self._videos[modality] = Video(Path(f"live-{modality}"), frame_rate)
         self._ended.discard(modality)
 
+    def is_due(self, modality: str) -> bool:
+        """Whether the next frame is one that the tracker's stride looks at; it counts them.
+
+        Asked once for every frame that comes, also for those that nobody has time for: the stride
+        is one of the camera's frames.
+        """
+        face = self._faces[modality]
+        number, face.frames = face.frames, face.frames + 1
+        return number % face.tracking.stride == 0
+
     def track(
         self, modality: str, image: UInt8[np.ndarray, "height width 3"], time: float
-    ) -> FaceFrame | None:
-        """Look for the face in the next frame; None for one that the stride passes over.
+    ) -> FaceFrame:
+        """Look for the face in a frame that `is_due`.
 
         It may be called in another thread than the rest, one frame after the other.
         """
         face = self._faces[modality]
-        number, face.frames = face.frames, face.frames + 1
-        if number % face.tracking.stride:
-            return None
         row = face.tracker.push(image, time - face.start)  # its clock begins with the video
         return replace(row, time=time)
 
@@ -245,10 +252,9 @@ class LiveChain:
     def push_frame(
         self, modality: str, image: UInt8[np.ndarray, "height width 3"], time: float
     ) -> None:
-        """`track` and `push_face` in one."""
-        row = self.track(modality, image, time)
-        if row is not None:
-            self.push_face(modality, row, image)
+        """The next frame, through `is_due`, `track` and `push_face`."""
+        if self.is_due(modality):
+            self.push_face(modality, self.track(modality, image, time), image)
 
     def end(self, modality: str) -> None:
         """Nothing more will come of this one: windows no longer wait for it."""

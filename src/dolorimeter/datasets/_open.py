@@ -80,6 +80,10 @@ UNITS: Mapping[str, tuple[float, str]] = {
 }
 """Units as files write them, with the factor to SI."""
 
+PREFIXES: Mapping[str, float] = {"": 1.0, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9}
+SYMBOLS: Mapping[str, str] = {"siemens": "S", "volt": "V"}
+"""Units in whole words, as the Lab Streaming Layer's metadata have them (``microvolts``)."""
+
 
 LIBRARY_FAULTS = (
     OSError,
@@ -103,13 +107,16 @@ def to_si(written: str) -> tuple[float, str] | None:
 
     Examples
     --------
-    >>> to_si("µS")
-    (1e-06, 'S')
+    >>> to_si("µS"), to_si("microvolts")
+    ((1e-06, 'S'), (1e-06, 'V'))
     """
     plain = written.strip().replace("µ", "u").replace("μ", "u")
-    if plain.lower() in {"microsiemens", "micros", "micromho"}:
+    if plain.lower() in {"micros", "micromho"}:
         return UNITS["uS"]
-    return UNITS.get(plain)
+    if plain in UNITS:
+        return UNITS[plain]
+    found = re.fullmatch(r"(milli|micro|nano|)(siemens|volt)s?", plain.lower())
+    return None if found is None else (PREFIXES[found[1]], SYMBOLS[found[2]])
 
 
 def field_name(label: str, names: Mapping[str, str]) -> str:

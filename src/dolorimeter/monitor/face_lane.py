@@ -20,10 +20,14 @@ WAITING = 2
 class Tracks(Protocol):
     """What is used of a `LiveChain`."""
 
+    def is_due(self, modality: str) -> bool:
+        """Whether the stride looks at the next frame."""
+        ...
+
     def track(
         self, modality: str, image: UInt8[np.ndarray, "height width 3"], time: float
-    ) -> FaceFrame | None:
-        """Look for the face in the next frame."""
+    ) -> FaceFrame:
+        """Look for the face in a frame."""
         ...
 
     def push_face(
@@ -73,6 +77,8 @@ class FaceLane:
         if not self._beside:
             self._live.push_frame(self._modality, picture.image, picture.time)
             return
+        if not self._live.is_due(self._modality):
+            return
         self.passed += len(self._waiting) == WAITING
         self._idle.clear()
         self._waiting.append(picture)
@@ -109,7 +115,7 @@ class FaceLane:
                 try:
                     row = self._live.track(self._modality, picture.image, picture.time)
                 except Exception as error:  # noqa: BLE001  # raised again by `collect`
-                    self.fault, row = error, None
-                if row is not None:
+                    self.fault = error
+                else:
                     self._done.append((row, picture.image))
             self._idle.set()

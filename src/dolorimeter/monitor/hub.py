@@ -19,6 +19,10 @@ WATCH_S = 0.5
 MAX_RUNNING = 64
 """Sessions at a time: the interface must not be a way to use all of a machine."""
 
+MOST_ENDED = 8
+"""Sessions that have ended and whose last signals can still be looked at; older ones are in the
+store alone."""
+
 
 class _Keeper:
     """Stores what a session says, counts it, and hands it to every further sink."""
@@ -215,3 +219,6 @@ class Hub:
                 return
             live.closed, live.trouble = True, ""
             self.metrics.forget(live.feed.info.id)
+            ended = [name for name, known in self._live.items() if known.closed]
+            for name in ended[:-MOST_ENDED]:
+                del self._live[name]
