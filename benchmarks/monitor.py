@@ -159,6 +159,9 @@ def run(label: str, predictor: Predictor, seconds: float, count: int = 1) -> Non
         wanted += session.since(0)[0] + session.passed_over
         silent += sum(bool(estimate.abstained) for estimate in found)
         latencies += [1000 * e.latency_s for e in found if e.latency_s is not None]
+    if not latencies or not memory:
+        print(f"{label}: {made} estimates in {seconds:g} s: too slow, or the process was stopped")
+        return
     p50, p95, p99 = np.percentile(latencies, [50, 95, 99])
     print(
         f"{label}: latency p50 {p50:.0f}, p95 {p95:.0f}, p99 {p99:.0f} ms; "
