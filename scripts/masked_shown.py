@@ -276,7 +276,8 @@ def video(given: argparse.Namespace) -> None:
     )  # fmt: skip
     module = video_autoencoder(config, given.out / "video" / "checkpoint.pt")
     own = Clips(config, 16, 224)
-    mean = np.mean([own.clip(r, None).mean(axis=0) for r in range(len(own.windows))], axis=0)
+    rows, _ = own.listing.split(config.validation, config.seed)
+    mean = np.mean([own.clip(r, None).mean(axis=0) for r in rows.tolist()], axis=0)
     other = Clips(changed(config, subjects=held), 16, 224)
     errors: dict[str, list[tuple[float, float, float]]] = {who: [] for who in held}
     strips: dict[str, np.ndarray] = {}
@@ -289,8 +290,9 @@ def video(given: argparse.Namespace) -> None:
             errors[who].append(compared(module, clip, hidden, mean))
         strips.setdefault(who, painted(module, clip, hidden))
     print(
-        f"\n{len(learned)} identities learned from, {len(held)} others: {len(other.windows)} "
-        f"clips, {MASKS} masks each.\n"
+        f"\n{found.tasks[0].trained_people} identities learned from, "
+        f"{found.tasks[0].validated_people} watched, {len(held)} others painted: "
+        f"{len(other.windows)} clips, {MASKS} masks each.\n"
     )
     for line in video_table(np.array([np.mean(each, axis=0) for each in errors.values()])):
         print(line)
