@@ -268,11 +268,12 @@ def video(given: argparse.Namespace) -> None:
     learned, held = people[: -given.held], people[-given.held :]
     config = told("pretrain_masked_video_lookalike.toml", given, root=str(faces), subjects=learned)
     assert isinstance(config, MaskedVideo)
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     found = pretrain(config, given.out / "video", progress=shown)
     print(
         f"\r{config.steps} steps of {config.batch_size} clips in "
-        f"{time.perf_counter() - begun:,.0f} s.", *found.remarks,
+        f"{time.perf_counter() - begun:,.0f} s ({time.process_time() - worked:,.0f} s of "
+        "processor).", *found.remarks,
     )  # fmt: skip
     module = video_autoencoder(config, given.out / "video" / "checkpoint.pt")
     own = Clips(config, 16, 224)
