@@ -298,7 +298,7 @@ def video(given: argparse.Namespace) -> None:
     for line in video_table(np.array([np.mean(each, axis=0) for each in errors.values()])):
         print(line)
     path = given.out / "strip.png"
-    cv2.imwrite(str(path), np.concatenate(list(strips.values())[:3])[..., ::-1])
+    cv2.imwrite(str(path), np.concatenate(list(strips.values())[:3], axis=1)[..., ::-1])
     print(f"\nInput, mask, output of three identities: {path}")
 
 
@@ -352,7 +352,7 @@ def compared(
 
 
 def painted(module: VideoAutoencoder, clip: torch.Tensor, hidden: torch.Tensor) -> np.ndarray:
-    """Four moments of a clip: as it is, as the network sees it, as it paints it."""
+    """Two moments of a clip: as it is, as the network sees it, as it paints it."""
     cut = patches(clip.float() / 127.5 - 1)
     with torch.inference_mode():
         full = cut.clone()
@@ -360,7 +360,7 @@ def painted(module: VideoAutoencoder, clip: torch.Tensor, hidden: torch.Tensor) 
     seen = torch.where(hidden[..., None], torch.zeros_like(cut), cut)
     rows = []
     for one in (cut, seen, full):
-        frames = from_patches(one, 16, 224)[0, :, 2::4]  # (3, 4, side, side)
+        frames = from_patches(one, 16, 224)[0, :, 2::8]  # (3, 2, side, side)
         flat = ((frames + 1) * 127.5).clamp(0, 255).byte().numpy().transpose(1, 2, 3, 0)
         rows.append(np.concatenate(list(flat), axis=1))
     return np.concatenate(rows)
