@@ -341,6 +341,11 @@ class LiveChain:
         row = self._baseline.push(samples.x[0].astype(float))
         return replace(samples, x=row[None], target_access=self.chain.target_access)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether `look_ahead` can have anything to do."""
+        return bool(self._remembered)
+
     def look_ahead(self, starts: Sequence[float]) -> bool:
         """Embed one picture that windows from `starts` will show, if there is a new one.
 

@@ -290,7 +290,7 @@ class Session:
 
     def _look_ahead(self, at: float) -> None:
         """Use the time until the next window for pictures that the coming ones will show."""
-        if self._intake.begun is None:
+        if self._intake.begun is None or not self._live.looks_ahead:
             return
         reach = int(self._live.duration / self._settings.step) + 1
         starts = [self._start(n) for n in range(self._count, self._count + reach)]
