@@ -107,7 +107,8 @@ class ResNet50(nn.Module):
             "Both streams are pre-trained by themselves in the article, and ResNet-50 on "
             "ImageNet; here frames_weights takes a file, else all is drawn at random, and the "
             "report says so. Its LSTM has peepholes, which PyTorch's has not.",
-            "What Nguyen et al. changed when they re-implemented it is not in their article.",
+            "Sizes are those of the authors' public code; of the article itself only the opening "
+            "was at hand. What Nguyen et al. changed when they re-implemented it they do not say.",
             "A missing side is zeros; neither article has that.",
         ),
     )

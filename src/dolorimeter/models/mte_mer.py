@@ -68,8 +68,10 @@ class Stream(nn.Module):
             "is about, classes that were never trained on, is thereby lost.",
             "Its text stream is gone. Its acoustic and visual features, made by others' tools, "
             "are here raw signals (means of `samples` a step) and the tokens of a video encoder.",
-            "Nguyen et al. do not say what they fed it, nor its sizes: 100 numbers of video and "
-            "200 of signals are those of the authors' commands for video and voice.",
+            "Of the article itself only the abstract was at hand; what is built follows the "
+            "authors' public code. Nguyen et al. do not say what they fed it, nor its sizes: 100 "
+            "numbers of video and 200 of signals are those of the authors' commands for video and "
+            "voice.",
             "Scores are divided by the square root of the state's size, and the weights of the "
             "modalities that are there are made to add up to 1: neither is in the article.",
             "As in the authors' code the state read is that of the last step, where the backward "
