@@ -23,6 +23,14 @@ StorePlace = Annotated[
     ),
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
+ExperimentFile = Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")]
+FirstSubjects = Annotated[int | None, typer.Option(min=2, help="Only the first so many subjects.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's.")
+]
+ReaderOptions = Annotated[
+    list[str] | None, typer.Option("--option", help="KEY=VALUE for the reader, such as part=B.")
+]
 
 
 app = typer.Typer(

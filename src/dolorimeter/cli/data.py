@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import Json, app
+from dolorimeter.cli._app import Json, ReaderOptions, app
 from dolorimeter.cli._printing import Progress, options_of, show
 from dolorimeter.errors import ConfigError, RecordingError
 
@@ -63,10 +63,7 @@ def fetch(
 def check(
     name: Annotated[str, typer.Argument(help="Name of the data set (see: dolorimeter list).")],
     root: Annotated[Path | None, typer.Argument(help="Its folder.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    option: ReaderOptions = None,
     as_json: Json = False,
 ) -> None:
     """Read a data set through: what is missing, flat, clipped, short, of another version."""

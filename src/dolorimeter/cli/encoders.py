@@ -7,8 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import Json, Root, Workers, app
+from dolorimeter.cli._app import Json, Overrides, ReaderOptions, Root, Workers, app
 from dolorimeter.cli._printing import Progress, leaving_out, options_of, show
+
+Calibration = Annotated[
+    str | None, typer.Option(help="For int8: .npy of uint8 pictures of other people.")
+]
+LeftOut = Annotated[
+    list[str] | None, typer.Option(help="Name that is left out of the file; repeatable.")
+]
+Precision = Annotated[str | None, typer.Option(help="f32, bf16 or int8.")]
+ResumedFolder = Annotated[Path, typer.Option(help="Folder; the same command goes on from it.")]
+Size = Annotated[int | None, typer.Option(min=1, help="Side of the pictures; else the Card's.")]
+WeightsFile = Annotated[
+    str | None, typer.Option(help="Weights file, or 'published'; else random.")
+]
 
 
 @app.command()
@@ -17,15 +30,12 @@ def embed(
         list[str],
         typer.Argument(help="A TOML file; or a data set's name; or recordings, such as clip.mp4."),
     ],
-    out: Annotated[Path, typer.Option(help="Folder; the same command goes on from it.")],
+    out: ResumedFolder,
     root: Root = None,
     data_set: Annotated[
         str | None, typer.Option("--dataset", help="Format of the files; videos need none.")
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    option: ReaderOptions = None,
     modality: Annotated[
         str | None, typer.Option(help="Signal or video, such as eda; else the face of videos.")
     ] = None,
@@ -39,20 +49,12 @@ def embed(
         str | None, typer.Option(help="none, mean, add or concat: pictures of a window.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Network (dolorimeter list models).")] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Weights file, or 'published'; else random.")
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option(help="Name that is left out of the file; repeatable.")
-    ] = None,
+    weights: WeightsFile = None,
+    without: LeftOut = None,
     runtime: Annotated[str | None, typer.Option(help="torch, onnx or openvino.")] = None,
-    precision: Annotated[str | None, typer.Option(help="f32, bf16 or int8.")] = None,
-    calibration: Annotated[
-        str | None, typer.Option(help="For int8: .npy of uint8 pictures of other people.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the pictures; else the Card's.")
-    ] = None,
+    precision: Precision = None,
+    calibration: Calibration = None,
+    size: Size = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures at once.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, or auto for a GPU.")] = None,
     subjects: Annotated[
@@ -150,22 +152,14 @@ def _show_embeddings(found: Any, as_json: bool) -> None:
 def export(
     source: Annotated[str, typer.Argument(help="Name of a network, or a model folder of train.")],
     out: Annotated[Path, typer.Option(help="Folder; files of the same names are replaced.")],
-    weights: Annotated[
-        str | None, typer.Option(help="Weights file, or 'published'; else random.")
-    ] = None,
-    without: Annotated[
-        list[str] | None, typer.Option(help="Name that is left out of the file; repeatable.")
-    ] = None,
+    weights: WeightsFile = None,
+    without: LeftOut = None,
     runtime: Annotated[
         str | None, typer.Option(help="openvino: OpenVINO's own files beside the ONNX file.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="f32, bf16 or int8.")] = None,
-    calibration: Annotated[
-        str | None, typer.Option(help="For int8: .npy of uint8 pictures of other people.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the pictures; else the Card's.")
-    ] = None,
+    precision: Precision = None,
+    calibration: Calibration = None,
+    size: Size = None,
     pictures: Annotated[
         Path | None, typer.Option(help="Check on these: .npy of uint8 pictures.")
     ] = None,
@@ -213,11 +207,8 @@ def export(
 @app.command()
 def pretrain(
     config: Annotated[Path, typer.Argument(help="A TOML file, experiments/pretrain_*.toml.")],
-    out: Annotated[Path, typer.Option(help="Folder; the same command goes on from it.")],
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    out: ResumedFolder,
+    override: Overrides = None,
     as_json: Json = False,
 ) -> None:
     """Train one encoder on many tasks; its weights say whom they have met."""

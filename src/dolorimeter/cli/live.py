@@ -11,6 +11,14 @@ from dolorimeter.cli._app import Json, StorePlace, app
 from dolorimeter.cli._printing import show
 from dolorimeter.errors import ConfigError
 
+Host = Annotated[str, typer.Option(help="Any but loopback needs --token.")]
+Port = Annotated[int, typer.Option(help="0 takes a free one.")]
+TlsCertificate = Annotated[Path | None, typer.Option(help="Serve TLS by itself.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Its private key.")]
+Token = Annotated[
+    str | None, typer.Option(envvar="DOLORIMETER_TOKEN", help="At least 16 characters.")
+]
+
 
 @app.command()
 def monitor(
@@ -38,14 +46,11 @@ def monitor(
     keep_signals: Annotated[bool, typer.Option(help="Also store raw signals.")] = False,
     outlet: Annotated[bool, typer.Option(help="Also send the LSL stream PainEstimate.")] = False,
     store: StorePlace = None,
-    host: Annotated[str, typer.Option(help="Any but loopback needs --token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="DOLORIMETER_TOKEN", help="At least 16 characters."),
-    ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Serve TLS by itself.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    token: Token = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Follow one person live: signals or a camera in, an estimate each half second out."""
     from dolorimeter.monitor.live import monitor as follow
@@ -153,14 +158,11 @@ def monitor_export(
 @app.command("monitor-page")
 def monitor_page(
     store: StorePlace = None,
-    host: Annotated[str, typer.Option(help="Any but loopback needs --token.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8080,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="DOLORIMETER_TOKEN", help="At least 16 characters."),
-    ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Serve TLS by itself.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    token: Token = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Look at stored sessions and keep diaries of self-reports, without a model."""
     from dolorimeter.monitor.store import default_store

@@ -7,22 +7,32 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import Json, Root, Workers, app
+from dolorimeter.cli._app import (
+    ExperimentFile,
+    FirstSubjects,
+    Json,
+    Overrides,
+    ReaderOptions,
+    Root,
+    Workers,
+    app,
+)
 from dolorimeter.cli._printing import Progress, options_of, records, show
+
+FileFormat = Annotated[
+    str | None, typer.Option("--dataset", help="Format of the files, if not the model's.")
+]
+ModelFolder = Annotated[Path, typer.Argument(help="Model folder written by train.")]
+RecordingFiles = Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")]
 
 
 @app.command()
 def train(
-    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    experiment: ExperimentFile,
     out: Annotated[Path, typer.Option(help="Model folder.")],
     root: Root = None,
-    subjects: Annotated[
-        int | None, typer.Option(min=2, help="Only the first so many subjects.")
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    subjects: FirstSubjects = None,
+    override: Overrides = None,
     workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
@@ -47,15 +57,12 @@ def train(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Model folder written by train.")],
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    model: ModelFolder,
+    files: RecordingFiles,
     data_set: Annotated[
         str | None, typer.Option("--dataset", help="Their format, if not the model's.")
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    option: ReaderOptions = None,
     out: Annotated[Path | None, typer.Option(help="Also write them as CSV or Parquet.")] = None,
     workers: Workers = 1,
     as_json: Json = False,
@@ -75,16 +82,13 @@ def predict(
 
 @app.command()
 def explain(
-    model: Annotated[Path, typer.Argument(help="Model folder written by train.")],
+    model: ModelFolder,
     file: Annotated[Path, typer.Argument(help="A video, or a recording (or a folder of them).")],
     out: Annotated[Path, typer.Option(help="Folder for pictures and tables.")],
     dataset: Annotated[
         str | None, typer.Option("--dataset", help="Format of the file, if not the model's.")
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    option: ReaderOptions = None,
     window: Annotated[int, typer.Option(min=1, help="Which of the file's windows.")] = 1,
     class_name: Annotated[
         str | None, typer.Option("--class", help="Class to explain; else the predicted one.")
@@ -114,15 +118,10 @@ def explain(
 @app.command()
 def attention(
     model: Annotated[Path, typer.Argument(help="Model folder of train, of a dual_stream.")],
-    files: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    files: RecordingFiles,
     out: Annotated[Path, typer.Option(help="Folder for a picture and tables.")],
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Format of the files, if not the model's.")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    dataset: FileFormat = None,
+    option: ReaderOptions = None,
     level: Annotated[
         list[str] | None,
         typer.Option(help="Condition, the one to compare with first; repeatable."),
@@ -158,13 +157,8 @@ def embedding_map(
         list[Path] | None, typer.Argument(help="For a model: recordings, or folders of them.")
     ] = None,
     method: Annotated[str, typer.Option(help="pca, or umap if umap-learn is installed.")] = "pca",
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", help="Format of the files, if not the model's.")
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", help="KEY=VALUE for the reader, such as part=B."),
-    ] = None,
+    dataset: FileFormat = None,
+    option: ReaderOptions = None,
     seed: Annotated[int, typer.Option(min=0, help="Of UMAP.")] = 0,
     as_json: Json = False,
 ) -> None:

@@ -8,32 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import Json, Root, Workers, app
+from dolorimeter.cli._app import ExperimentFile, FirstSubjects, Json, Overrides, Root, Workers, app
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
+
+RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
+ThreadsPerFold = Annotated[int, typer.Option(min=1, help="Threads of each fold.")]
 
 
 @app.command()
 def evaluate(
-    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    experiment: ExperimentFile,
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes it.")],
     root: Root = None,
     test_root: Annotated[
         Path | None, typer.Option(help="Root of the second data set, across data sets.")
     ] = None,
-    subjects: Annotated[
-        int | None, typer.Option(min=2, help="Only the first so many subjects.")
-    ] = None,
+    subjects: FirstSubjects = None,
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Epochs of a network; its warm-up keeps its share of them."),
     ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    override: Overrides = None,
     workers: Workers = 1,
     cluster: Annotated[str | None, typer.Option(help="ray or dask: folds on a cluster.")] = None,
-    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    threads_per_fold: ThreadsPerFold = 1,
     keep_models: Annotated[bool, typer.Option(help="Keep the fitted model of each fold.")] = False,
     permutations: Annotated[
         int,
@@ -88,20 +86,15 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
 
 @app.command()
 def sweep(
-    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    experiment: ExperimentFile,
     key: Annotated[str, typer.Argument(help="DOTTED.KEY, streams.0.representation.stride.")],
     values: Annotated[list[str], typer.Argument(help="Its values, one run each.")],
     out: Annotated[Path, typer.Option(help="Folder: one run folder a value.")],
     root: Root = None,
-    subjects: Annotated[
-        int | None, typer.Option(min=2, help="Only the first so many subjects.")
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    subjects: FirstSubjects = None,
+    override: Overrides = None,
     workers: Workers = 1,
-    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    threads_per_fold: ThreadsPerFold = 1,
     as_json: Json = False,
 ) -> None:
     """Run an experiment once for each value of a key: score and run time, nothing from cache."""
@@ -126,7 +119,7 @@ def sweep(
 
 @app.command()
 def occlusion(
-    experiment: Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")],
+    experiment: ExperimentFile,
     out: Annotated[Path, typer.Option(help="Run folder; keeps each fold's model.")],
     region: Annotated[
         list[str] | None,
@@ -136,15 +129,10 @@ def occlusion(
         list[float] | None, typer.Option(help="Share of it that is covered; repeatable.")
     ] = None,
     root: Root = None,
-    subjects: Annotated[
-        int | None, typer.Option(min=2, help="Only the first so many subjects.")
-    ] = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    subjects: FirstSubjects = None,
+    override: Overrides = None,
     workers: Workers = 1,
-    threads_per_fold: Annotated[int, typer.Option(min=1, help="Threads of each fold.")] = 1,
+    threads_per_fold: ThreadsPerFold = 1,
     as_json: Json = False,
 ) -> None:
     """Test models of clear faces on faces that are partly covered: score against region, share."""
@@ -178,10 +166,7 @@ def relevance(
     people: Annotated[int, typer.Option(min=1, help="Kept out of the fit, explained.")] = 2,
     clips: Annotated[int, typer.Option(min=1, help="Of each of them and each level.")] = 1,
     root: Root = None,
-    override: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's."),
-    ] = None,
+    override: Overrides = None,
     workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
@@ -234,8 +219,8 @@ def report(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="Run folder.")],
-    second: Annotated[Path, typer.Argument(help="Run folder.")],
+    first: RunFolder,
+    second: RunFolder,
     metric: Annotated[str, typer.Option(help="Metric that is compared by subject.")] = "",
     across_protocols: Annotated[bool, typer.Option(help="Allow different questions.")] = False,
     as_json: Json = False,
@@ -252,7 +237,7 @@ def compare(
 
 @app.command()
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    run: RunFolder,
     root: Root = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
