@@ -1,7 +1,7 @@
 """How old the newest sample is when its estimate is there: live sessions on two cores.
 
     python benchmarks/monitor.py [--seconds 30] [--stride 2] [--soak MINUTES] [--sessions 20]
-        [--encoder painformer --stride 4 8]
+        [--encoder painformer --stride 4 8 --runtime openvino --precision bf16]
 
 Sources are made up and run with the clock on the wall: four signals at 512 Hz (skin conductance,
 ECG, two muscles) and a camera of 25 frames a second at 640 × 480 (a portrait that moves). Latency
@@ -92,9 +92,9 @@ def streams(stride: int) -> tuple[ChainStream, ...]:
     return tuple(found)
 
 
-def picture_model(name: str, stride: int) -> Predictor:
+def picture_model(name: str, stride: int, runtime: str, precision: str) -> Predictor:
     """Signals, and the pictures of a face through a frozen encoder with random weights."""
-    encoder = Encoder(name)
+    encoder = Encoder(name, runtime=runtime, precision=precision, threads=1)
     frames = FaceFrames(frame_rate=FRAME_RATE, stride=stride)
     steps = (FaceTracking(stride=stride),)
     face = ChainStream("face", steps, frames, 0.0, encoder, "mean")
@@ -188,6 +188,8 @@ def main() -> None:
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
     parser.add_argument("--sessions", type=int, default=0)
     parser.add_argument("--encoder", default="", help="Of pictures: painformer, tnt_s …")
+    parser.add_argument("--runtime", default="torch", help="Of the encoder: torch, onnx, openvino")
+    parser.add_argument("--precision", default="f32", help="Of the encoder: f32, bf16")
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.machine()}, {cores} cores")
@@ -200,8 +202,9 @@ def main() -> None:
         return
     if given.encoder:
         for stride in given.stride:
-            label = f"4 signals and pictures of a face at stride {stride}, {given.encoder}"
-            run(label, picture_model(given.encoder, stride), given.seconds)
+            seer = picture_model(given.encoder, stride, given.runtime, given.precision)
+            how = f"{given.encoder}, {given.runtime} {given.precision}"
+            run(f"4 signals and pictures of a face at stride {stride}, {how}", seer, given.seconds)
         return
     if given.sessions:
         label = f"{given.sessions} sessions of 4 signals"
