@@ -10,6 +10,7 @@ import pytest
 
 from dolorimeter.datasets.biovid import BioVid
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.experiment._prepare import dataset_notes
 from dolorimeter.types import Stimulus
 from dolorimeter.video import VideoWriter
 
@@ -131,6 +132,9 @@ def test_part_b_has_two_more_signals(tmp_path: Path) -> None:
     (recording,) = BioVid(tmp_path, part="B").recordings()
     with pytest.raises(RecordingError, match="missing 'emg_corrugator' 'emg_zygomaticus'"):
         recording.load()
+    assert "1 of 1 subjects found (86 in the full data set)" in dataset_notes(
+        BioVid(tmp_path, part="B"), ["one"]
+    )
 
 
 def test_recordings_travel_to_other_processes(part_a: Path) -> None:

@@ -192,6 +192,11 @@ class BioVid:
         self.lookalike = is_lookalike(top, self.root, self.root.parent)
         self._exclusions: tuple[Exclusion, ...] | None = None
 
+    @property
+    def expected_subjects(self) -> int:
+        """People in the whole of this part; the Card has those of part A."""
+        return SUBJECTS[self.part]
+
     def subjects(self) -> tuple[str, ...]:
         """Subjects that have a folder (part C: a folder or a file), sorted."""
         found = {d.name for d in list_dirs(self._signals, root=self.root)}
@@ -253,7 +258,7 @@ class BioVid:
             dataset="biovid",
             root=self.root,
             subjects_found=len(self.subjects()),
-            subjects_expected=SUBJECTS[self.part],
+            subjects_expected=self.expected_subjects,
             recordings=len(recordings),
             problems=tuple(problems),
             lookalike=self.lookalike,

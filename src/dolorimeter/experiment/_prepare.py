@@ -160,7 +160,8 @@ def _samples(
 def dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
     """How many of how many people, what the labels are, and whether units are confirmed."""
     card = reader.card
-    found, whole = len(reader.subjects()), card.subjects
+    found = len(reader.subjects())
+    whole = getattr(reader, "expected_subjects", card.subjects)
     notes = [
         f"{len(chosen)} of {found} subjects found"
         + (f" ({whole} in the full data set)" if whole and whole != found else "")
