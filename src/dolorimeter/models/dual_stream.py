@@ -30,10 +30,13 @@ from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._hybrid_attention import HybridPositionalAttention
+from dolorimeter.models._prior import log_prior, or_prior
 from dolorimeter.models._scaling import ChannelScale
+from dolorimeter.models._sides import side_parts, side_sizes, sides_there
 from dolorimeter.models._weights import load_weights
 from dolorimeter.registry import MODELS, Card
 
+NAME = "the dual-stream network"
 FUSIONS = ("co_attention", "concat", "late")
 PAPER = (
     "Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer approach for pain "
@@ -257,8 +260,8 @@ class DualStream(nn.Module):
     ) -> None:
         super().__init__()
         self.video, self.signals = _pair("video", video), _pair("signals", signals)
-        self.sizes = [math.prod(shape) for shape in (self.video, self.signals) if shape]
-        _check(self.sizes, input_shape, fusion, layers, stream_dropout)
+        self.sizes = side_sizes(NAME, self.video, self.signals, input_shape)
+        _check(fusion, layers, stream_dropout)
         self.fusion, self.stream_dropout, self.frozen_signals = (
             fusion, stream_dropout, frozen_signals
         )  # fmt: skip
@@ -289,7 +292,7 @@ class DualStream(nn.Module):
         late = several and fusion == "late"
         joint = 2 * width if several and not late else width
         self.heads = nn.ModuleList(nn.Linear(joint, num_classes) for _ in range(1 + late))
-        self.register_buffer("log_prior", _log_prior(prior, num_classes))
+        self.register_buffer("log_prior", log_prior(prior, num_classes))
 
     def train(self, mode: bool = True) -> DualStream:
         """Training or evaluation mode; a frozen signal encoder stays in the latter."""
@@ -431,19 +434,12 @@ class DualStream(nn.Module):
         return counts
 
     def _parts(self, x: Any) -> list[Any]:
-        if x.ndim != 2 or x.shape[1] != sum(self.sizes):
-            shapes = {k: v for k, v in (("video", self.video), ("signals", self.signals)) if v}
-            raise ConfigError(
-                f"the dual-stream network was given windows of shape {tuple(x.shape[1:])}, "
-                f"expected rows of {sum(self.sizes):,} numbers: {shapes}, one after the other. "
-                "Use dolorimeter.models.dual_stream.packed."
-            )
-        return [x[:, : self.sizes[0]], x[:, self.sizes[0] :]][: len(self.sizes)]
+        return side_parts(NAME, x, self.video, self.signals)
 
     def _sides(self, x: Tensor) -> tuple[list[Tensor], Bool[Tensor, "window side"]]:
         """Tokens of each side, and which windows have it."""
         parts = self._parts(x)
-        there = torch.stack([~part.isnan().all(dim=1) for part in parts], dim=1)
+        there = sides_there(parts)
         seen = self._left(there)
         return [
             side(given, seen[:, i]) for i, (_, side, given) in enumerate(self._given(x))
@@ -465,8 +461,7 @@ class DualStream(nn.Module):
                     sides = list(layer(*sides))
             means = torch.cat([side.mean(dim=1) for side in sides], dim=1)  # (window, joint)
             logits = self.heads[0](self.dropout(means))
-        prior = cast(Tensor, self.log_prior).to(logits.dtype)
-        return torch.where(there.any(dim=1, keepdim=True), logits, prior)  # (window, class)
+        return or_prior(logits, there, cast(Tensor, self.log_prior))  # (window, class)
 
     def _left(self, there: Bool[Tensor, "window side"]) -> Bool[Tensor, "window side"]:
         """Sides left when each is dropped at random in training; the last one never is."""
@@ -546,19 +541,10 @@ def _pair(name: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def _check(
-    sizes: Sequence[int],
-    input_shape: tuple[int, ...] | None,
     fusion: str,
     layers: int,
     stream_dropout: float,
 ) -> None:
-    if not sizes:
-        raise ConfigError("the dual-stream network needs video, signals, or both: give a shape.")
-    if input_shape is not None and tuple(input_shape) != (sum(sizes),):
-        raise ConfigError(
-            f"input_shape is {tuple(input_shape)}, expected ({sum(sizes)},): video and signals in "
-            "one row (packed)."
-        )
     if fusion not in FUSIONS:
         raise ConfigError(f"fusion is '{fusion}', expected one of {', '.join(FUSIONS)}.")
     if layers < 1:
@@ -567,12 +553,3 @@ def _check(
         )
     if not 0 <= stream_dropout < 1:
         raise ConfigError(f"stream_dropout is {stream_dropout}, expected 0 or more, below 1.")
-
-
-def _log_prior(prior: Sequence[float] | None, classes: int) -> Float[Tensor, " class"]:
-    shares = torch.ones(classes) if prior is None else torch.tensor(tuple(prior)).float()
-    if len(shares) != classes or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
-        raise ConfigError(
-            f"prior is {prior}, expected a share of each of {classes} classes, none below 0."
-        )
-    return (shares / shares.sum()).clamp(min=1e-9).log()

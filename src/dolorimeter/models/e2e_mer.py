@@ -10,7 +10,6 @@ Science 11:e3158, 2025, compare with it. Their signals are a person's, the artic
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -21,7 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
+from dolorimeter.models._prior import log_prior, or_prior
 from dolorimeter.models._scaling import ChannelScale
+from dolorimeter.models._sides import side_parts, side_sizes, sides_there
 from dolorimeter.models._weights import load_weights
 from dolorimeter.registry import MODELS, Card
 
@@ -177,9 +178,9 @@ class E2EMER(nn.Module):
         super().__init__()
         self.video = tuple(int(n) for n in video)
         self.signals = tuple(int(n) for n in signals)
-        self.sizes = [math.prod(shape) for shape in (self.video, self.signals) if shape]
+        self.sizes = side_sizes("E2E-MER", self.video, self.signals, input_shape)
         self.steps = self.video[0] if self.video else steps
-        self._check(input_shape)
+        self._check()
         features, notes = 0, []
         if self.video:
             self.frames = ResNet50(blocks, widths)
@@ -204,8 +205,7 @@ class E2EMER(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.lstm = nn.LSTM(features, hidden, layers, batch_first=True)
         self.out = nn.Linear(hidden, num_classes)
-        shares = torch.ones(num_classes) if prior is None else torch.tensor(tuple(prior)).float()
-        self.register_buffer("log_prior", (shares / shares.sum()).clamp(min=1e-9).log())
+        self.register_buffer("log_prior", log_prior(prior, num_classes))
 
     def learn_scale(self, x: Float[np.ndarray, "window number"]) -> None:
         """What the training windows teach of each channel; called once, before training."""
@@ -226,14 +226,8 @@ class E2EMER(nn.Module):
         ConfigError
             If the rows have another length.
         """
-        if x.ndim != 2 or x.shape[1] != sum(self.sizes):
-            raise ConfigError(
-                f"E2E-MER was given windows of shape {tuple(x.shape[1:])}, expected rows of "
-                f"{sum(self.sizes):,} numbers: {self.video} and {self.signals}, one after the "
-                "other."
-            )
-        parts = [x[:, : self.sizes[0]], x[:, self.sizes[0] :]][: len(self.sizes)]
-        there = torch.stack([~part.isnan().all(dim=1) for part in parts], dim=1)
+        parts = side_parts("E2E-MER", x, self.video, self.signals)
+        there = sides_there(parts)
         found = []
         if self.video:
             found.append(self._of_frames(parts[0], there[:, 0]))  # (window, frame, 2048)
@@ -241,8 +235,7 @@ class E2EMER(nn.Module):
             found.append(self._of_signals(parts[-1], there[:, -1]))  # (window, step, feature)
         states, _ = self.lstm(torch.cat(found, dim=2))  # (window, step, hidden)
         logits = self.out(self.dropout(states.mean(dim=1)))  # (window, class)
-        prior = cast(Tensor, self.log_prior).to(logits.dtype)
-        return torch.where(there.any(dim=1, keepdim=True), logits, prior)
+        return or_prior(logits, there, cast(Tensor, self.log_prior))
 
     def _of_frames(self, x: Tensor, there: Tensor) -> Tensor:
         """Of windows with a clip alone: others never reach a BatchNorm."""
@@ -268,9 +261,7 @@ class E2EMER(nn.Module):
         x = x.reshape(-1, self.steps, x[0].numel())  # (window, step, feature)
         return torch.where(there[:, None, None], x, 0.0)
 
-    def _check(self, input_shape: tuple[int, ...] | None) -> None:
-        if not self.sizes:
-            raise ConfigError("E2E-MER needs video, signals, or both: give a shape.")
+    def _check(self) -> None:
         if self.video and (len(self.video) != 4 or self.video[1] != 3):
             raise ConfigError(
                 f"video is {self.video}, expected (frame, 3, side, side): pictures as they are, "
@@ -280,11 +271,6 @@ class E2EMER(nn.Module):
             raise ConfigError(
                 f"signals are {self.signals} in {self.steps} steps, expected (channel, time) of "
                 "at least two samples a step."
-            )
-        if input_shape is not None and tuple(input_shape) != (sum(self.sizes),):
-            raise ConfigError(
-                f"input_shape is {tuple(input_shape)}, expected ({sum(self.sizes)},): video and "
-                "signals in one row."
             )
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
+from dolorimeter.models._prior import log_prior, or_prior
 from dolorimeter.registry import MODELS, Card
 
 PAPER = (
@@ -389,7 +390,7 @@ class EmbeddingMixer(nn.Module):
         self.tokens, self.width = _tokens_and_width(self.input_shape, embedding_width)
         self.scale = Standardise([self.tokens], self.width)
         self.mixer = Mixer(num_classes, self.width, **(mixer_args or {}))
-        self.register_buffer("log_prior", _log_prior(prior, num_classes))
+        self.register_buffer("log_prior", log_prior(prior, num_classes))
 
     def forward(self, x: Float[Tensor, "window ..."]) -> Float[Tensor, "window class"]:
         """Logits.
@@ -408,7 +409,7 @@ class EmbeddingMixer(nn.Module):
         x, present = _present(x.reshape(len(x), self.tokens, self.width))
         x = self.scale(x, present)  # (window, token, width)
         logits = self.mixer(x, present)  # (window, class)
-        return _or_prior(logits, present, cast(Tensor, self.log_prior))
+        return or_prior(logits, present, cast(Tensor, self.log_prior))
 
     def attention(
         self, x: Float[Tensor, "window ..."]
@@ -522,7 +523,7 @@ class EmbeddingFusion(nn.Module):
         )
         if self.video:
             self.video_encoder = VideoEncoder(width, **(video_args or {}))
-        self.register_buffer("log_prior", _log_prior(prior, num_classes))
+        self.register_buffer("log_prior", log_prior(prior, num_classes))
 
     def forward(self, x: Float[Tensor, "window ..."]) -> Float[Tensor, "window class"]:
         """Logits; of ``fusion_2`` the logarithms of the mean probabilities.
@@ -550,7 +551,7 @@ class EmbeddingFusion(nn.Module):
             logits = self._decided(x, present)
         else:
             logits = self.mixers[0](*self._beside(x, present))
-        return _or_prior(logits, present, cast(Tensor, self.log_prior))  # (window, class)
+        return or_prior(logits, present, cast(Tensor, self.log_prior))  # (window, class)
 
     def _added(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Mean of the tokens of each stream that are present, and whether there is any."""
@@ -625,14 +626,6 @@ def _never_none(present: Bool[Tensor, "window key"]) -> Bool[Tensor, "window key
     return present | ~present.any(dim=1, keepdim=True)
 
 
-def _or_prior(
-    logits: Float[Tensor, "window class"],
-    present: Bool[Tensor, "window token"],
-    log_prior: Float[Tensor, " class"],
-) -> Float[Tensor, "window class"]:
-    return torch.where(present.any(dim=1, keepdim=True), logits, log_prior.to(logits.dtype))
-
-
 def _positions(tokens: Float[Tensor, "window token width"]) -> Float[Tensor, "token width"]:
     """Sines and cosines of the token's number, as in Vaswani et al. 2017, section 3.5."""
     count, width = tokens.shape[1:]
@@ -641,15 +634,6 @@ def _positions(tokens: Float[Tensor, "window token width"]) -> Float[Tensor, "to
     angle = number[:, None] * torch.exp(step * (-math.log(10_000.0) / width))
     both = torch.stack((angle.sin(), angle.cos()), dim=2)  # (token, width / 2 rounded up, 2)
     return both.flatten(1)[:, :width]  # (token, width)
-
-
-def _log_prior(prior: Sequence[float] | None, classes: int) -> Float[Tensor, " class"]:
-    shares = torch.ones(classes) if prior is None else torch.tensor(tuple(prior)).float()
-    if len(shares) != classes or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
-        raise ConfigError(
-            f"prior is {prior}, expected a share of each of {classes} classes, none below 0."
-        )
-    return (shares / shares.sum()).clamp(min=1e-9).log()
 
 
 def _tokens_and_width(shape: Sequence[int], embedding_width: int) -> tuple[int, int]:

@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
+from dolorimeter.models._prior import log_prior, or_prior
 from dolorimeter.models._scaling import ChannelScale
+from dolorimeter.models._sides import side_parts, side_sizes, sides_there
 from dolorimeter.registry import MODELS, Card
 
 WORD = 300
@@ -136,9 +138,9 @@ class MTEMER(nn.Module):
         super().__init__()
         self.video = tuple(int(n) for n in video)
         self.signals = tuple(int(n) for n in signals)
-        self.sizes = [math.prod(shape) for shape in (self.video, self.signals) if shape]
+        self.sizes = side_sizes("MTE-MER", self.video, self.signals, input_shape)
         self.samples = samples
-        self._check(input_shape, hidden)
+        self._check(hidden)
         self.words = nn.Parameter(torch.randn(num_classes, word) / math.sqrt(word))
         if self.video:
             self.video_scale = ChannelScale(self.video[1], "train_standard")
@@ -147,8 +149,7 @@ class MTEMER(nn.Module):
             self.scale = ChannelScale(self.signals[0], scaling)
             self.signal_stream = Stream(self.signals[0], word, hidden[1], layers, dropout)
         self.weights = nn.Parameter(torch.ones(len(self.sizes)) / len(self.sizes))
-        shares = torch.ones(num_classes) if prior is None else torch.tensor(tuple(prior)).float()
-        self.register_buffer("log_prior", (shares / shares.sum()).clamp(min=1e-9).log())
+        self.register_buffer("log_prior", log_prior(prior, num_classes))
 
     def learn_scale(self, x: Float[np.ndarray, "window number"]) -> None:
         """What the training windows teach of features and channels; called once, before."""
@@ -171,14 +172,8 @@ class MTEMER(nn.Module):
         ConfigError
             If the rows have another length.
         """
-        if x.ndim != 2 or x.shape[1] != sum(self.sizes):
-            raise ConfigError(
-                f"MTE-MER was given windows of shape {tuple(x.shape[1:])}, expected rows of "
-                f"{sum(self.sizes):,} numbers: {self.video} and {self.signals}, one after the "
-                "other."
-            )
-        parts = [x[:, : self.sizes[0]], x[:, self.sizes[0] :]][: len(self.sizes)]
-        there = torch.stack([~part.isnan().all(dim=1) for part in parts], dim=1)
+        parts = side_parts("MTE-MER", x, self.video, self.signals)
+        there = sides_there(parts)
         scores = []
         if self.video:
             tokens = self.video_scale(parts[0].reshape(len(x), *self.video).mT).mT
@@ -191,15 +186,12 @@ class MTEMER(nn.Module):
         total = weight.sum(dim=1, keepdim=True)
         weight = weight / torch.where(total.abs() > 1e-6, total, 1.0)
         logits = (weight[..., None] * torch.stack(scores, dim=1)).sum(dim=1)  # (window, class)
-        prior = cast(Tensor, self.log_prior).to(logits.dtype)
-        return torch.where(there.any(dim=1, keepdim=True), logits, prior)
+        return or_prior(logits, there, cast(Tensor, self.log_prior))
 
     def _scored(self, stream: Stream, x: Tensor) -> Tensor:
         return stream(x, self.words) / math.sqrt(stream.map.out_features)
 
-    def _check(self, input_shape: tuple[int, ...] | None, hidden: Sequence[int]) -> None:
-        if not self.sizes:
-            raise ConfigError("MTE-MER needs video, signals, or both: give a shape.")
+    def _check(self, hidden: Sequence[int]) -> None:
         if self.video and len(self.video) != 2:
             raise ConfigError(
                 f"video is {self.video}, expected (token, feature): give the stream an encoder "
@@ -212,8 +204,3 @@ class MTEMER(nn.Module):
             )
         if len(hidden) != 2:
             raise ConfigError(f"hidden is {tuple(hidden)}, expected two: of video, of signals.")
-        if input_shape is not None and tuple(input_shape) != (sum(self.sizes),):
-            raise ConfigError(
-                f"input_shape is {tuple(input_shape)}, expected ({sum(self.sizes)},): video and "
-                "signals in one row."
-            )
