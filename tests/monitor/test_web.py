@@ -333,6 +333,9 @@ def test_a_sink_that_fails_ends_no_session(monitor: Monitor) -> None:
         time.sleep(0.05)
     assert monitor.sessions[0].running
     assert len(asked) == 1
+    told = "estimates are stored, and no longer sent to sink: the network is gone"
+    assert monitor.ask(f"/api/sessions/{session}")[1]["trouble"] == told
+    assert f'store_refuses{{session="{session}"}} 0.0' in monitor.hub.metrics_text()
 
 
 def test_messages_that_make_no_sense_stop_nothing(monitor: Monitor) -> None:

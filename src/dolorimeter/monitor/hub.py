@@ -27,8 +27,10 @@ store alone."""
 class _Keeper:
     """Stores what a session says, counts it, and hands it to every further sink."""
 
-    def __init__(self, recorder: Recorder, sinks: Sequence[Sink]) -> None:
-        self.recorder, self.sinks = recorder, list(sinks)
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.sinks: list[Sink] = []
+        self.trouble = ""
 
     @property
     def keep_signals(self) -> bool:
@@ -39,8 +41,10 @@ class _Keeper:
         for sink in tuple(self.sinks):
             try:
                 sink(estimate)
-            except Exception:  # noqa: BLE001 - storing goes on without a network that has gone
+            except Exception as error:  # noqa: BLE001 - storing goes on without a network
                 self.sinks.remove(sink)
+                name = getattr(sink, "__name__", type(sink).__name__)
+                self.trouble = f"estimates are stored, and no longer sent to {name}: {error}"
 
     def add_signal(self, chunk: RawChunk) -> None:
         self.recorder.add_signal(chunk)
@@ -49,9 +53,18 @@ class _Keeper:
 @dataclass
 class _Live:
     feed: Feed
-    recorder: Recorder
+    keeper: _Keeper
     closed: bool = False
     trouble: str = ""
+
+    @property
+    def recorder(self) -> Recorder:
+        return self.keeper.recorder
+
+    @property
+    def refused(self) -> str:
+        """Why its estimates cannot be stored now."""
+        return self.trouble or self.recorder.trouble
 
 
 class Hub:
@@ -106,23 +119,24 @@ class Hub:
             )
         if len(self.running()) >= MAX_RUNNING:
             raise MonitorError(f"{MAX_RUNNING} sessions are running already: stop one first.")
-        recorders: list[Recorder] = []
+        keepers: list[_Keeper] = []
 
         def attach(info: SessionInfo) -> _Keeper:
-            recorder = Recorder(self.store, info, keep_signals=self._keep_signals)
-            recorders.append(recorder)
-            return _Keeper(recorder, [self.metrics, *(make(info) for make in self._outlets)])
+            keeper = _Keeper(Recorder(self.store, info, keep_signals=self._keep_signals))
+            keepers.append(keeper)
+            keeper.sinks += [self.metrics, *(make(info) for make in self._outlets)]
+            return keeper
 
         with self._starting:
             try:
                 feed = self._start(subject, attach)
             except BaseException as error:
-                for recorder in recorders:
+                for keeper in keepers:
                     with suppress(DolorimeterError):
-                        recorder.close(f"it could not start: {error}")
+                        keeper.recorder.close(f"it could not start: {error}")
                 raise
-            assert recorders, "a session must attach before it starts"
-            self._live[feed.info.id] = _Live(feed, recorders[0])
+            assert keepers, "a session must attach before it starts"
+            self._live[feed.info.id] = _Live(feed, keepers[0])
         return feed
 
     def start_diary(
@@ -151,13 +165,15 @@ class Hub:
         return tuple(name for name, live in tuple(self._live.items()) if live.feed.running)
 
     def trouble(self, session: str) -> str:
-        """Why estimates of a session cannot be stored at the moment; empty where they can."""
+        """Why a session's estimates cannot be stored or sent now; empty where they can."""
         live = self._live.get(session)
-        return "" if live is None else live.trouble or live.recorder.trouble
+        if live is None:
+            return ""
+        return live.refused or live.keeper.trouble
 
     def metrics_text(self) -> str:
         """What Prometheus reads."""
-        return self.metrics.text({name: self.trouble(name) for name in tuple(self._live)})
+        return self.metrics.text({name: live.refused for name, live in tuple(self._live.items())})
 
     def stop(self, session: str) -> None:
         """End a session, or a diary, and note its end.
@@ -186,7 +202,7 @@ class Hub:
         """
         lost = [
             f"session {live.feed.info.id}: {live.recorder.unsaved} estimates or pieces of signals "
-            f"are not stored: {live.trouble or live.recorder.trouble}"
+            f"are not stored: {live.refused}"
             for live in self._live.values()
             if live.recorder.unsaved
         ]

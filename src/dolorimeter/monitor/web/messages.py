@@ -111,7 +111,7 @@ class SessionOut(BaseModel):
     ended_because: str
     estimates: int
     here: bool = Field(description="Whether it runs in this process and can be stopped here.")
-    trouble: str = Field(description="Why it cannot be stored now; empty where it can.")
+    trouble: str = Field(description="Why it cannot be stored or sent now; empty where it can.")
     due_since: datetime | None = Field(description="Reminder of a diary that has no answer yet.")
 
 

@@ -146,7 +146,7 @@ function describe(session) {
 
 function trouble(why) {
   show("trouble", Boolean(why));
-  text("trouble", why ? `Not stored, or not answered: ${why}` : "");
+  text("trouble", why ? `Not stored, not sent or not answered: ${why}` : "");
 }
 
 // live
