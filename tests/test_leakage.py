@@ -28,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
 from dolorimeter.audit import Finding, audit, has_fault, leak_o_meter
+from dolorimeter.audit.case import MOST_COLUMNS, Case
 from dolorimeter.evaluation import Question, Run, evaluate
 from dolorimeter.splits import (
     Fold,
@@ -301,6 +302,37 @@ def test_a_reference_of_the_subjects_own_baseline_windows_is_seen() -> None:
         return x
 
     only(altered(subtract), "label_informed_reference")
+
+
+def test_pictures_are_audited_by_ten_thousand_of_their_numbers_and_it_is_said() -> None:
+    """Column by column, two million pixels a window took minutes: longer than the training."""
+    samples, y = cohort(subjects=3, windows=10)
+    rng = np.random.default_rng(0)
+    clips = rng.integers(0, 256, size=(len(y), 200_000)).astype(np.float32)
+    pictures = replace(samples, x={"face": clips, "eda": samples.x}, feature_names=())
+    run = evaluate(
+        clean_estimator(),
+        samples,
+        y,
+        leave_one_subject_out(),
+        question=question(),
+        baselines=False,
+    )
+    case = Case(run, pictures, y)
+    assert case.width == 200_006
+    assert case.columns is not None
+    assert case.columns.shape == (len(y), MOST_COLUMNS)
+    whole = np.concatenate([samples.x, clips], axis=1)  # streams by name
+    assert np.array_equal(case.columns, whole[:, case.drawn])
+    assert case.column_name(MOST_COLUMNS - 1) == f"column {case.drawn[-1]}"
+    told = [f for f in audit(run, samples=pictures, y=y) if f.check == "label_informed_reference"]
+    assert "10,000 of 200,006 numbers" in told[0].message
+
+    for subject in np.unique(samples.subjects):
+        mine = samples.subjects == subject
+        clips[mine] -= clips[mine & (y == 0)].mean(axis=0)
+    seen = [f for f in audit(run, samples=pictures, y=y) if f.check == "label_informed_reference"]
+    assert seen[0].severity == "fault"
 
 
 def test_one_neutral_frame_chosen_by_label_is_seen() -> None:

@@ -82,7 +82,8 @@ def fitted_outside_fold(case: Case) -> Iterator[Finding]:
         yield passed(
             check,
             "recomputed",
-            "no feature is standardised, scaled to its range or decorrelated over all subjects.",
+            f"no feature is standardised, scaled to its range or decorrelated over all "
+            f"subjects.{case.columns_told}",
         )
 
 
@@ -94,7 +95,9 @@ def target_access(case: Case) -> Iterator[Finding]:
         return
     within = _standardised_within(x, case) & _varying(x)
     if not within.any():
-        yield passed(check, "recomputed", "no feature is standardised within subject.")
+        yield passed(
+            check, "recomputed", f"no feature is standardised within subject.{case.columns_told}"
+        )
     elif case.target_access == "none":
         yield Finding(
             check,
@@ -165,7 +168,11 @@ def label_informed_reference(case: Case) -> Iterator[Finding]:
             "same class: it was the reference, and it was chosen by label.",
         )
         return
-    yield passed(check, "recomputed", "no class is pinned to a fixed value within subjects.")
+    yield passed(
+        check,
+        "recomputed",
+        f"no class is pinned to a fixed value within subjects.{case.columns_told}",
+    )
 
 
 def label_as_feature(case: Case) -> Iterator[Finding]:
@@ -194,7 +201,9 @@ def label_as_feature(case: Case) -> Iterator[Finding]:
             "a trace of it (a file name, a code, a rating). Take it out.",
         )
     else:
-        yield passed(check, "recomputed", "no feature tells the label by itself.")
+        yield passed(
+            check, "recomputed", f"no feature tells the label by itself.{case.columns_told}"
+        )
 
 
 def near_duplicates(case: Case) -> Iterator[Finding]:
@@ -221,7 +230,8 @@ def near_duplicates(case: Case) -> Iterator[Finding]:
         yield passed(
             check,
             "recomputed",
-            f"{len(rows)} windows compared; none is nearly the same as a window of another set.",
+            f"{len(rows)} windows compared; none is nearly the same as a window of another "
+            f"set.{case.columns_told}",
         )
         return
     meta = case.samples.meta

@@ -73,8 +73,8 @@ def test_data_in_estimator(case: Case) -> Iterator[Finding]:
         if _is_labels(part, case.y):
             found.append(f"{path}: the labels")
             continue
-        rows = _rows_of(part, case.columns.shape[1])
-        hits = 0 if rows is None else len(_row_keys(rows) & known)
+        rows = _rows_of(part, case.width)
+        hits = 0 if rows is None else len(_row_keys(rows[:, case.drawn]) & known)
         if hits >= 2:
             found.append(f"{path}: {hits} rows of the samples")
     if found:
@@ -88,7 +88,11 @@ def test_data_in_estimator(case: Case) -> Iterator[Finding]:
             "variable.",
         )
     else:
-        yield passed(check, "recomputed", "no array in the estimator holds samples or labels.")
+        yield passed(
+            check,
+            "recomputed",
+            f"no array in the estimator holds samples or labels.{case.columns_told}",
+        )
 
 
 def search_without_groups(case: Case) -> Iterator[Finding]:
