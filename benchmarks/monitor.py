@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.monitor.session import Session
 from dolorimeter.monitor.sources import Chunk, Item, Picture, Synthetic, VideoBegins
@@ -77,7 +77,7 @@ class MovingPortrait:
         """Nothing to close."""
 
 
-def streams(stride: int) -> tuple[ChainStream, ...]:
+def streams(stride: int) -> tuple[Stream, ...]:
     """The signals, filtered as they come, and at a stride above 0 the face."""
     steps = {
         "eda": (Lowpass(cut=5.0, modalities=("eda",)),),
@@ -86,9 +86,9 @@ def streams(stride: int) -> tuple[ChainStream, ...]:
             Notch(frequency=50.0, modalities=("ecg",)),
         ),
     }
-    found = [ChainStream(name, steps.get(name, ()), Features(name)) for name in SIGNALS]
+    found = [Stream(name, steps.get(name, ()), Features(name)) for name in SIGNALS]
     if stride:
-        found.append(ChainStream("face", (FaceTracking(stride=stride),), FaceActivity()))
+        found.append(Stream("face", (FaceTracking(stride=stride),), FaceActivity()))
     return tuple(found)
 
 
@@ -97,8 +97,8 @@ def picture_model(name: str, stride: int, runtime: str, precision: str) -> Predi
     encoder = Encoder(name, runtime=runtime, precision=precision, threads=1)
     frames = FaceFrames(frame_rate=FRAME_RATE, stride=stride)
     steps = (FaceTracking(stride=stride),)
-    face = ChainStream("face", steps, frames, 0.0, encoder, "mean")
-    chain = Chain(WindowSpec(duration=DURATION), (*streams(0), face))
+    face = Stream("face", steps, frames, 0.0, encoder, "mean")
+    chain = Pipeline(WindowSpec(duration=DURATION), (*streams(0), face))
     known = model("random_forest")
     names = (*known.feature_names, *(f"face.{name}_{i + 1}" for i in range(encoder.width)))
     x = np.random.default_rng(0).random((100, len(names)))
@@ -121,7 +121,7 @@ def model(kind: str, stride: int = 0) -> Predictor:
         for name, p in parts.items()
     }
     sliding = WindowSpec(duration=DURATION, anchor="sliding", step=STEP)
-    samples = Chain(sliding, streams(0)).samples([Recording("made", "s", "r", signals=signals)])
+    samples = Pipeline(sliding, streams(0)).samples([Recording("made", "s", "r", signals=signals)])
     x, names = np.asarray(samples.x), samples.feature_names
     if stride:
         face = FaceActivity()
@@ -129,7 +129,7 @@ def model(kind: str, stride: int = 0) -> Predictor:
         names = (*names, *(f"face.{name}" for name in face.names))
     estimator = ESTIMATORS.get(kind)()
     estimator.fit(x, np.arange(len(x)) % 5)
-    chain = Chain(WindowSpec(duration=DURATION), streams(stride))
+    chain = Pipeline(WindowSpec(duration=DURATION), streams(stride))
     classes = ("BL", "PA1", "PA2", "PA3", "PA4")
     return Predictor(estimator, chain, "ordinal", classes, {}, {}, names, title=kind)
 

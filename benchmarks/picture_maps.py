@@ -16,7 +16,7 @@ import argparse
 import numpy as np
 import torch
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder, embed
 from dolorimeter.explain import _picture_checks
 from dolorimeter.explain._painformer import Parts, case_of, stream_maps
@@ -28,7 +28,7 @@ from dolorimeter.types import Recording, Signal, Stimulus
 from dolorimeter.windows import WindowSpec
 
 STRETCHES, RATE, SECONDS = 7, 64.0, 7.0
-STREAM = ChainStream(
+STREAM = Stream(
     "eda", (), Waveform("eda"), encoder=Encoder("painformer", precision="bf16"), pooling="add"
 )
 
@@ -73,7 +73,7 @@ def stretches(parts: Parts, signal: np.ndarray) -> dict[str, int]:
         "made", "s", "one", signals={"eda": Signal(signal[None], RATE, "1", True, "other")},
         stimuli=(Stimulus(0.0, SECONDS, ""),),
     )  # fmt: skip
-    windows, _ = Chain(WindowSpec(duration=SECONDS), (STREAM,)).stream_windows(recording)
+    windows, _ = Pipeline(WindowSpec(duration=SECONDS), (STREAM,)).stream_windows(recording)
     counter = Counter(None, 1)
     case, _ = case_of(parts, windows[0], counter)
     stream = stream_maps(case, "eda", 8)

@@ -67,7 +67,7 @@ if __name__ == "__main__":
     for subject in ("s1", "s2"):
         table = {"eda": np.linspace(1, 2, 400), "condition": ["rest"] * 200 + ["heat"] * 200}
         pd.DataFrame(table).to_csv(folder / f"{subject}.csv", index=False)
-    stream = dl.ChainStream("eda", (), dl.Features("eda"))
-    chain = dl.Chain(dl.WindowSpec(duration=10.0), (stream,))
+    stream = dl.Stream("eda", (), dl.Features("eda"))
+    chain = dl.Pipeline(dl.WindowSpec(duration=10.0), (stream,))
     samples = chain.samples(dl.open_dataset("my_lab", folder).recordings())
     print(samples.meta[["subject", "condition", "start"]])

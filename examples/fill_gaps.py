@@ -36,8 +36,8 @@ with tempfile.TemporaryDirectory() as folder:
     )
     autoencoder = read_autoencoder(pretrain(config, Path(folder) / "run").weights.parent)
 
-    streams = [dl.ChainStream(m, (), dl.Raw(m, sampling_rate=32.0)) for m in ("eda", "ecg")]
-    chain = dl.Chain(dl.WindowSpec(duration=5.5), tuple(streams))
+    streams = [dl.Stream(m, (), dl.Raw(m, sampling_rate=32.0)) for m in ("eda", "ecg")]
+    chain = dl.Pipeline(dl.WindowSpec(duration=5.5), tuple(streams))
     samples = chain.samples(reader.recordings([stranger]))
     whole = np.concatenate([samples.x["eda"], samples.x["ecg"]], axis=1)  # in siemens and volts
 

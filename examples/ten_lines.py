@@ -13,9 +13,9 @@ root = Path(tempfile.mkdtemp()) / "look-alike"
 dl.synthesise("biovid", root, subjects=4, per_condition=6, conditions=("BL1", "PA4"), seed=1)
 
 recordings = dl.open_dataset("biovid", root, part="A").recordings()
-streams = [dl.ChainStream(m, (), dl.Features(m)) for m in ("eda", "ecg")]
+streams = [dl.Stream(m, (), dl.Features(m)) for m in ("eda", "ecg")]
 windows = dl.WindowSpec(duration=5.5, conditions=("BL1", "PA4"))
-samples = dl.Chain(windows, tuple(streams)).samples(recordings)
+samples = dl.Pipeline(windows, tuple(streams)).samples(recordings)
 y = (samples.meta["condition"] == "PA4").to_numpy(dtype=int)
 estimator = make_pipeline(
     SimpleImputer(keep_empty_features=True), ExtraTreesClassifier(50, random_state=0)

@@ -30,7 +30,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.datasets import open_dataset
 from dolorimeter.estimators import NetworkClassifier
 from dolorimeter.models import SignalAutoencoder, SignalMAEEncoder, VideoAutoencoder, create_model
@@ -140,17 +140,16 @@ def probe(
     """Balanced accuracy of each person, by what is known of a window."""
     recordings = list(open_dataset("oxazepam_fmov").recordings(tuple(people)))
     raw = [
-        ChainStream(
+        Stream(
             name, (), Raw(name, sampling_rate=config.sampling_rate, standardise="window_minmax")
         )
         for name in SIGNALS
     ]
     made = [
-        ChainStream(name, (), Features(name))
-        for name in ("eda", "emg_corrugator", "emg_zygomaticus")
+        Stream(name, (), Features(name)) for name in ("eda", "emg_corrugator", "emg_zygomaticus")
     ]
-    windows = Chain(ASKED, tuple(raw)).samples(recordings)
-    hand = Chain(ASKED, tuple(made)).samples(recordings)
+    windows = Pipeline(ASKED, tuple(raw)).samples(recordings)
+    hand = Pipeline(ASKED, tuple(made)).samples(recordings)
     y = (windows.meta["condition"] == "happy").to_numpy(dtype=int)
     assert (windows.meta["start"].to_numpy() == hand.meta["start"].to_numpy()).all()
     assert not isinstance(windows.x, np.ndarray)

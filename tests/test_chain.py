@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.chain import Chain, ChainStream, build, encoder_of
+from dolorimeter.chain import Pipeline, Stream, build, encoder_of
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.preprocessing import Bandpass, Lowpass
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS, Registry
@@ -23,8 +23,8 @@ from dolorimeter.windows import WindowSpec
 
 RATE = 100.0
 SPEC = WindowSpec(duration=5.0)
-EDA = ChainStream("eda", (), Features("eda"))
-ECG = ChainStream("ecg", (), Features("ecg"))
+EDA = Stream("eda", (), Features("eda"))
+ECG = Stream("ecg", (), Features("ecg"))
 
 
 def _read(path: Path, seed: int, names: tuple[str, ...]) -> dict[str, Signal]:
@@ -72,13 +72,13 @@ def cohort(
 
 def test_rows_follow_the_recordings(tmp_path: Path) -> None:
     recordings = cohort(tmp_path)
-    samples = Chain(SPEC, (EDA, ECG)).samples(recordings, label_source="stimulus")
+    samples = Pipeline(SPEC, (EDA, ECG)).samples(recordings, label_source="stimulus")
     assert samples.meta["recording"].tolist() == [r.name for r in recordings]
     assert samples.meta["condition"].tolist() == ["BL1", "PA4"] * 6
     assert samples.meta["sex"].tolist() == ["w"] * 4 + ["m"] * 4 + ["w"] * 4
     assert samples.label_source == "stimulus"
     assert isinstance(samples.x, np.ndarray)
-    one = Chain(SPEC, (ECG,)).samples(recordings[5:6])
+    one = Pipeline(SPEC, (ECG,)).samples(recordings[5:6])
     assert samples.feature_names[-len(one.feature_names) :] == tuple(
         f"ecg.{n}" for n in one.feature_names
     )
@@ -91,7 +91,7 @@ def test_rows_follow_the_recordings(tmp_path: Path) -> None:
 
 def test_the_cache_changes_nothing_and_sees_a_changed_file(tmp_path: Path) -> None:
     recordings = cohort(tmp_path / "data")
-    chain, cache = Chain(SPEC, (EDA,)), Cache(tmp_path / "samples")
+    chain, cache = Pipeline(SPEC, (EDA,)), Cache(tmp_path / "samples")
     fresh = chain.samples(recordings)
     first, second = (chain.samples(recordings, cache=cache) for _ in range(2))
     for other in (first, second):
@@ -110,7 +110,7 @@ def test_the_cache_changes_nothing_and_sees_a_changed_file(tmp_path: Path) -> No
 
 def test_two_processes_give_the_same(tmp_path: Path) -> None:
     recordings = cohort(tmp_path)
-    chain = Chain(SPEC, (EDA, ECG))
+    chain = Pipeline(SPEC, (EDA, ECG))
     one, two = chain.samples(recordings), chain.samples(recordings, workers=2)
     assert isinstance(one.x, np.ndarray)
     assert isinstance(two.x, np.ndarray)
@@ -121,7 +121,7 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
 def test_a_broken_file_is_kept_out_and_counted(tmp_path: Path) -> None:
     recordings = cohort(tmp_path)
     recordings[2].sources[0].write_bytes(b"broken")
-    samples = Chain(SPEC, (EDA,)).samples(
+    samples = Pipeline(SPEC, (EDA,)).samples(
         recordings, exclusions=[Exclusion("s9", "s9-0", "file", "missing")]
     )
     assert len(samples) == len(recordings) - 1
@@ -134,14 +134,14 @@ def test_a_broken_file_is_kept_out_and_counted(tmp_path: Path) -> None:
 
 def test_a_missing_modality_is_marked_not_dropped(tmp_path: Path) -> None:
     recordings = cohort(tmp_path / "both", 1) + cohort(tmp_path / "one", 1, names=("eda",))
-    samples = Chain(SPEC, (EDA, ECG)).samples(recordings)
+    samples = Pipeline(SPEC, (EDA, ECG)).samples(recordings)
     assert samples.present is not None
     assert samples.present["ecg"].tolist() == [True] * 4 + [False] * 4
     assert samples.present["eda"].all()
 
 
 def test_nothing_left_says_why(tmp_path: Path) -> None:
-    chain = Chain(WindowSpec(duration=9.0), (EDA,))
+    chain = Pipeline(WindowSpec(duration=9.0), (EDA,))
     with pytest.raises(
         DatasetError, match=r"none of 12 recordings gave a window \(12 exclusions\)"
     ):
@@ -150,12 +150,12 @@ def test_nothing_left_says_why(tmp_path: Path) -> None:
 
 def test_raw_streams_keep_their_shape_and_several_their_names(tmp_path: Path) -> None:
     recordings = cohort(tmp_path)
-    raw = ChainStream("raw", (), Raw("eda", unit="uS"))
-    one = Chain(SPEC, (raw,)).samples(recordings)
+    raw = Stream("raw", (), Raw("eda", unit="uS"))
+    one = Pipeline(SPEC, (raw,)).samples(recordings)
     assert isinstance(one.x, np.ndarray)
     assert one.x.shape == (12, 1, 500)
     assert 0.1 < abs(one.x.mean()) < 100
-    two = Chain(SPEC, (raw, ECG)).samples(recordings)
+    two = Pipeline(SPEC, (raw, ECG)).samples(recordings)
     assert isinstance(two.x, dict)
     assert set(two.x) == {"raw", "ecg"}
 
@@ -165,23 +165,23 @@ def test_what_a_step_has_to_say_stands_in_the_notes(tmp_path: Path) -> None:
     told = f"bandpass 0.5–{0.49 * RATE:g} Hz of eda was a high-pass at 0.5 Hz"
     for mode in ("zero_phase", "window"):
         step = Bandpass(**band, mode=mode, modalities=["eda"])
-        chain = Chain(SPEC, (ChainStream("eda", (step,), Raw("eda")),))
+        chain = Pipeline(SPEC, (Stream("eda", (step,), Raw("eda")),))
         samples = chain.samples(cohort(tmp_path / mode))
         (note,) = [note for note in samples.notes if note.startswith(told)]
         assert note.endswith("(windows: 12)")
 
 
 def test_standardising_within_subject_is_declared(tmp_path: Path) -> None:
-    samples = Chain(SPEC, (EDA,), standardise="task_windows").samples(cohort(tmp_path))
+    samples = Pipeline(SPEC, (EDA,), standardise="task_windows").samples(cohort(tmp_path))
     assert samples.target_access == "unlabelled_target"
     with pytest.raises(ConfigError, match="standardise is 'z', expected none, all_recording"):
-        Chain(SPEC, (EDA,), standardise="z").samples(cohort(tmp_path))
+        Pipeline(SPEC, (EDA,), standardise="z").samples(cohort(tmp_path))
 
 
 def test_a_declared_baseline_is_the_reference(tmp_path: Path) -> None:
     recordings = cohort(tmp_path, clips=8)
-    plain = Chain(SPEC, (EDA,)).samples(recordings)
-    chain = Chain(SPEC, (EDA,), standardise="declared_baseline", baseline=("BL1",))
+    plain = Pipeline(SPEC, (EDA,)).samples(recordings)
+    chain = Pipeline(SPEC, (EDA,), standardise="declared_baseline", baseline=("BL1",))
     samples = chain.samples(recordings)
     assert samples.target_access == "labelled_reference"
     assert isinstance(plain.x, np.ndarray)
@@ -202,16 +202,16 @@ def test_running_follows_time_and_never_names_that_hold_the_condition(tmp_path: 
         replace(r, name=f"{r.stimuli[0].condition}-{i}", facts={"clip_index": float(i)})
         for i, r in enumerate(recordings)
     ]
-    samples = Chain(SPEC, (EDA,), standardise="running").samples(told)
+    samples = Pipeline(SPEC, (EDA,), standardise="running").samples(told)
     assert isinstance(samples.x, np.ndarray)
     unknown = np.isnan(samples.x).all(axis=1)
     assert samples.meta["recording"][unknown].tolist() == ["BL1-0", "PA4-1", "BL1-2"]
     with pytest.raises(ConfigError, match="'running' needs to know in what order"):
-        Chain(SPEC, (EDA,), standardise="running").samples([replace(r, facts={}) for r in told])
+        Pipeline(SPEC, (EDA,), standardise="running").samples([replace(r, facts={}) for r in told])
 
 
 def test_the_cache_sees_options_and_values_that_are_in_no_file(tmp_path: Path) -> None:
-    chain, cache = Chain(SPEC, (EDA,)), Cache(tmp_path / "samples")
+    chain, cache = Pipeline(SPEC, (EDA,)), Cache(tmp_path / "samples")
 
     def first(signals: Mapping[str, Signal]) -> float:
         recording = replace(cohort(tmp_path / "data", 1, 1)[0], signals=signals)
@@ -227,11 +227,11 @@ def test_the_cache_sees_options_and_values_that_are_in_no_file(tmp_path: Path) -
 
 
 def test_a_chain_survives_its_dictionary(tmp_path: Path) -> None:
-    stream = ChainStream(
+    stream = Stream(
         "eda", (Lowpass(modalities=("eda",), cut=5.0, mode="causal"),), Features("eda")
     )
-    chain = Chain(WindowSpec(duration=4.0, conditions=("BL1",)), (stream,), "running")
-    again = Chain.from_dict(chain.to_dict())
+    chain = Pipeline(WindowSpec(duration=4.0, conditions=("BL1",)), (stream,), "running")
+    again = Pipeline.from_dict(chain.to_dict())
     assert again == chain
     recordings = cohort(tmp_path, 1)
     a, b = chain.samples(recordings), again.samples(recordings)
@@ -243,10 +243,10 @@ def test_a_chain_survives_its_dictionary(tmp_path: Path) -> None:
 
 def test_whole_recording_steps_are_obstacles_live() -> None:
     step = Lowpass(modalities=("eda",), cut=5.0, mode="zero_phase")
-    chain = Chain(SPEC, (ChainStream("eda", (step,), Features("eda")),), "task_windows")
+    chain = Pipeline(SPEC, (Stream("eda", (step,), Features("eda")),), "task_windows")
     assert len(chain.live_obstacles) == 2
     assert "lowpass" in chain.live_obstacles[0]
-    assert Chain(SPEC, (EDA,)).live_obstacles == ()
+    assert Pipeline(SPEC, (EDA,)).live_obstacles == ()
 
 
 def test_build_names_what_it_does_not_know() -> None:
@@ -307,6 +307,6 @@ def test_samples_that_would_fill_the_memory_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dolorimeter.chain._chain.MEMORY", 10_000)
-    raw = Chain(SPEC, (ChainStream("eda", (), Raw("eda")),))
+    raw = Pipeline(SPEC, (Stream("eda", (), Raw("eda")),))
     with pytest.raises(ConfigError, match=r"of \d+ of 12 recordings take .* an encoder, fewer"):
         raw.samples(cohort(tmp_path))

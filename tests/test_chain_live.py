@@ -20,7 +20,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from torch import Tensor, nn
 
-from dolorimeter.chain import Chain, ChainStream, LiveChain
+from dolorimeter.chain import LiveChain, Pipeline, Stream
 from dolorimeter.chain._rings import SignalRing
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, SignalError
@@ -75,7 +75,7 @@ def recording(seconds: float = SECONDS, late: float = 0.0, gap: bool = True) -> 
     return Recording("made", "s1", "r1", signals=signals)
 
 
-def chain(standardise: str = "none") -> Chain:
+def chain(standardise: str = "none") -> Pipeline:
     emg = (
         Bandpass(low=20.0, high=200.0, modalities=("emg_trapezius",)),
         Notch(frequency=50.0, modalities=("emg_trapezius",)),
@@ -86,12 +86,12 @@ def chain(standardise: str = "none") -> Chain:
         Resample(sampling_rate=20.0, modalities=("eda",)),
         Lowpass(cut=2.0, mode="window", modalities=("eda",)),
     )
-    return Chain(
+    return Pipeline(
         WINDOWS,
         (
-            ChainStream("eda", eda, Features("eda"), margin=1.0),
-            ChainStream("phasic", (Phasic(),), Features("eda", offset=-0.25)),
-            ChainStream("emg", emg, Features("emg_trapezius")),
+            Stream("eda", eda, Features("eda"), margin=1.0),
+            Stream("phasic", (Phasic(),), Features("eda", offset=-0.25)),
+            Stream("emg", emg, Features("emg_trapezius")),
         ),
         standardise=standardise,
     )
@@ -121,7 +121,7 @@ def replayed(live: LiveChain, whole: Recording, cuts: dict[str, list[int]]) -> d
     return found
 
 
-def fitted(of: Chain, whole: Recording) -> Predictor:
+def fitted(of: Pipeline, whole: Recording) -> Predictor:
     """A forest on made-up labels: every split point of a feature is a chance to differ."""
     samples = of.samples([whole])
     y = np.arange(len(samples)) % 3
@@ -172,9 +172,9 @@ def test_a_replay_gives_the_probabilities_of_predict(
 
 def test_a_network_on_raw_signals_gives_the_same_in_float32() -> None:
     whole = recording(gap=False)
-    of = Chain(
+    of = Pipeline(
         WINDOWS,
-        (ChainStream("emg", (Envelope(), Resample(sampling_rate=50.0)), Raw("emg_trapezius")),),
+        (Stream("emg", (Envelope(), Resample(sampling_rate=50.0)), Raw("emg_trapezius")),),
     )
     live = LiveChain(of, spare=SECONDS)
     samples = live.offline(STEP).samples([whole])
@@ -220,15 +220,15 @@ def test_a_step_over_the_whole_recording_is_refused_with_its_substitute(
     step: Any, hint: str
 ) -> None:
     with pytest.raises(ConfigError, match=hint):
-        LiveChain(Chain(WINDOWS, (ChainStream("eda", (step,), Features("eda")),)))
+        LiveChain(Pipeline(WINDOWS, (Stream("eda", (step,), Features("eda")),)))
 
 
 def test_other_obstacles_are_named_too() -> None:
-    eda = ChainStream("eda", (), Features("eda"))
+    eda = Stream("eda", (), Features("eda"))
     with pytest.raises(ConfigError, match=r"'task_windows' \(use 'running'\)"):
-        LiveChain(Chain(WINDOWS, (eda,), standardise="task_windows"))
+        LiveChain(Pipeline(WINDOWS, (eda,), standardise="task_windows"))
     with pytest.raises(ConfigError, match=r"video_frames reads whole frames"):
-        LiveChain(Chain(WINDOWS, (ChainStream("t", (), VideoFrames("thermal")),)))
+        LiveChain(Pipeline(WINDOWS, (Stream("t", (), VideoFrames("thermal")),)))
 
 
 def test_what_does_not_fit_is_refused_in_words() -> None:
@@ -242,7 +242,7 @@ def test_what_does_not_fit_is_refused_in_words() -> None:
         live.push("eda", np.zeros((2, 4)))
     with pytest.raises(SignalError, match=r"bandpass on emg_trapezius .* at 200 Hz asked of"):
         live.open("emg_trapezius", Signal(np.empty((1, 0)), 100.0, "V", True, "voltage"))
-    empty = LiveChain(Chain(WINDOWS, (ChainStream("eda", (), Raw("eda")),)))
+    empty = LiveChain(Pipeline(WINDOWS, (Stream("eda", (), Raw("eda")),)))
     with pytest.raises(SignalError, match="no modality covers"):
         empty.samples(0.0)
 
@@ -255,7 +255,7 @@ def test_haemoglobin_gives_its_two_signals_chunk_by_chunk() -> None:
     facts = {"distance S1_D1": 0.03}
     whole = Recording("made", "s1", "r1", signals={"fnirs": signal}, facts=facts)
     steps = (OpticalDensity(), Haemoglobin())
-    of = Chain(WINDOWS, (ChainStream("hbo", steps, Features("fnirs_hbo")),))
+    of = Pipeline(WINDOWS, (Stream("hbo", steps, Features("fnirs_hbo")),))
     live = LiveChain(of, facts=facts)
     live.open("fnirs", signal)
     for piece in np.array_split(light, 13, axis=1):
@@ -289,11 +289,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_face_replayed_frame_by_frame_is_the_face_of_the_file(clip: Path, stride: int) -> None:
     eda = Signal(recording().signals["eda"].values[:, :192], 64.0, "S", True, "conductance")
     whole = Recording("made", "s1", "r1", signals={"eda": eda}, videos={"face": Video(clip, 10.0)})
-    of = Chain(
+    of = Pipeline(
         WindowSpec(duration=1.0),
         (
-            ChainStream("face", (FaceTracking(stride=stride),), FaceActivity(min_valid=0.2)),
-            ChainStream("eda", (), Features("eda")),
+            Stream("face", (FaceTracking(stride=stride),), FaceActivity(min_valid=0.2)),
+            Stream("eda", (), Features("eda")),
         ),
     )
     live = LiveChain(of)
@@ -347,8 +347,8 @@ def test_pictures_of_a_live_face_are_those_of_the_file_and_are_embedded_once(
 ) -> None:
     whole = Recording("made", "s1", "r1", videos={"face": Video(clip, 10.0)})
     frames = FaceFrames(frame_rate=10.0, stride=2, min_valid=0.2)
-    face = ChainStream("face", (FaceTracking(stride=2),), frames, 0.0, encoder, "none")
-    live = LiveChain(Chain(WindowSpec(duration=1.0), (face,)))
+    face = Stream("face", (FaceTracking(stride=2),), frames, 0.0, encoder, "none")
+    live = LiveChain(Pipeline(WindowSpec(duration=1.0), (face,)))
     table = live.offline(STEP).samples([whole])
     live.open_video("face", frame_rate=10.0)
     Colours.seen = 0
@@ -378,8 +378,8 @@ def test_pictures_are_embedded_while_their_window_is_coming(
     clip: Path, encoder: Encoder, pictures: FacePictures
 ) -> None:
     whole = Recording("made", "s1", "r1", videos={"face": Video(clip, 10.0)})
-    face = ChainStream("face", (FaceTracking(),), pictures, 0.0, encoder, "none")
-    live = LiveChain(Chain(WindowSpec(duration=1.0), (face,)))
+    face = Stream("face", (FaceTracking(),), pictures, 0.0, encoder, "none")
+    live = LiveChain(Pipeline(WindowSpec(duration=1.0), (face,)))
     table = live.offline(STEP).samples([whole])
     assert isinstance(table.x, np.ndarray)
     assert not live.look_ahead([0.0])  # nothing has come

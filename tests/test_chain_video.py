@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from torch import Tensor, nn
 
-from dolorimeter.chain import Chain, ChainStream, encoder_of
+from dolorimeter.chain import Pipeline, Stream, encoder_of
 from dolorimeter.chain._encoded import pooled
 from dolorimeter.chain._kept import key_of
 from dolorimeter.embeddings import Encoder
@@ -133,9 +133,9 @@ def recording(clips: Path, clip: str, subject: str = "s1", name: str = "") -> Re
     )
 
 
-def deep(**changes: object) -> Chain:
-    stream = ChainStream("face", (TRACKING,), FRAMES, encoder=encoder())
-    return Chain(SPEC, (replace(stream, **changes),))  # type: ignore[arg-type]  # of a test
+def deep(**changes: object) -> Pipeline:
+    stream = Stream("face", (TRACKING,), FRAMES, encoder=encoder())
+    return Pipeline(SPEC, (replace(stream, **changes),))  # type: ignore[arg-type]  # of a test
 
 
 def test_pictures_go_through_the_encoder_in_order(clips: Path) -> None:
@@ -143,7 +143,7 @@ def test_pictures_go_through_the_encoder_in_order(clips: Path) -> None:
     assert isinstance(samples.x, np.ndarray)
     assert samples.x.shape == (2, 2, 3)
     assert samples.x.dtype == np.float32
-    raw = Chain(SPEC, (ChainStream("face", (TRACKING,), FRAMES),)).samples(
+    raw = Pipeline(SPEC, (Stream("face", (TRACKING,), FRAMES),)).samples(
         [recording(clips, "dark"), recording(clips, "bright")]
     )
     assert isinstance(raw.x, np.ndarray)
@@ -165,9 +165,9 @@ def test_an_encoder_of_clips_gives_tokens(
     every = FaceTracking()
     made = Encoder("tests_tubes", batch_size=4, tokens=tokens)
     assert made.row == (shape if tokens else (3,))
-    stream = ChainStream("face", (every,), clip, encoder=made)
-    eda = ChainStream("eda", (), Raw("eda"))
-    chain = Chain(SPEC, (stream, eda))
+    stream = Stream("face", (every,), clip, encoder=made)
+    eda = Stream("eda", (), Raw("eda"))
+    chain = Pipeline(SPEC, (stream, eda))
     recordings = [
         replace(r, signals={"eda": Signal(np.ones((1, 10)), RATE, "S", True, "conductance")})
         for r in recordings
@@ -179,7 +179,7 @@ def test_an_encoder_of_clips_gives_tokens(
     assert found.shape == (3, *shape)
     assert found.dtype == (np.float16 if tokens else np.float32)
     assert np.isnan(found[2]).all()
-    raw = Chain(SPEC, (ChainStream("face", (every,), clip),)).samples(recordings[:2]).x
+    raw = Pipeline(SPEC, (Stream("face", (every,), clip),)).samples(recordings[:2]).x
     assert isinstance(raw, np.ndarray)  # (window, frame, colour, row, column)
     side = {"all": 4, "2x2": 2}.get(tokens, 1)
     moments = 2 if tokens else 1
@@ -195,9 +195,9 @@ def test_an_encoder_of_clips_gives_tokens(
 
 def test_clips_and_tokens_that_do_not_fit_are_refused(clips: Path) -> None:
     short = FaceClip(frame_rate=RATE, frames=3)
-    stream = ChainStream("face", (TRACKING,), short, encoder=Encoder("tests_tubes"))
+    stream = Stream("face", (TRACKING,), short, encoder=Encoder("tests_tubes"))
     with pytest.raises(SignalError, match="3 pictures a window, and tests_tubes takes clips of 4"):
-        Chain(SPEC, (stream,)).samples([recording(clips, "dark")])
+        Pipeline(SPEC, (stream,)).samples([recording(clips, "dark")])
     with pytest.raises(ConfigError, match=r"tokens is '4x4', expected one of '', 'all', '2x2'"):
         Encoder("tests_tubes", tokens="4x4")
     with pytest.raises(ConfigError, match="is for encoders of clips that give tokens, and tests_"):
@@ -240,7 +240,7 @@ def test_a_window_without_a_face_is_kept_out_and_counted(clips: Path) -> None:
     assert "face" in lost.reason
     with pytest.raises(DatasetError, match="stream 'face' is in none of 1 windows: face found in"):
         deep().samples([recording(clips, "nobody")])
-    table = Chain(SPEC, (ChainStream("face", (TRACKING,), FaceActivity()),))
+    table = Pipeline(SPEC, (Stream("face", (TRACKING,), FaceActivity()),))
     kept = table.samples([recording(clips, "nobody"), recording(clips, "bright")])
     assert isinstance(kept.x, np.ndarray)
     assert len(kept) == 2  # a table's missing numbers can be filled in
@@ -271,10 +271,10 @@ def test_the_face_is_found_once_for_all_streams(
 
     monkeypatch.setattr(FaceTracking, "__call__", counted)
     two = (
-        ChainStream("pictures", (TRACKING,), FRAMES, encoder=encoder(), pooling="mean"),
-        ChainStream("activity", (TRACKING,), FaceActivity()),
+        Stream("pictures", (TRACKING,), FRAMES, encoder=encoder(), pooling="mean"),
+        Stream("activity", (TRACKING,), FaceActivity()),
     )
-    samples = Chain(SPEC, two).samples([recording(clips, "bright")])
+    samples = Pipeline(SPEC, two).samples([recording(clips, "bright")])
     assert calls == ["bright"]
     assert isinstance(samples.x, np.ndarray)
     assert samples.feature_names[0] == "pictures.tests_brightness_1"
@@ -290,7 +290,7 @@ def test_the_cache_holds_embeddings_and_never_frames(clips: Path, tmp_path: Path
     assert isinstance(first.x, np.ndarray)
     assert isinstance(again.x, np.ndarray)
     assert np.array_equal(first.x, again.x)
-    pictures = Chain(SPEC, (ChainStream("face", (TRACKING,), FRAMES),))
+    pictures = Pipeline(SPEC, (Stream("face", (TRACKING,), FRAMES),))
     pictures.samples([recording(clips, "bright")], cache=cache)
     assert sorted(tmp_path.rglob("*.npz")) == stored
 
@@ -339,7 +339,7 @@ def test_weights_that_are_missing_stop_before_a_video_is_read(clips: Path, tmp_p
 
 def test_a_chain_with_an_encoder_survives_its_dictionary() -> None:
     chain = deep(pooling="add")
-    assert Chain.from_dict(json.loads(json.dumps(chain.to_dict()))) == chain
+    assert Pipeline.from_dict(json.loads(json.dumps(chain.to_dict()))) == chain
 
 
 def test_signals_and_videos_cover_windows_together(clips: Path) -> None:
@@ -347,10 +347,10 @@ def test_signals_and_videos_cover_windows_together(clips: Path) -> None:
     both = replace(recording(clips, "bright"), signals={"eda": eda})
     spec = WindowSpec(duration=SECONDS, anchor="recording", step=1.0)
     streams = (
-        ChainStream("face", (TRACKING,), FRAMES, encoder=encoder()),
-        ChainStream("eda", (), Raw("eda")),
+        Stream("face", (TRACKING,), FRAMES, encoder=encoder()),
+        Stream("eda", (), Raw("eda")),
     )
-    samples = Chain(spec, streams).samples([both])  # the signal goes on for a second
+    samples = Pipeline(spec, streams).samples([both])  # the signal goes on for a second
     assert samples.present is not None
     assert samples.present["face"].tolist() == [True, False]
     assert samples.present["eda"].tolist() == [True, True]
@@ -361,8 +361,8 @@ def test_signals_and_videos_cover_windows_together(clips: Path) -> None:
 def test_a_video_in_which_nobody_looked_for_a_face_covers_its_own_length(clips: Path) -> None:
     found = cut(recording(clips, "nobody"), WindowSpec(duration=0.4, anchor="sliding"))
     assert [round(w.start, 3) for w in found.windows] == [0.0, 0.4]
-    stream = ChainStream("face", (), VideoFrames("face", frame_rate=RATE), encoder=encoder())
-    samples = Chain(SPEC, (stream,)).samples([recording(clips, "nobody")])
+    stream = Stream("face", (), VideoFrames("face", frame_rate=RATE), encoder=encoder())
+    samples = Pipeline(SPEC, (stream,)).samples([recording(clips, "nobody")])
     assert isinstance(samples.x, np.ndarray)
     assert samples.x.shape == (1, 10, 3)
 
@@ -592,11 +592,11 @@ def test_weights_that_have_met_the_people_under_test_are_refused(
 
 def test_a_stream_that_no_window_has_is_refused(clips: Path) -> None:
     """Its rows would all be NaN, and a run on them would look like honest chance."""
-    lost = ChainStream("face", (TRACKING,), FaceActivity(modality="face2"))
+    lost = Stream("face", (TRACKING,), FaceActivity(modality="face2"))
     both = replace(recording(clips, "bright"), videos={
         "face": Video(clips / "bright.mp4", RATE), "face2": Video(clips / "bright.mp4", RATE),
     })  # fmt: skip
     with pytest.raises(
         DatasetError, match="stream 'face' is in none of 1 windows: the recording has no"
     ):
-        Chain(SPEC, (lost,)).samples([both])
+        Pipeline(SPEC, (lost,)).samples([both])

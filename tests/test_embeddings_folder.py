@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import dolorimeter as dl
 from dolorimeter import cli
-from dolorimeter.chain import Chain, ChainStream, Stored, load_embeddings, store
+from dolorimeter.chain import Pipeline, Stored, Stream, load_embeddings, store
 from dolorimeter.chain._arrays import HEADER, GrowingArray
 from dolorimeter.chain._stored import DESCRIPTION
 from dolorimeter.embeddings import Encoder, _engine
@@ -70,13 +70,13 @@ def _encoder() -> Iterator[None]:
     MODELS._cards.pop(NAME)
 
 
-def stream(modality: str, pooling: str = "none") -> ChainStream:
+def stream(modality: str, pooling: str = "none") -> Stream:
     drawn = Waveform(modality, size=SIDE)
-    return ChainStream(modality, (), drawn, encoder=Encoder(NAME, batch_size=4), pooling=pooling)
+    return Stream(modality, (), drawn, encoder=Encoder(NAME, batch_size=4), pooling=pooling)
 
 
-def chain(*modalities: str, pooling: str = "none") -> Chain:
-    return Chain(SPEC, tuple(stream(m, pooling) for m in modalities or ("eda",)))
+def chain(*modalities: str, pooling: str = "none") -> Pipeline:
+    return Pipeline(SPEC, tuple(stream(m, pooling) for m in modalities or ("eda",)))
 
 
 def signal(seed: int, windows: int = 3, *, channels: int = 1) -> Signal:
@@ -189,8 +189,8 @@ def test_a_signal_that_is_too_slow_for_a_spectrogram_costs_no_other(tmp_path: Pa
     values = np.random.default_rng(0).normal(size=(1, 300)).cumsum(axis=1)
     slow = replace(slow, signals={"eda": replace(slow.signals["eda"], sampling_rate=4.0)})
     fast = replace(fast, signals={"eda": Signal(values, 50.0, "S", True, "conductance")})
-    drawn = ChainStream("eda", (), SpectrogramPSD("eda", size=SIDE), encoder=Encoder(NAME))
-    store(Chain(SPEC, (drawn,)), [slow, fast], tmp_path / "out")
+    drawn = Stream("eda", (), SpectrogramPSD("eda", size=SIDE), encoder=Encoder(NAME))
+    store(Pipeline(SPEC, (drawn,)), [slow, fast], tmp_path / "out")
     samples = load_embeddings(tmp_path / "out")
     assert set(samples.meta["recording"]) == {"r1"}
     assert {e.recording for e in samples.exclusions} == {"r0"}
@@ -369,7 +369,7 @@ def test_a_folder_of_other_embeddings_is_refused(tmp_path: Path) -> None:
     store(chain(), cohort(), tmp_path / "out")
     with pytest.raises(ConfigError, match=r"holds other embeddings \(they differ in: chain\)"):
         store(chain(pooling="mean"), cohort(), tmp_path / "out")
-    other = Chain(SPEC, (replace(stream("eda"), encoder=Encoder(NAME, seed=1, batch_size=4)),))
+    other = Pipeline(SPEC, (replace(stream("eda"), encoder=Encoder(NAME, seed=1, batch_size=4)),))
     with pytest.raises(ConfigError, match="chain, encoders"):
         store(other, cohort(), tmp_path / "out")
     (tmp_path / "foreign").mkdir()
@@ -381,14 +381,14 @@ def test_a_folder_of_other_embeddings_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_stream_without_encoder_is_refused(tmp_path: Path) -> None:
-    plain = Chain(SPEC, (ChainStream("eda", (), Waveform("eda", size=SIDE)),))
+    plain = Pipeline(SPEC, (Stream("eda", (), Waveform("eda", size=SIDE)),))
     with pytest.raises(ConfigError, match="stream 'eda' has no encoder"):
         store(plain, cohort(), tmp_path / "out")
 
 
 def test_stream_names_that_no_file_can_have(tmp_path: Path) -> None:
     streams = tuple(replace(stream("eda"), name=name) for name in ("a/b", "a:b"))
-    store(Chain(SPEC, streams), cohort(1), tmp_path / "out")
+    store(Pipeline(SPEC, streams), cohort(1), tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").glob("*.npy")) == ["a_b-1.npy", "a_b.npy"]
     assert set(load_embeddings(tmp_path / "out").x) == {"a/b", "a:b"}
 
@@ -679,8 +679,8 @@ def test_nothing_is_written_into_the_data(labelled: tuple[Path, Path]) -> None:
 def test_a_recording_is_only_its_video(clips: Path, tmp_path: Path) -> None:
     """Frames at a stride, from a chain made by hand: the same numbers as from the verb."""
     frames = VideoFrames("face", size=SIDE)
-    by_hand = Chain(
-        replace(SPEC, duration=1.0), (ChainStream("face", (), frames, encoder=Encoder(NAME)),)
+    by_hand = Pipeline(
+        replace(SPEC, duration=1.0), (Stream("face", (), frames, encoder=Encoder(NAME)),)
     )
     path = clips / "clip0.mp4"
     recording = Recording("made", "s", "r", videos={"face": Video(path)}, sources=(path,))

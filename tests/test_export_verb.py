@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from dolorimeter import cli
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder, embed
 from dolorimeter.errors import ConfigError, StorageError, UnknownNameError
 from dolorimeter.experiment import export
@@ -61,15 +61,15 @@ def pictures(count: int = 3, seed: int = 5) -> np.ndarray:
 def model(folder: Path, *encoders: Encoder | None) -> Path:
     """A fitted model whose streams have these encoders."""
     streams = tuple(
-        ChainStream(f"s{i}", (), Raw("eda"))
+        Stream(f"s{i}", (), Raw("eda"))
         if encoder is None
-        else ChainStream(f"s{i}", (), Waveform("eda", size=SIDE), encoder=encoder, pooling="add")
+        else Stream(f"s{i}", (), Waveform("eda", size=SIDE), encoder=encoder, pooling="add")
         for i, encoder in enumerate(encoders)
     )
     fitted = LogisticRegression().fit(np.eye(2), [0, 1])
     Predictor(
         fitted,
-        Chain(WindowSpec(1.0), streams),
+        Pipeline(WindowSpec(1.0), streams),
         "classifier",
         ("a", "b"),
         {"name": "biovid", "options": {}, "columns": []},

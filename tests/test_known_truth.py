@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import TrainingError
 from dolorimeter.estimators import logistic_regression, painattnnet, random_forest
@@ -21,18 +21,16 @@ from dolorimeter.types import Samples
 from dolorimeter.windows import WindowSpec
 
 SPEC = WindowSpec(duration=5.5)
-EDA = ChainStream("eda", (), Features("eda"))
+EDA = Stream("eda", (), Features("eda"))
 
 
-def cohort(
-    folder: Path, *streams: ChainStream, **options: object
-) -> tuple[Samples, np.ndarray, Truth]:
+def cohort(folder: Path, *streams: Stream, **options: object) -> tuple[Samples, np.ndarray, Truth]:
     """A look-alike of BL1 and PA4 in skin conductance, read back through the reader."""
     given = {"subjects": 8, "per_condition": 10} | options
     truth = synthesise("biovid", folder, conditions=("BL1", "PA4"), **given)  # type: ignore[arg-type]
     reader = open_dataset("biovid", folder)
     assert reader.lookalike
-    samples = Chain(SPEC, streams or (EDA,)).samples(reader.recordings(), lookalike=True)
+    samples = Pipeline(SPEC, streams or (EDA,)).samples(reader.recordings(), lookalike=True)
     return samples, (samples.meta["condition"] == "PA4").to_numpy(dtype=int), truth
 
 
@@ -67,7 +65,7 @@ def test_accuracy_rises_with_the_effect_towards_what_is_possible(tmp_path: Path)
 
 
 def test_a_split_of_windows_is_inflated_by_ten_points_or_more(tmp_path: Path) -> None:
-    streams = [ChainStream(m, (), Features(m)) for m in ("eda", "ecg", "emg_trapezius")]
+    streams = [Stream(m, (), Features(m)) for m in ("eda", "ecg", "emg_trapezius")]
     samples, y, truth = cohort(tmp_path / "a", *streams, subjects=12, per_condition=20, seed=1)
     forest = random_forest(n_estimators=60)
     honest = evaluate(forest, samples, y, group_k_fold(4), baselines=False)
@@ -97,7 +95,7 @@ class _WindowSplit:
 
 def test_painattnnet_sees_microsiemens_and_refuses_siemens(tmp_path: Path) -> None:
     micro, y, _ = cohort(
-        tmp_path / "a", ChainStream("eda", (), Raw("eda", unit="uS")), subjects=4, seed=1
+        tmp_path / "a", Stream("eda", (), Raw("eda", unit="uS")), subjects=4, seed=1
     )
     assert isinstance(micro.x, np.ndarray)
     network = create_model("painattnnet", num_classes=2).train()

@@ -27,8 +27,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
-from dolorimeter.audit import Finding, audit, has_fault, leak_o_meter
-from dolorimeter.audit.case import MOST_COLUMNS, Case
+from dolorimeter.audits import Finding, audit, has_fault, leak_o_meter
+from dolorimeter.audits.case import MOST_COLUMNS, Case
 from dolorimeter.evaluation import Question, Run, evaluate
 from dolorimeter.splits import (
     Fold,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.datasets import open_dataset
 from dolorimeter.evaluation import summarise
 from dolorimeter.experiment import prepare, read_experiment, run
@@ -38,7 +38,7 @@ def test_real_traces_give_rates_that_people_have(
 ) -> None:
     reader = open_dataset(name, data_root / name)
     recordings = [r for r in reader.recordings() if modality in r.signals]
-    samples = Chain(SLIDING, (ChainStream(modality, (), Features(modality)),)).samples(recordings)
+    samples = Pipeline(SLIDING, (Stream(modality, (), Features(modality)),)).samples(recordings)
     rates = value(samples, feature)
     known = np.isfinite(rates)
     assert known.mean() > 0.8
@@ -53,7 +53,7 @@ def test_light_becomes_haemoglobin_through_the_chain(data_root: Path) -> None:
         Haemoglobin(),
         Bandpass(modalities=("fnirs_hbo",), low=0.01, high=0.2),
     )
-    chain = Chain(WindowSpec(duration=15.0), (ChainStream("hbo", steps, Features("fnirs_hbo")),))
+    chain = Pipeline(WindowSpec(duration=15.0), (Stream("hbo", steps, Features("fnirs_hbo")),))
     samples = chain.samples(recordings)
     assert set(samples.meta["condition"]) == {"1", "2"}
     assert np.isfinite(samples.x).any()  # type: ignore[arg-type]

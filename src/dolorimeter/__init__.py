@@ -12,8 +12,8 @@ from dolorimeter._on_demand import on_demand
 __version__ = "0.1.0"
 
 _HOMES = {
-    "audit": ("Finding", "leak_o_meter"),
-    "chain": ("Chain", "ChainStream", "load_embeddings"),
+    "audits": ("Finding", "audit", "leak_o_meter"),
+    "chain": ("Pipeline", "Stream", "load_embeddings"),
     "datasets": ("fetch", "open_dataset"),
     "errors": (
         "ConfigError",
@@ -47,7 +47,7 @@ _HOMES = {
         "Registry",
         "Weights",
     ),
-    "report": ("compare", "markdown_table", "write_report"),
+    "reports": ("Report", "compare", "markdown_table", "report", "write_report"),
     "representations": ("Features", "Raw", "Represented"),
     "splits": (
         "cross_dataset",
@@ -70,16 +70,28 @@ _HOMES = {
     ),
     "windows": ("WindowSpec", "cut"),
 }
-_MODULES = ("audit", "evaluation", "metrics", "preprocessing", "signals", "splits", "statistics")
+_MODULES = (
+    "audits",
+    "evaluation",
+    "metrics",
+    "preprocessing",
+    "reports",
+    "signals",
+    "splits",
+    "statistics",
+)
+_RENAMED = {"Chain": "Pipeline", "ChainStream": "Stream"}
+
+_OLD = {"write_report"}  # works with a notice, not listed
 
 __all__ = sorted(
-    (*(name for names in _HOMES.values() for name in names), *_MODULES, "__version__")
+    {*(name for names in _HOMES.values() for name in names), *_MODULES, "__version__"} - _OLD
 )
-_found = on_demand(__name__, _HOMES)
+_resolve = on_demand(__name__, _HOMES, _RENAMED)
 
 
 def __getattr__(name: str) -> Any:
-    return import_module(f"dolorimeter.{name}") if name in _MODULES else _found(name)
+    return import_module(f"dolorimeter.{name}") if name in _MODULES else _resolve(name)
 
 
 def __dir__() -> list[str]:

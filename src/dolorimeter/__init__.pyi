@@ -1,16 +1,18 @@
 """What the lazily imported names are, for type checkers."""
 
-from dolorimeter import audit as audit
+from dolorimeter import audits as audits
 from dolorimeter import evaluation as evaluation
 from dolorimeter import metrics as metrics
 from dolorimeter import preprocessing as preprocessing
+from dolorimeter import reports as reports
 from dolorimeter import signals as signals
 from dolorimeter import splits as splits
 from dolorimeter import statistics as statistics
-from dolorimeter.audit import Finding as Finding
-from dolorimeter.audit import leak_o_meter as leak_o_meter
-from dolorimeter.chain import Chain as Chain
-from dolorimeter.chain import ChainStream as ChainStream
+from dolorimeter.audits import Finding as Finding
+from dolorimeter.audits import audit as audit
+from dolorimeter.audits import leak_o_meter as leak_o_meter
+from dolorimeter.chain import Pipeline as Pipeline
+from dolorimeter.chain import Stream as Stream
 from dolorimeter.chain import load_embeddings as load_embeddings
 from dolorimeter.datasets import fetch as fetch
 from dolorimeter.datasets import open_dataset as open_dataset
@@ -50,9 +52,10 @@ from dolorimeter.registry import DatasetCard as DatasetCard
 from dolorimeter.registry import InputSpec as InputSpec
 from dolorimeter.registry import Registry as Registry
 from dolorimeter.registry import Weights as Weights
-from dolorimeter.report import compare as compare
-from dolorimeter.report import markdown_table as markdown_table
-from dolorimeter.report import write_report as write_report
+from dolorimeter.reports import Report as Report
+from dolorimeter.reports import compare as compare
+from dolorimeter.reports import markdown_table as markdown_table
+from dolorimeter.reports import report as report
 from dolorimeter.representations import Features as Features
 from dolorimeter.representations import Raw as Raw
 from dolorimeter.representations import Represented as Represented

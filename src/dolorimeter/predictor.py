@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter import __version__
-from dolorimeter.chain import Chain
+from dolorimeter.chain import Pipeline
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.storage import write_json
@@ -27,7 +27,7 @@ class Predictor:
     ----------
     estimator : scikit-learn estimator
         Fitted.
-    chain : Chain or None
+    chain : Pipeline or None
         None for models of a feature table, which take `Samples`.
     target_kind : TargetKind
     classes : tuple of str
@@ -43,7 +43,7 @@ class Predictor:
     """
 
     estimator: Any
-    chain: Chain | None
+    chain: Pipeline | None
     target_kind: TargetKind
     classes: tuple[str, ...]
     dataset: Mapping[str, Any]
@@ -183,7 +183,7 @@ class Predictor:
             chain = told["chain"]
             return cls(
                 estimator=load_estimator(Path(folder) / "estimator"),
-                chain=None if chain is None else Chain.from_dict(chain),
+                chain=None if chain is None else Pipeline.from_dict(chain),
                 target_kind=told["target_kind"],
                 classes=tuple(told["classes"]),
                 dataset=told["dataset"],

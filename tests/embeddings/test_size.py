@@ -11,7 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from dolorimeter.chain import ChainStream
+from dolorimeter.chain import Stream
 from dolorimeter.embeddings import Encoder, agreement, embed
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.experiment import plan_embedding
@@ -99,8 +99,8 @@ def test_a_stream_s_representation_and_encoder_agree_or_it_is_refused() -> None:
         match=r"stream 'eda': waveform gives pictures of 224 × 224, and the encoder painformer "
         r"takes 64 × 64\. Give both the same size",
     ):
-        ChainStream("eda", (), Waveform("eda"), encoder=Encoder("painformer", size=64))
-    ChainStream("eda", (), Waveform("eda", size=64), encoder=Encoder("painformer", size=64))
+        Stream("eda", (), Waveform("eda"), encoder=Encoder("painformer", size=64))
+    Stream("eda", (), Waveform("eda", size=64), encoder=Encoder("painformer", size=64))
 
 
 def test_a_representation_that_says_no_size_takes_the_encoder_s() -> None:

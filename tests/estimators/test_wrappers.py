@@ -26,8 +26,8 @@ from dolorimeter.estimators import (
 from dolorimeter.evaluation import Run, coverage_of, evaluate, summarise
 from dolorimeter.predictor import Predictor
 from dolorimeter.registry import ESTIMATORS
-from dolorimeter.report import table_rows
-from dolorimeter.report.numbers import numbers
+from dolorimeter.reports import table_rows
+from dolorimeter.reports.numbers import numbers
 from dolorimeter.splits import group_k_fold
 from dolorimeter.types import Samples
 

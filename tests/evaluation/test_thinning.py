@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import THINNED, summarise, thin_classes
 from dolorimeter.experiment import Experiment, experiment_from, run
-from dolorimeter.report import write_report
+from dolorimeter.reports import report
 
 
 def thinned(y: np.ndarray, who: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -94,7 +94,8 @@ def test_a_standardised_model_is_also_tested_on_thinned_people(tmp_path: Path) -
     assert s.by_subject[s.main].mean > 0.85
     assert s.thinned.mean < s.by_subject[s.main].mean - 0.04
     assert any("uses the class balance of the test design" in n for n in found.notes)
-    paths = write_report([found], tmp_path / "report.html")
+    paths = report(found, tmp_path / "report.html").paths
+    assert paths
     for path in (paths.html, paths.markdown):
         assert "s classes thinned 90/10" in path.read_text(encoding="utf-8")
     told = json.loads(paths.json.read_text(encoding="utf-8"))

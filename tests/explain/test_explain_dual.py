@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dolorimeter import cli
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, DependencyError, RecordingError
 from dolorimeter.estimators import DualStreamClassifier, NetworkClassifier
@@ -84,11 +84,11 @@ def recordings(clip: Path) -> list[Recording]:
     return found
 
 
-def chain(*names: str) -> Chain:
-    face = ChainStream("face", (), VideoFrames("face", frame_rate=4.0, size=SIDE), encoder=ENCODER)
-    streams = {"face": face} | {n: ChainStream(n, (), Raw(n)) for n in ("eda", "ecg")}
+def chain(*names: str) -> Pipeline:
+    face = Stream("face", (), VideoFrames("face", frame_rate=4.0, size=SIDE), encoder=ENCODER)
+    streams = {"face": face} | {n: Stream(n, (), Raw(n)) for n in ("eda", "ecg")}
     spec = WindowSpec(duration=SECONDS, conditions=("BL1", "PA4"))
-    return Chain(spec, tuple(streams[name] for name in names))
+    return Pipeline(spec, tuple(streams[name] for name in names))
 
 
 def fitted(recordings: list[Recording], *names: str, **arguments: Any) -> Predictor:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy import special
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.estimators import FusionClassifier, NetworkClassifier, TemperatureCalibrated
@@ -100,15 +100,15 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return give
 
 
-def stream(name: str = "eda", pooling: str = "none", **more: Any) -> ChainStream:
+def stream(name: str = "eda", pooling: str = "none", **more: Any) -> Stream:
     shown = more.pop("representation", Waveform(name, size=SIDE))
-    return ChainStream(name, (), shown, encoder=more.get("encoder", ENCODER), pooling=pooling)
+    return Stream(name, (), shown, encoder=more.get("encoder", ENCODER), pooling=pooling)
 
 
-def predictor(estimator: Any, *streams: ChainStream, **more: Any) -> Predictor:
+def predictor(estimator: Any, *streams: Stream, **more: Any) -> Predictor:
     return Predictor(
         estimator=estimator,
-        chain=Chain(WindowSpec(duration=SECONDS), streams) if streams else None,
+        chain=Pipeline(WindowSpec(duration=SECONDS), streams) if streams else None,
         target_kind="classifier",
         classes=("BL", "PA4"),
         dataset={"name": "made", "options": {}},
@@ -121,7 +121,7 @@ def predictor(estimator: Any, *streams: ChainStream, **more: Any) -> Predictor:
 def case_and_maps(mixer: NetworkClassifier) -> tuple[Case, list[StreamMaps]]:
     """A drawn wave as the checks find it."""
     parts = parts_of(predictor(mixer, stream(pooling="add")))
-    windows, _ = Chain(WindowSpec(duration=SECONDS), parts.streams).stream_windows(
+    windows, _ = Pipeline(WindowSpec(duration=SECONDS), parts.streams).stream_windows(
         recording(eda=wave())
     )
     case, missing = case_of(parts, windows[0], Counter(None, 1))
@@ -261,9 +261,9 @@ def test_a_tone_burst_lies_where_the_axes_say() -> None:
     assert low + (SIZE - row - 0.5) / SIZE * (high - low) == pytest.approx(20, abs=1.5)
 
 
-def face_stream(tracked: Any, pooling: str = "none") -> ChainStream:
+def face_stream(tracked: Any, pooling: str = "none") -> Stream:
     shown = FaceFrames(frame_rate=10.0, size=SIDE)
-    return ChainStream("face", (tracked(False),), shown, encoder=ENCODER, pooling=pooling)
+    return Stream("face", (tracked(False),), shown, encoder=ENCODER, pooling=pooling)
 
 
 @pytest.mark.usefixtures("few")
@@ -392,7 +392,7 @@ def test_other_models_are_told_what_can_be_explained(
 ) -> None:
     cases = [
         (predictor(mixer), "it reads a feature table"),
-        (predictor(mixer, ChainStream("eda", (), Raw("eda"))), "stream 'eda' has no encoder"),
+        (predictor(mixer, Stream("eda", (), Raw("eda"))), "stream 'eda' has no encoder"),
         (
             predictor(
                 mixer,

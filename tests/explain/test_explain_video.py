@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from dolorimeter import explain
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.estimators import NetworkClassifier, TemperatureCalibrated, notes_of
@@ -32,14 +32,14 @@ SMALL = {"depth": 2, "width": 24, "heads": 2, "inner_width": 4, "inner_heads": 2
 TEMPORAL = {"width": 16, "queries": 4, "heads": 2, "depth": 1, "hidden": 16}
 
 
-def chain(tracked: Any, *, encoder: Encoder | None = None, blind: bool = False) -> Chain:
+def chain(tracked: Any, *, encoder: Encoder | None = None, blind: bool = False) -> Pipeline:
     step = tracked(blind)
     frames = FaceFrames(frame_rate=10.0)
-    stream = ChainStream("face", (step,), frames, encoder=encoder)
-    return Chain(WindowSpec(duration=FRAMES / 10.0), (stream,))
+    stream = Stream("face", (step,), frames, encoder=encoder)
+    return Pipeline(WindowSpec(duration=FRAMES / 10.0), (stream,))
 
 
-def predictor(estimator: Any, chain: Chain | None, **more: Any) -> Predictor:
+def predictor(estimator: Any, chain: Pipeline | None, **more: Any) -> Predictor:
     return Predictor(
         estimator=estimator,
         chain=chain,
@@ -207,8 +207,10 @@ def test_a_calibrated_model_is_explained_by_its_network_and_says_its_own_probabi
 def test_a_folder_of_a_model_that_tracks_faces_is_explained(
     joint: NetworkClassifier, video: Path, tmp_path: Path
 ) -> None:
-    stream = ChainStream("face", (FaceTracking(),), FaceFrames(frame_rate=10.0))
-    predictor(joint, Chain(WindowSpec(duration=FRAMES / 10.0), (stream,))).save(tmp_path / "model")
+    stream = Stream("face", (FaceTracking(),), FaceFrames(frame_rate=10.0))
+    predictor(joint, Pipeline(WindowSpec(duration=FRAMES / 10.0), (stream,))).save(
+        tmp_path / "model"
+    )
     found = explain_model(tmp_path / "model", video, checks=False)
     assert found.patches.shape == (2, FRAMES, 14, 14)
     assert not found.regions.empty
@@ -242,7 +244,7 @@ def test_other_models_are_refused_by_name(
     cases = [
         (predictor(joint, None), "it reads a feature table"),
         (
-            predictor(joint, Chain(WindowSpec(1.0), (ChainStream("eda", (), Raw("eda")),))),
+            predictor(joint, Pipeline(WindowSpec(1.0), (Stream("eda", (), Raw("eda")),))),
             "it reads raw, no pictures",
         ),
         (

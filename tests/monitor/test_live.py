@@ -14,7 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.experiment import experiment_from
 from dolorimeter.monitor.demo_model import EXPERIMENT, demo_model
@@ -36,7 +36,7 @@ def saved(folder: Path, mode: str = "causal") -> Path:
     model = make_pipeline(SimpleImputer(keep_empty_features=True), LogisticRegression())
     model.fit(rng.random((20, len(names))), np.arange(20) % 2)
     steps = (Lowpass(cut=5.0, mode=mode, modalities=("eda",)),)  # type: ignore[arg-type]
-    chain = Chain(WindowSpec(duration=1.0), (ChainStream("eda", steps, features),))
+    chain = Pipeline(WindowSpec(duration=1.0), (Stream("eda", steps, features),))
     Predictor(
         model, chain, "classifier", ("low", "high"), {"name": "biovid", "options": {}}, {}, names,
         title="small",

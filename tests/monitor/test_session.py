@@ -14,7 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from dolorimeter.chain import Chain, ChainStream
+from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.errors import ConfigError, MonitorError, StorageError
 from dolorimeter.estimators import ConformalClassifier, TemperatureCalibrated
 from dolorimeter.monitor.feed import Feed, Keeper
@@ -50,18 +50,18 @@ def body(seconds: float = 60.0, seed: int = 3) -> Recording:
     return Recording("made", "s1", "r1", signals=signals)
 
 
-def chain(standardise: str = "none") -> Chain:
+def chain(standardise: str = "none") -> Pipeline:
     only = {"modalities": ("ecg",)}
     ecg = (
         Bandpass(low=0.5, high=40.0, **only),
         Notch(frequency=50.0, **only),
         Resample(sampling_rate=200.0, **only),
     )
-    return Chain(
+    return Pipeline(
         WindowSpec(duration=DURATION),
         (
-            ChainStream("eda", (Lowpass(cut=5.0, modalities=("eda",)),), Features("eda")),
-            ChainStream("ecg", ecg, Features("ecg")),
+            Stream("eda", (Lowpass(cut=5.0, modalities=("eda",)),), Features("eda")),
+            Stream("ecg", ecg, Features("ecg")),
         ),
         standardise=standardise,
     )

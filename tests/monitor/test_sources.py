@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolorimeter.chain import Chain, ChainStream, LiveChain
+from dolorimeter.chain import LiveChain, Pipeline, Stream
 from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.face_lane import FaceLane
 from dolorimeter.monitor.gate import Gate, Silence
@@ -219,9 +219,9 @@ class Prior:
 
 
 def face_model() -> Predictor:
-    face = ChainStream("face", (FaceTracking(stride=2),), FaceActivity(min_valid=0.2))
-    eda = ChainStream("eda", (), Features("eda"))
-    chain = Chain(WindowSpec(duration=1.0), (face, eda))
+    face = Stream("face", (FaceTracking(stride=2),), FaceActivity(min_valid=0.2))
+    eda = Stream("eda", (), Features("eda"))
+    chain = Pipeline(WindowSpec(duration=1.0), (face, eda))
     return Predictor(Prior(), chain, "classifier", ("low", "high"), {}, {}, title="face")
 
 
@@ -257,7 +257,7 @@ def test_a_face_that_goes_is_named_and_the_model_goes_on_without(clip: Path) -> 
 
 
 def test_a_window_without_a_frame_has_no_quality(clip: Path) -> None:
-    live = LiveChain(Chain(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
+    live = LiveChain(Pipeline(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
     live.open_video("face", frame_rate=10.0)
     with read_frames(clip) as frames:
         for frame in frames:
@@ -314,7 +314,7 @@ def test_the_tracker_takes_the_newest_frame_when_it_is_too_slow() -> None:
 
 def test_frames_between_the_strides_take_nobodys_place(clip: Path) -> None:
     """A burst of frames, as a session finds it after a network has computed for a while."""
-    live = LiveChain(Chain(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
+    live = LiveChain(Pipeline(WindowSpec(duration=1.0), (face_model().chain.streams[0],)))
     live.open_video("face", frame_rate=10.0)
     lane = FaceLane(live, "face", beside=True)
     with read_frames(clip) as frames:

@@ -1,13 +1,17 @@
 """From recordings to samples: preprocessing, windows and representations in a row.
 
-Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothing in it is fitted.
+Offline evaluation, `predict` and the live monitor call the same `Pipeline`.
+Nothing in it is fitted.
 """
 
+from typing import Any
+
+from dolorimeter._on_demand import notice
 from dolorimeter.chain._chain import (
     BATCH,
-    Chain,
-    ChainStream,
+    Pipeline,
     Progress,
+    Stream,
     build,
     encoder_of,
     in_time,
@@ -21,13 +25,13 @@ from dolorimeter.chain._values import check_types
 
 __all__ = [
     "BATCH",
-    "Chain",
-    "ChainStream",
     "FaceRing",
     "LiveChain",
+    "Pipeline",
     "Progress",
     "SignalRing",
     "Stored",
+    "Stream",
     "build",
     "check_live",
     "check_types",
@@ -38,3 +42,12 @@ __all__ = [
     "reference_of",
     "store",
 ]
+
+_RENAMED = {"Chain": "Pipeline", "ChainStream": "Stream"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _RENAMED:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    notice(f"{__name__}.{name}", f"{__name__}.{_RENAMED[name]}")
+    return globals()[_RENAMED[name]]

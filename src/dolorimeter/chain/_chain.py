@@ -1,6 +1,7 @@
 """From recordings to samples: preprocessing, windows and representations in a row.
 
-Offline evaluation, `predict` and the live monitor call the same `Chain`. Nothing in it is fitted.
+Offline evaluation, `predict` and the live monitor call the same `Pipeline`.
+Nothing in it is fitted.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class ChainStream:
+class Stream:
     """One modality on its way: preprocessing steps, a representation, and perhaps an encoder.
 
     Parameters
@@ -121,13 +122,13 @@ class ChainStream:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Pipeline:
     """From recordings to `Samples`, without anything fitted.
 
     Parameters
     ----------
     windows : WindowSpec
-    streams : tuple of ChainStream
+    streams : tuple of Stream
     standardise : str
         ``none``, or the reference of the standardisation within subject (see
         `preprocessing.standardise`), which decides the samples' `target_access`.
@@ -136,7 +137,7 @@ class Chain:
     """
 
     windows: WindowSpec
-    streams: tuple[ChainStream, ...]
+    streams: tuple[Stream, ...]
     standardise: str = "none"
     baseline: tuple[str, ...] = ()
 
@@ -215,13 +216,13 @@ class Chain:
         return told
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Chain:
+    def from_dict(cls, values: Mapping[str, Any]) -> Pipeline:
         """The chain that `to_dict` wrote."""
         windows: dict[str, Any] = dict(values["windows"])
         return cls(
             WindowSpec(**windows),
             tuple(
-                ChainStream(
+                Stream(
                     s["name"],
                     tuple(build(PREPROCESSING, step) for step in s["steps"]),
                     build(REPRESENTATIONS, s["representation"]),

@@ -13,14 +13,14 @@ from dolorimeter.representations import FacePictures, Represented, Undefined
 from dolorimeter.types import Array, Window
 
 if TYPE_CHECKING:
-    from dolorimeter.chain._chain import ChainStream
+    from dolorimeter.chain._chain import Stream
 
 POOLINGS = ("none", "mean", "add", "concat")
 """What can be done with the embeddings of one window."""
 
 
 def represented(
-    stream: ChainStream, windows: Sequence[Window], remembered: Remembered | None = None
+    stream: Stream, windows: Sequence[Window], remembered: Remembered | None = None
 ) -> Represented:
     """The windows of one stream as an array, with what a reader of it must know."""
     if stream.encoder is None:
@@ -34,16 +34,16 @@ class Remembered:
 
     Parameters
     ----------
-    stream : ChainStream
+    stream : Stream
         See `serves`.
     """
 
-    def __init__(self, stream: ChainStream) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._known: dict[float, Array] = {}
 
     @staticmethod
-    def serves(stream: ChainStream) -> bool:
+    def serves(stream: Stream) -> bool:
         """Whether a picture of this stream is the same in every window that shows it."""
         representation = stream.representation
         return (
@@ -84,7 +84,7 @@ class Remembered:
 
 
 def _encoded(
-    stream: ChainStream, windows: Sequence[Window], remembered: Remembered | None
+    stream: Stream, windows: Sequence[Window], remembered: Remembered | None
 ) -> Represented:
     from dolorimeter.embeddings import embed  # brings torch along
 
@@ -130,7 +130,7 @@ def _encoded(
     )
 
 
-def _clip(stream: ChainStream, window: Window) -> UInt8[np.ndarray, "1 3 frame height width"]:
+def _clip(stream: Stream, window: Window) -> UInt8[np.ndarray, "1 3 frame height width"]:
     """All pictures of a window as one clip.
 
     Raises
@@ -148,7 +148,7 @@ def _clip(stream: ChainStream, window: Window) -> UInt8[np.ndarray, "1 3 frame h
     return np.ascontiguousarray(frames.swapaxes(0, 1)[None])
 
 
-def _common_count(stream: ChainStream, windows: Sequence[Window]) -> int:
+def _common_count(stream: Stream, windows: Sequence[Window]) -> int:
     """Pictures of a window; 0 where no window has a video that tells."""
     counts = set()
     for window in windows:

@@ -22,10 +22,10 @@ from dolorimeter.types import (
 )
 
 if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Chain
+    from dolorimeter.chain._chain import Pipeline
 
 
-def made_part(chain: Chain, batch: Sequence[Recording]) -> Part:
+def made_part(chain: Pipeline, batch: Sequence[Recording]) -> Part:
     """`part_of`, where a file that breaks while it is read costs only its own recording."""
     try:
         return part_of(chain, batch)

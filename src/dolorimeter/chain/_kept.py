@@ -24,7 +24,7 @@ from dolorimeter.types import (
 )
 
 if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Chain
+    from dolorimeter.chain._chain import Pipeline
 
 _SAID = tuple(
     field.name
@@ -33,7 +33,7 @@ _SAID = tuple(
 )
 
 
-def key_of(chain: Chain, batch: Sequence[Recording]) -> str | None:
+def key_of(chain: Pipeline, batch: Sequence[Recording]) -> str | None:
     """Digest of the code, the chain, what the reader said, and the bytes of the files.
 
     None when a file cannot be read: then the part is made, and says why. None too where pictures

@@ -1,8 +1,8 @@
 """A chain fed chunk by chunk: the windows of a recording that is still going on.
 
 The same steps, the same window code and the same representations as offline, on rings instead of
-files. What a `LiveChain` gives of a window is what `Chain.samples` gives of it once the recording
-is over, for any chunking (`offline` is the chain to compare with).
+files. For any chunking, a `LiveChain` returns for a window what `Pipeline.samples` returns for it
+once the recording is over (`offline` is the pipeline to compare with).
 """
 
 from __future__ import annotations
@@ -15,13 +15,19 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dolorimeter.chain._chain import Chain, ChainStream
+from dolorimeter.chain._chain import Pipeline, Stream
 from dolorimeter.chain._encoded import Remembered, represented
 from dolorimeter.chain._join import join, nothing
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.preprocessing import FaceFrame, FaceTracker, FaceTracking, RunningBaseline, Stream
+from dolorimeter.preprocessing import (
+    FaceFrame,
+    FaceTracker,
+    FaceTracking,
+    RunningBaseline,
+    SignalStream,
+)
 from dolorimeter.representations import Represented, VideoFrames
 from dolorimeter.types import FaceTrack, Recording, Samples, Signal, Video, Window
 
@@ -34,7 +40,7 @@ class _Lane:
     """One signal on its way through the steps of one or more streams."""
 
     steps: tuple[Any, ...]
-    memory: list[dict[str, Stream]]
+    memory: list[dict[str, SignalStream]]
     rings: dict[str, SignalRing] = field(default_factory=dict)
 
 
@@ -56,7 +62,7 @@ class LiveChain:
 
     Parameters
     ----------
-    chain : Chain
+    chain : Pipeline
     subject : str
     feature_names : sequence of str
         Of the table that the estimator was fitted on, so that a stream which has not come yet has
@@ -74,7 +80,7 @@ class LiveChain:
 
     def __init__(
         self,
-        chain: Chain,
+        chain: Pipeline,
         *,
         subject: str = "live",
         feature_names: Sequence[str] = (),
@@ -114,7 +120,7 @@ class LiveChain:
         """Length of a window in seconds."""
         return self.chain.windows.duration
 
-    def offline(self, step: float) -> Chain:
+    def offline(self, step: float) -> Pipeline:
         """The chain whose windows, over the whole recording, are those of a live session."""
         windows = replace(self.chain.windows, step=step, inside_stimulus=False)
         return replace(self.chain, windows=windows)
@@ -297,7 +303,7 @@ class LiveChain:
         """What is held of a face; None before its video was opened."""
         return self._faces[modality].ring if modality in self._faces else None
 
-    def modalities_of(self, stream: ChainStream) -> tuple[str, ...]:
+    def modalities_of(self, stream: Stream) -> tuple[str, ...]:
         """Names of the signals and videos that a stream is made of."""
         return tuple(name for name in self.sources if _reads(stream, name))
 
@@ -439,7 +445,7 @@ class LiveChain:
             found[stream.name] = replace(whole, signals=signals)
         return found
 
-    def _represented(self, stream: ChainStream, windows: Sequence[Window]) -> Represented:
+    def _represented(self, stream: Stream, windows: Sequence[Window]) -> Represented:
         """As offline; a window without the modality is NaN in the shape it has had before."""
         try:
             found = represented(stream, windows, self._remembered.get(stream.name))
@@ -457,7 +463,7 @@ class LiveChain:
             return replace(like, x=nothing(1, like.x), present=missing, undefined=undefined)
         return self._never_seen(stream, found)
 
-    def _never_seen(self, stream: ChainStream, found: Represented | None) -> Represented:
+    def _never_seen(self, stream: Stream, found: Represented | None) -> Represented:
         """A stream that has never come: NaN where its features stand in the model's table."""
         several = len(self.chain.streams) > 1
         head = f"{stream.name}." if several else ""
@@ -477,7 +483,7 @@ class LiveChain:
         )
 
 
-def check_live(chain: Chain) -> None:
+def check_live(chain: Pipeline) -> None:
     """Refuse a chain that cannot run live.
 
     Raises
@@ -500,7 +506,7 @@ def check_live(chain: Chain) -> None:
         )
 
 
-def _along(stream: ChainStream) -> tuple[Any, ...]:
+def _along(stream: Stream) -> tuple[Any, ...]:
     """Steps along the recording that change signals: a face is tracked beside them."""
     return tuple(
         step
@@ -509,12 +515,12 @@ def _along(stream: ChainStream) -> tuple[Any, ...]:
     )
 
 
-def _reads(stream: ChainStream, modality: str) -> bool:
+def _reads(stream: Stream, modality: str) -> bool:
     by_steps = {m for step in stream.steps for m in step.modalities}
     return modality in (by_steps or {stream.representation.modality})
 
 
-def _there(stream: ChainStream, window: Window) -> bool:
+def _there(stream: Stream, window: Window) -> bool:
     """Whether the stream's modality covers the window, so that an error is one."""
     modality = stream.representation.modality
     return modality in window.recording.signals or modality in window.recording.faces

@@ -23,7 +23,7 @@ from dolorimeter.types import (
 from dolorimeter.windows import Cut, cut
 
 if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Chain, ChainStream
+    from dolorimeter.chain._chain import Pipeline, Stream
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Part:
     exclusions: tuple[Exclusion, ...]
 
 
-def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
+def part_of(chain: Pipeline, batch: Sequence[Recording]) -> Part:
     """Load, cut and represent one batch."""
     exclusions: list[Exclusion] = []
     gathered = Gathered(chain)
@@ -63,7 +63,7 @@ def part_of(chain: Chain, batch: Sequence[Recording]) -> Part:
 class Gathered:
     """Windows of one batch: what each stream sees of them, and what is known of them besides."""
 
-    def __init__(self, chain: Chain) -> None:
+    def __init__(self, chain: Pipeline) -> None:
         self._chain = chain
         self._windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
         self._rows: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ class Gathered:
 
     def part(
         self,
-        represent: Callable[[ChainStream, Sequence[Window]], Represented],
+        represent: Callable[[Stream, Sequence[Window]], Represented],
         exclusions: Sequence[Exclusion] = (),
     ) -> Part:
         """All of them as arrays."""
@@ -99,7 +99,7 @@ class Gathered:
 
 
 def windows_of(
-    chain: Chain, recording: Recording
+    chain: Pipeline, recording: Recording
 ) -> tuple[Cut, dict[str, Recording], dict[str, int]]:
     """The windows of a recording, and what each stream's steps made of it, with their notes."""
     loaded = _with_modalities(recording.load(), chain.sources)
@@ -123,7 +123,7 @@ def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recordi
 
 
 def _processed(
-    recording: Recording, streams: Sequence[ChainStream], notes: dict[str, int]
+    recording: Recording, streams: Sequence[Stream], notes: dict[str, int]
 ) -> dict[str, Recording]:
     """The recording after the steps along it, for each stream; equal steps run once."""
     done: dict[tuple[Any, ...], Recording] = {}
@@ -142,7 +142,7 @@ def _processed(
 
 def stream_window(
     window: Window,
-    stream: ChainStream,
+    stream: Stream,
     processed: Mapping[str, Recording],
     notes: dict[str, int],
 ) -> Window:
@@ -177,7 +177,7 @@ def _tell(step: Any, recording: Recording, notes: dict[str, int]) -> None:
         notes[note] = notes.get(note, 0) + 1
 
 
-def interval_of(stream: ChainStream, duration: float) -> tuple[float, float]:
+def interval_of(stream: Stream, duration: float) -> tuple[float, float]:
     """Start and length, in seconds from the window's start, of what the stream reads."""
     own = stream.representation.duration
     return stream.representation.offset, duration if own is None else own

@@ -33,7 +33,7 @@ from dolorimeter.storage import Cache, digest, write_json, write_parquet
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording, Samples
 
 if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Chain
+    from dolorimeter.chain._chain import Pipeline
 
 Progress = Callable[[int, int], None]
 DESCRIPTION = "embeddings.json"
@@ -69,7 +69,7 @@ class Stored:
 
 
 def store(
-    chain: Chain,
+    chain: Pipeline,
     recordings: Sequence[Recording],
     out: Path,
     *,
@@ -92,7 +92,7 @@ def store(
 
     Parameters
     ----------
-    chain : Chain
+    chain : Pipeline
         Every stream of it has an encoder.
     recordings : sequence of Recording
     out : Path
@@ -230,7 +230,9 @@ class _Total:
             )
         file.append(stream.x[kept])
 
-    def write(self, chain: Chain, out: Path, files: Mapping[str, GrowingArray]) -> dict[str, Any]:
+    def write(
+        self, chain: Pipeline, out: Path, files: Mapping[str, GrowingArray]
+    ) -> dict[str, Any]:
         """Write the tables, and say what the folder holds."""
         present = {name: np.concatenate(found) for name, found in self.present.items()}
         meta = pd.concat(self.metas, ignore_index=True)
@@ -358,7 +360,7 @@ def load_embeddings(folder: str | Path, *, verify: bool = True) -> Samples:
     return flattened(samples, streams)
 
 
-def _check_encoders(chain: Chain) -> None:
+def _check_encoders(chain: Pipeline) -> None:
     without = [stream.name for stream in chain.streams if stream.encoder is None]
     if without or not chain.streams:
         raise ConfigError(
@@ -367,11 +369,11 @@ def _check_encoders(chain: Chain) -> None:
         )
 
 
-def _digests(chain: Chain) -> dict[str, str]:
+def _digests(chain: Pipeline) -> dict[str, str]:
     return {stream.name: stream.encoder.digest for stream in chain.streams}
 
 
-def _file_names(chain: Chain) -> list[str]:
+def _file_names(chain: Pipeline) -> list[str]:
     """A file for each stream, by its name as far as a file can have it."""
     names: list[str] = []
     for place, stream in enumerate(chain.streams):

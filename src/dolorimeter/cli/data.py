@@ -121,7 +121,7 @@ def faces(
     as_json: Json = False,
 ) -> None:
     """Find the face in each video: landmarks, action cues, quality, and what they look like."""
-    from dolorimeter.report import write_faces
+    from dolorimeter.reports import write_faces
 
     _refuse_namesakes(videos)
     rows: list[dict[str, Any]] = []

@@ -65,7 +65,7 @@ def evaluate(
 
 def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> None:
     """One row a run; what every one of them says in its notes once."""
-    from dolorimeter.report import table_rows
+    from dolorimeter.reports import table_rows
 
     rows = table_rows(runs)
     if as_json:
@@ -203,18 +203,18 @@ def report(
     """Make one self-contained page of one or more runs, beside the published figures."""
     from dolorimeter.evaluation import Run
     from dolorimeter.experiment import read_findings
-    from dolorimeter.report import write_report
+    from dolorimeter.reports import report as make_report
 
     loaded = [Run.load(run) for run in runs]
-    paths = write_report(
+    made = make_report(
         loaded,
         out or runs[0] / "report.html",
         findings=[read_findings(run) for run in runs],
         reveal_subjects=reveal_subjects,
     )
     _show_runs(loaded, as_json, runs)
-    if not as_json:
-        typer.echo(f"report: {paths.html}")
+    if not as_json and made.paths:
+        typer.echo(f"report: {made.paths.html}")
 
 
 @app.command()
@@ -227,7 +227,7 @@ def compare(
 ) -> None:
     """Compare two runs over the subjects they share."""
     from dolorimeter.evaluation import Run
-    from dolorimeter.report import compare as compare_runs
+    from dolorimeter.reports import compare as compare_runs
 
     found = compare_runs(
         Run.load(first), Run.load(second), metric=metric, across_protocols=across_protocols
@@ -248,7 +248,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Look for leakage in a run. Exits with 1 when a fault is found."""
-    from dolorimeter.audit import has_fault
+    from dolorimeter.audits import has_fault
     from dolorimeter.experiment import audit_run
 
     findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)

@@ -11,7 +11,7 @@ _HOMES = {
         "DatasetConfig",
         "Experiment",
         "Named",
-        "Stream",
+        "StreamConfig",
         "Task",
         "experiment_from",
         "of_epochs",

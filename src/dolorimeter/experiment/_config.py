@@ -16,8 +16,8 @@ import tomli_w
 
 from dolorimeter import splits
 from dolorimeter.chain import (
-    Chain,
-    ChainStream,
+    Pipeline,
+    Stream,
     build,
     check_types,
     encoder_of,
@@ -147,7 +147,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamConfig:
     """One modality: which signal or video, how it is preprocessed, how it is represented.
 
     `margin` is how many seconds before the window its window-wise steps see, for a baseline.
@@ -194,7 +194,7 @@ class Experiment:
     split: Named
     test_dataset: DatasetConfig | None = None
     windows: Mapping[str, Any] = field(default_factory=dict)
-    streams: tuple[Stream, ...] = ()
+    streams: tuple[StreamConfig, ...] = ()
     standardise: str = "none"
     baseline: tuple[str, ...] = ()
     selection: Selection = "fixed"
@@ -204,7 +204,7 @@ class Experiment:
     paper: str = ""
     note: str = ""
 
-    def chain(self) -> Chain | None:
+    def chain(self) -> Pipeline | None:
         """The stages that the experiment names, or None for a feature table.
 
         Raises
@@ -217,7 +217,7 @@ class Experiment:
         streams = chain_streams(self.streams)
         if self.standardise != "none":
             reference_of(self.standardise)
-        return Chain(self._window_spec(), streams, self.standardise, self.baseline)
+        return Pipeline(self._window_spec(), streams, self.standardise, self.baseline)
 
     def _window_spec(self) -> WindowSpec:
         check_types("[windows]", WindowSpec, self.windows)
@@ -286,8 +286,8 @@ def split_of(split: Named) -> Any:
         ) from error
 
 
-def chain_streams(streams: Sequence[Stream]) -> tuple[ChainStream, ...]:
-    """What the `Stream` tables describe.
+def chain_streams(streams: Sequence[StreamConfig]) -> tuple[Stream, ...]:
+    """What the `StreamConfig` tables describe.
 
     Raises
     ------
@@ -298,7 +298,7 @@ def chain_streams(streams: Sequence[Stream]) -> tuple[ChainStream, ...]:
     for stream in streams:
         encoder = None if stream.encoder is None else encoder_of(stream.encoder)
         found.append(
-            ChainStream(
+            Stream(
                 stream.name or stream.modality,
                 tuple(_step(step, stream.modality) for step in stream.preprocessing),
                 _represented(stream, encoder),
@@ -332,7 +332,7 @@ def window_spec(windows: Mapping[str, Any], conditions: Sequence[str]) -> Window
     return WindowSpec(**windows, conditions=tuple(dict.fromkeys(conditions)))
 
 
-def _represented(stream: Stream, encoder: Any) -> Any:
+def _represented(stream: StreamConfig, encoder: Any) -> Any:
     """The representation; one that says no size draws what the encoder takes."""
     values = {"modality": stream.modality, **stream.representation}
     entry = REPRESENTATIONS.get(values["name"]) if isinstance(values.get("name"), str) else None
@@ -517,7 +517,7 @@ def _keys(parent: Sequence[Any]) -> list[str]:
         "dataset": DatasetConfig,
         "test_dataset": DatasetConfig,
         "task": Task,
-        "streams": Stream,
+        "streams": StreamConfig,
         "classifier": Named,
         "split": Named,
     }

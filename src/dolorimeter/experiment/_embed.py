@@ -9,14 +9,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dolorimeter.chain import Chain, Progress, Stored, store
+from dolorimeter.chain import Pipeline, Progress, Stored, store
 from dolorimeter.datasets import open_dataset, recordings_of
 from dolorimeter.datasets.video_files import LABELS, SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
     DatasetConfig,
-    Stream,
+    StreamConfig,
     chain_streams,
     checked,
     experiment_from,
@@ -49,7 +49,7 @@ class EmbeddingPlan:
     Parameters
     ----------
     dataset : DatasetConfig
-    streams : tuple of Stream
+    streams : tuple of StreamConfig
         Each with an encoder.
     windows : mapping
         The table ``[windows]``.
@@ -59,11 +59,11 @@ class EmbeddingPlan:
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
     dataset: DatasetConfig
-    streams: tuple[Stream, ...]
+    streams: tuple[StreamConfig, ...]
     windows: Mapping[str, Any] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
 
-    def chain(self) -> Chain:
+    def chain(self) -> Pipeline:
         """The stages from a recording to embeddings.
 
         Raises
@@ -77,7 +77,7 @@ class EmbeddingPlan:
                 "no stream has an encoder, so there is nothing to embed. Give --encoder NAME "
                 "(dolorimeter list models), or encoder = { name = … } in the file."
             )
-        return Chain(window_spec(self.windows, self.conditions), streams)
+        return Pipeline(window_spec(self.windows, self.conditions), streams)
 
 
 def plan_embedding(
@@ -332,7 +332,7 @@ def _clip(path: Path) -> Recording:
     )
 
 
-def _check_modalities(chain: Chain, recordings: Sequence[Recording]) -> None:
+def _check_modalities(chain: Pipeline, recordings: Sequence[Recording]) -> None:
     """Refuse a modality that no recording has before any of them is read."""
     have = {name for r in recordings for name in (*r.signals, *r.videos)}
     for stream in chain.streams:
@@ -346,7 +346,7 @@ def _check_modalities(chain: Chain, recordings: Sequence[Recording]) -> None:
             )
 
 
-def _runtimes(chain: Chain) -> dict[str, str]:
+def _runtimes(chain: Pipeline) -> dict[str, str]:
     """Versions of what runs the encoders besides PyTorch."""
     found = {}
     packages = {"onnx": "onnxruntime", "openvino": "openvino"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dolorimeter.chain import Chain, Progress
+from dolorimeter.chain import Pipeline, Progress
 from dolorimeter.datasets import open_dataset, recordings_of
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.evaluation import fit_fold
@@ -89,7 +89,7 @@ def train(
 
 
 def _met(
-    chain: Chain | None, namespace: str, people: tuple[str, ...]
+    chain: Pipeline | None, namespace: str, people: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
     """Whom the model has met: in its fit, and in what its encoders' weights say."""
     met = {namespace: people}

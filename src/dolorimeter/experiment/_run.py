@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from dolorimeter.audit import Finding, audit
-from dolorimeter.audit import leak_o_meter as measure_leak
+from dolorimeter.audits import Finding, audit
+from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError
 from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from dolorimeter.chain import ChainStream, interval_of
+from dolorimeter.chain import Stream, interval_of
 from dolorimeter.errors import SignalError
 from dolorimeter.estimators import DualStreamClassifier
 from dolorimeter.explain._model import NotThisWayError, classifier_of, network_of
@@ -38,8 +38,8 @@ class Parts:
 
     Parameters
     ----------
-    streams : tuple of ChainStream
-    video : ChainStream or None
+    streams : tuple of Stream
+    video : Stream or None
     encoder : nn.Module or None
         Of the video: with ``tokens``, ``attention``, ``temporal_attention`` and ``grid``.
     reduced : nn.Module or None
@@ -48,15 +48,15 @@ class Parts:
     network : DualStream
     """
 
-    streams: tuple[ChainStream, ...]
-    video: ChainStream | None
+    streams: tuple[Stream, ...]
+    video: Stream | None
     encoder: nn.Module | None
     reduced: nn.Module | None
     classifier: DualStreamClassifier
     network: DualStream
 
     @property
-    def signals(self) -> tuple[ChainStream, ...]:
+    def signals(self) -> tuple[Stream, ...]:
         """Streams that are signals."""
         return tuple(s for s in self.streams if s is not self.video)
 
@@ -191,7 +191,7 @@ def normalised(
     return (values.float() / 255 - mean) / std
 
 
-def _times(stream: ChainStream, window: Window, count: int) -> Float[np.ndarray, " frame"]:
+def _times(stream: Stream, window: Window, count: int) -> Float[np.ndarray, " frame"]:
     """Seconds of a clip's frames from the start of the window."""
     representation = stream.representation
     start, duration = interval_of(stream, window.duration)

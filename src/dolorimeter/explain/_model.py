@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from dolorimeter.chain import ChainStream
+from dolorimeter.chain import Stream
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.estimators import DualStreamClassifier, FusionClassifier, NetworkClassifier
 from dolorimeter.explain.relevance import check_networks
@@ -38,7 +38,7 @@ class Parts:
 
     Parameters
     ----------
-    stream : ChainStream
+    stream : Stream
     frame_encoder, temporal : nn.Module
         With the fitted weights, float32, in evaluation mode.
     spec : InputSpec
@@ -47,7 +47,7 @@ class Parts:
         Whether the frame encoder is a part of the classifier (end to end).
     """
 
-    stream: ChainStream
+    stream: Stream
     frame_encoder: nn.Module
     temporal: nn.Module
     spec: InputSpec

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from dolorimeter.chain import ChainStream
+from dolorimeter.chain import Stream
 from dolorimeter.errors import RecordingError
 from dolorimeter.estimators import DualStreamClassifier, FusionClassifier
 from dolorimeter.explain import maps as look
@@ -49,7 +49,7 @@ class Parts:
 
     Parameters
     ----------
-    streams : tuple of ChainStream
+    streams : tuple of Stream
     encoders : mapping of str to PainFormer
         By stream; the same object where streams have the same encoder.
     network : nn.Module
@@ -58,12 +58,12 @@ class Parts:
         Tokens of a stream where the fitted classifier has them by name.
     """
 
-    streams: tuple[ChainStream, ...]
+    streams: tuple[Stream, ...]
     encoders: Mapping[str, PainFormer]
     network: nn.Module
     sizes: Mapping[str, int]
 
-    def stream(self, name: str) -> ChainStream:
+    def stream(self, name: str) -> Stream:
         """The stream of that name."""
         return next(s for s in self.streams if s.name == name)
 
@@ -201,7 +201,7 @@ class Shown:
         return int(self.pictures.shape[-1])
 
 
-def shown(stream: ChainStream, window: Window) -> Shown | str:
+def shown(stream: Stream, window: Window) -> Shown | str:
     """What the stream shows, or why there is nothing."""
     representation = stream.representation
     missing = representation.missing(window)
@@ -366,7 +366,7 @@ def explain_pictures(predictor: Predictor, parts: Parts, question: Question) -> 
     return explanation
 
 
-def _told(stream: ChainStream, window: Window) -> tuple[str, ...]:
+def _told(stream: Stream, window: Window) -> tuple[str, ...]:
     representation = stream.representation
     pictures = () if representation.missing(window) else (window,)
     track = window.recording.faces.get(representation.modality)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dolorimeter.chain import Chain
+from dolorimeter.chain import Pipeline
 from dolorimeter.datasets import recordings_of
 from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, RecordingError
@@ -94,7 +94,7 @@ def _choice(streams: Mapping[str, Window], asked: Asked, known: int) -> tuple[st
     )
 
 
-def _recordings(predictor: Predictor, chain: Chain, asked: Asked) -> Iterator[Recording]:
+def _recordings(predictor: Predictor, chain: Pipeline, asked: Asked) -> Iterator[Recording]:
     """A video by itself where the model reads videos alone, else recordings of a data set."""
     is_video = asked.file.suffix.lower() in SUFFIXES or not asked.file.suffix
     names = _videos(chain)
@@ -115,7 +115,7 @@ def _recordings(predictor: Predictor, chain: Chain, asked: Asked) -> Iterator[Re
     yield from found
 
 
-def _videos(chain: Chain) -> tuple[str, ...]:
+def _videos(chain: Pipeline) -> tuple[str, ...]:
     """Names of the videos that the streams read."""
     found = set()
     for stream in chain.streams:

@@ -3,7 +3,7 @@
 Importing this package registers every step in `dolorimeter.registry.PREPROCESSING`.
 """
 
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.preprocessing.baseline import BaselineCorrect
 from dolorimeter.preprocessing.eda import Phasic, Tonic
 from dolorimeter.preprocessing.emg import EmdDenoise, Envelope, Rectify
@@ -38,9 +38,9 @@ __all__ = [
     "Rectify",
     "Resample",
     "RunningBaseline",
+    "SignalStream",
     "StandardiseWithinRecording",
     "Step",
-    "Stream",
     "Tonic",
     "track_face",
     "window_quality",

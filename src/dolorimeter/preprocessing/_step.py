@@ -34,7 +34,7 @@ EMG = ("emg_trapezius", "emg_corrugator", "emg_zygomaticus")
 
 
 @runtime_checkable
-class Stream(Protocol):
+class SignalStream(Protocol):
     """A step in real time: chunks in, chunks out, the concatenation the same for any chunking."""
 
     def push(self, chunk: Float[np.ndarray, "channel time"]) -> Float[np.ndarray, "channel time2"]:
@@ -104,7 +104,7 @@ class Step:
         """Sampling rate of what comes out, in hertz."""
         return sampling_rate
 
-    def stream(self, sampling_rate: float, channels: int) -> Stream:
+    def stream(self, sampling_rate: float, channels: int) -> SignalStream:
         """The step in real time.
 
         Raises
@@ -122,7 +122,7 @@ class Step:
                 f"stream: take {self.SUBSTITUTE}."
             )
 
-    def advance(self, chunk: Recording, memory: dict[str, Stream]) -> Recording:
+    def advance(self, chunk: Recording, memory: dict[str, SignalStream]) -> Recording:
         """The next chunk of a recording that is still going on, with the step applied.
 
         Parameters
@@ -159,7 +159,7 @@ class Step:
         return names
 
     def _signals(
-        self, recording: Recording, memory: dict[str, Stream] | None = None
+        self, recording: Recording, memory: dict[str, SignalStream] | None = None
     ) -> dict[str, Signal]:
         done = {}
         for name, signal in recording.signals.items():
@@ -171,7 +171,7 @@ class Step:
                 ) from error
         return done
 
-    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, SignalStream] | None) -> Signal:
         """The signal after the step; `memory` keeps the state of a signal that goes on."""
         rate = signal.sampling_rate
         if self.scope == "causal":
@@ -185,7 +185,7 @@ class Step:
             values = self._whole(signal.values, rate)
         return replace(signal, values=values, sampling_rate=self.output_rate(rate))
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         raise NotImplementedError
 
     def _whole(

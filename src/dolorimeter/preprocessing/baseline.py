@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.filters import CausalFilter
 
@@ -52,7 +52,7 @@ class BaselineCorrect(Step):
                 "seconds."
             )
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return _AboveRunningMean(sampling_rate, channels, self.duration)
 
     def _whole(

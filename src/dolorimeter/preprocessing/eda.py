@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.eda import SPLIT_FREQUENCY, tonic_phasic
 from dolorimeter.signals.filters import CausalFilter, design
@@ -19,14 +19,14 @@ _SOURCE = "Boucsein, Electrodermal Activity, 2nd ed. (2012), ch. 2.2; split as i
 class _Remainder:
     """What a filter takes away."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: SignalStream) -> None:
         self._stream = stream
 
     def push(self, chunk: Float[np.ndarray, "channel time"]) -> Float[np.ndarray, "channel time"]:
         return chunk - self._stream.push(chunk)
 
 
-def _fast(sampling_rate: float, channels: int) -> Stream:
+def _fast(sampling_rate: float, channels: int) -> SignalStream:
     return CausalFilter(design("highpass", SPLIT_FREQUENCY, sampling_rate, 2), channels)
 
 
@@ -39,7 +39,7 @@ class Tonic(Step):
 
     modalities: Sequence[str] = ("eda",)
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return _Remainder(_fast(sampling_rate, channels))
 
     def _whole(
@@ -57,7 +57,7 @@ class Phasic(Step):
 
     modalities: Sequence[str] = ("eda",)
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return _fast(sampling_rate, channels)
 
     def _whole(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from dolorimeter.preprocessing._step import EMG, Mode, Step, Stream
+from dolorimeter.preprocessing._step import EMG, Mode, SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.emd import SIFTINGS, denoise
 from dolorimeter.signals.emg import CausalEnvelope, envelope, rectify
@@ -30,7 +30,7 @@ class Rectify(Step):
 
     modalities: Sequence[str] = EMG
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:  # noqa: ARG002 - no memory
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:  # noqa: ARG002 - no memory
         return _Rectifier()
 
 
@@ -56,7 +56,7 @@ class Envelope(Step):
     modalities: Sequence[str] = EMG
     duration: float = 0.1
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return CausalEnvelope(sampling_rate, channels, self.duration)
 
     def _whole(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import SignalError
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.filters import (
     CausalFilter,
@@ -30,7 +30,7 @@ class _Filter(Step):
 
     REFUSES_FILTERED: ClassVar[bool] = True
 
-    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, SignalStream] | None) -> Signal:
         if signal.filtered and self.REFUSES_FILTERED:
             raise SignalError(
                 f"the publishers have filtered the signal already ({signal.filtered}), and "
@@ -41,7 +41,7 @@ class _Filter(Step):
     def _sos(self, sampling_rate: float) -> Sections:
         raise NotImplementedError
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return CausalFilter(self._sos(sampling_rate), channels)
 
     def _whole(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.fnirs import (
     beer_lambert_matrix,
@@ -68,12 +68,12 @@ class OpticalDensity(Step):
     modalities: Sequence[str] = ("fnirs",)
     duration: float = 10.0
 
-    def _apply(self, signal: Signal, name: str, memory: dict[str, Stream] | None) -> Signal:
+    def _apply(self, signal: Signal, name: str, memory: dict[str, SignalStream] | None) -> Signal:
         _require(signal, "raw_intensity", "optical density is made of raw light only")
         done = super()._apply(signal, name, memory)
         return replace(done, unit="1", unit_confirmed=True, quantity="optical_density")
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return _RunningDensity(channels, max(1, round(self.duration * sampling_rate)))
 
     def _whole(
@@ -137,7 +137,7 @@ class Haemoglobin(Step):
     def _signals(
         self,
         recording: Recording,
-        memory: dict[str, Stream] | None = None,  # noqa: ARG002 - it has none
+        memory: dict[str, SignalStream] | None = None,  # noqa: ARG002 - it has none
     ) -> dict[str, Signal]:
         signals = dict(recording.signals)
         already = sorted({"fnirs_hbo", "fnirs_hbr"} & set(signals))
@@ -183,7 +183,7 @@ class Haemoglobin(Step):
             )
         return distance
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:  # noqa: ARG002 - no memory
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:  # noqa: ARG002 - no memory
         if self.wavelengths is None or self.distance is None or channels % 2:
             raise ConfigError(
                 "haemoglobin as a stream needs wavelengths, distance and an even number of "

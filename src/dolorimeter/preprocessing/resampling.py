@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.resampling import CausalResampler, resample
 
@@ -49,7 +49,7 @@ class Resample(Step):
         """The rate asked for."""
         return self.sampling_rate
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return CausalResampler(sampling_rate, self.sampling_rate, channels)
 
     def _whole(

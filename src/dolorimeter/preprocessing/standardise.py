@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.preprocessing._step import Step, Stream
+from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.types import TargetAccess
 
@@ -206,7 +206,7 @@ class StandardiseWithinRecording(Step):
                 "more."
             )
 
-    def _stream(self, sampling_rate: float, channels: int) -> Stream:
+    def _stream(self, sampling_rate: float, channels: int) -> SignalStream:
         return _RunningScore(channels, max(2, round(self.warm_up * sampling_rate)))
 
     def _whole(

@@ -5,30 +5,34 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from dolorimeter.audit import Finding
+from dolorimeter._on_demand import notice
+from dolorimeter.audits import Finding
 from dolorimeter.errors import ConfigError
 from dolorimeter.evaluation import Run
-from dolorimeter.report import words
-from dolorimeter.report.comparison import Comparison, compare, compare_all
-from dolorimeter.report.faces import FaceFindings, write_faces
-from dolorimeter.report.html import html
-from dolorimeter.report.markdown import markdown, table_markdown
-from dolorimeter.report.numbers import numbers
-from dolorimeter.report.page import NOT_A_DEVICE, Entry, build, by_question, runs_table
-from dolorimeter.report.pseudonyms import hide
+from dolorimeter.reports import words
+from dolorimeter.reports.comparison import Comparison, compare, compare_all
+from dolorimeter.reports.faces import FaceFindings, write_faces
+from dolorimeter.reports.html import html
+from dolorimeter.reports.markdown import markdown, table_markdown
+from dolorimeter.reports.numbers import numbers
+from dolorimeter.reports.page import NOT_A_DEVICE, Entry, build, by_question, runs_table
+from dolorimeter.reports.pseudonyms import hide
 from dolorimeter.storage import write_text
 
 __all__ = [
     "Comparison",
     "FaceFindings",
+    "Report",
     "ReportPaths",
     "compare",
     "compare_all",
     "markdown_table",
+    "report",
     "table_rows",
     "write_faces",
     "write_report",
@@ -37,59 +41,141 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ReportPaths:
-    """The three files of a report."""
+    """Files of a saved report: HTML, Markdown and JSON."""
 
     html: Path
     markdown: Path
     json: Path
 
 
-def write_report(
-    runs: Sequence[Run],
-    out: Path,
-    *,
-    findings: Sequence[Sequence[Finding]] | None = None,
-    reveal_subjects: bool = False,
-    command: str = "",
-) -> ReportPaths:
-    """Write the report of one or more runs; the first run's question leads.
+@dataclass(frozen=True)
+class Report:
+    """Report of one or more runs, as text that is ready to be saved or shown in a notebook.
 
     Parameters
     ----------
-    runs : sequence of Run
-    out : Path
-        A file ending in ``.html``, or a folder that gets ``report.html``. Markdown and JSON stand
-        beside it.
-    findings : sequence of sequences of Finding, optional
-        What `audit` found, one sequence a run; where it is empty the page says that nobody looked.
-    reveal_subjects : bool
-        Print subjects' own names instead of S01, S02 and so on.
-    command : str
-        What made the report, printed at its end.
+    html, markdown : str
+        The self-contained page, and the same content as Markdown.
+    json : str
+        The numbers behind the page, as a JSON document.
+    paths : ReportPaths, optional
+        Files the report was saved to; None if it was not saved.
+    """
+
+    html: str
+    markdown: str
+    json: str
+    paths: ReportPaths | None = None
+
+    def save(self, out: str | Path) -> ReportPaths:
+        """Write the three files.
+
+        Parameters
+        ----------
+        out : str or Path
+            A file ending in ``.html``, or a folder that gets ``report.html``. Markdown and JSON
+            are written beside it.
+
+        Returns
+        -------
+        ReportPaths
+        """
+        out = Path(out)
+        target = out if out.suffix == ".html" else out / "report.html"
+        paths = ReportPaths(target, target.with_suffix(".md"), target.with_suffix(".json"))
+        write_text(paths.html, self.html)
+        write_text(paths.markdown, self.markdown)
+        write_text(paths.json, self.json)
+        return paths
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own, so that its styles do not reach the notebook."""
+        return (
+            f'<iframe srcdoc="{escape(self.html, quote=True)}" title="dolorimeter report" '
+            'style="width:100%;height:40em;border:1px solid #ccc"></iframe>'
+        )
+
+
+def report(
+    run_or_runs: Run | Sequence[Run],
+    out: str | Path | None = None,
+    *,
+    findings: Sequence[Finding] | Sequence[Sequence[Finding]] | None = None,
+    reveal_subjects: bool = False,
+    command: str = "",
+) -> Report:
+    """Make the report of one or more runs.
+
+    Parameters
+    ----------
+    run_or_runs : Run or sequence of Run
+        The question of the first run leads the report.
+    out : str or Path, optional
+        A file ending in ``.html``, or a folder that gets ``report.html``. Markdown and JSON are
+        written beside it. With None (the default) nothing is written.
+    findings : sequence of Finding, or one such sequence per run, optional
+        Results of `audit`. Without them the page says that the run was not audited.
+    reveal_subjects : bool, default False
+        Print the subjects' own names instead of S01, S02 and so on.
+    command : str, default ""
+        Command that made the report, printed at its end.
+
+    Returns
+    -------
+    Report
 
     Raises
     ------
     ConfigError
-        If there is no run, or findings are not one sequence a run.
+        If there is no run, or not one sequence of findings per run.
+
+    Examples
+    --------
+    >>> import dolorimeter as dl
+    >>> dl.report([])
+    Traceback (most recent call last):
+    dolorimeter.errors.ConfigError: a report needs at least one run.
     """
+    runs = [run_or_runs] if isinstance(run_or_runs, Run) else list(run_or_runs)
     if not runs:
         raise ConfigError("a report needs at least one run.")
-    found = [()] * len(runs) if findings is None else list(findings)
-    if len(found) != len(runs):
-        raise ConfigError(f"{len(found)} lists of findings for {len(runs)} runs: give one each.")
-    page, entries = build(runs, found, reveal_subjects=reveal_subjects, command=command)
-    out = Path(out)
-    target = out if out.suffix == ".html" else out / "report.html"
-    paths = ReportPaths(target, target.with_suffix(".md"), target.with_suffix(".json"))
-    write_text(paths.html, html(page))
-    write_text(paths.markdown, markdown(page))
+    of_runs = _findings_of_runs(findings, len(runs))
+    page, entries = build(runs, of_runs, reveal_subjects=reveal_subjects, command=command)
     document = {
         "format": 1,
         "notice": NOT_A_DEVICE,
         "watermark": page.watermark,
         "runs": [_plain_run(entry) for entry in entries],
     }
-    write_text(paths.json, json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n")
+    made = Report(
+        html(page),
+        markdown(page),
+        json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n",
+    )
+    return made if out is None else replace(made, paths=made.save(out))
+
+
+def _findings_of_runs(
+    findings: Sequence[Finding] | Sequence[Sequence[Finding]] | None, runs: int
+) -> list[Sequence[Finding]]:
+    """Findings as one sequence per run; a plain list of findings belongs to a single run."""
+    if findings is None:
+        return [()] * runs
+    lists: list[Any] = list(findings)
+    if runs == 1 and all(isinstance(each, Finding) for each in lists):
+        return [lists]
+    if len(lists) != runs:
+        raise ConfigError(
+            f"{len(lists)} lists of findings for {runs} runs: pass one list per run."
+        )
+    return lists
+
+
+def write_report(runs: Sequence[Run], out: Path, **options: Any) -> ReportPaths:
+    """Write a report. Old name of `report`, kept for one release."""
+    notice("dolorimeter.write_report", "dolorimeter.report")
+    paths = report(runs, out, **options).paths
+    assert paths is not None
     return paths
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dolorimeter.report.blocks import Row, Table, table
+from dolorimeter.reports.blocks import Row, Table, table
 
 ITEMS: tuple[tuple[str, str], ...] = (
     ("1", "Title: model, target population, outcome"),

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from dolorimeter.evaluation import Run, probabilities_of
-from dolorimeter.report import curves, figures, words
-from dolorimeter.report.blocks import Figure
-from dolorimeter.report.numbers import Numbers
+from dolorimeter.reports import curves, figures, words
+from dolorimeter.reports.blocks import Figure
+from dolorimeter.reports.numbers import Numbers
 
 
 def of_run(

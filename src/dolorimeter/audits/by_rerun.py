@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from dolorimeter.audit.case import Case
-from dolorimeter.audit.findings import Finding, passed, some, unverified
-from dolorimeter.audit.parts import shared_state
+from dolorimeter.audits.case import Case
+from dolorimeter.audits.findings import Finding, passed, some, unverified
+from dolorimeter.audits.parts import shared_state
 from dolorimeter.evaluation import Run, evaluate, fit_fold, permuted_within, scores_by_subject
 from dolorimeter.metrics import balanced_accuracy
 from dolorimeter.types import Array, Samples, take_rows

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from dolorimeter.report.blocks import Page
+from dolorimeter.reports.blocks import Page
 
 
 def html(page: Page) -> str:
@@ -22,7 +22,7 @@ def html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    source = files("dolorimeter.report") / "templates" / "report.html.j2"
+    source = files("dolorimeter.reports") / "templates" / "report.html.j2"
     template = environment.from_string(source.read_text(encoding="utf-8"))
     sections = [
         {"it": section, "blocks": [_named(b) for b in section.blocks]} for section in page.sections

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dolorimeter.audit.case import Case, Sets
-from dolorimeter.audit.findings import Finding, passed, some, unverified
-from dolorimeter.audit.parts import is_fitted, parts
+from dolorimeter.audits.case import Case, Sets
+from dolorimeter.audits.findings import Finding, passed, some, unverified
+from dolorimeter.audits.parts import is_fitted, parts
 from dolorimeter.registry import DATASETS
 from dolorimeter.types import Array, take_rows
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from dolorimeter.audit.case import Case
-from dolorimeter.audit.findings import Finding, passed, some, unverified
+from dolorimeter.audits.case import Case
+from dolorimeter.audits.findings import Finding, passed, some, unverified
 
 FITS = frozenset({"fit", "fit_transform", "partial_fit"})
 """Methods that learn."""

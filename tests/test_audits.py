@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from dolorimeter.audit import CHECKS, Finding, has_fault, independent_epochs_bound, leak_o_meter
-from dolorimeter.audit.parts import is_fitted, parts, shared_state
+from dolorimeter.audits import CHECKS, Finding, has_fault, independent_epochs_bound, leak_o_meter
+from dolorimeter.audits.parts import is_fitted, parts, shared_state
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import NetworkClassifier
 from dolorimeter.splits import leave_one_subject_out

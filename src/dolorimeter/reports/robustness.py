@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dolorimeter.report import words
-from dolorimeter.report.blocks import Table, table
-from dolorimeter.report.numbers import Degraded, Estimate, Numbers
+from dolorimeter.reports import words
+from dolorimeter.reports.blocks import Table, table
+from dolorimeter.reports.numbers import Degraded, Estimate, Numbers
 
 
 def missing_table(label: str, n: Numbers) -> Table | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dolorimeter.report.blocks import Block, Figures, Items, Page, Paragraph, Table
+from dolorimeter.reports.blocks import Block, Figures, Items, Page, Paragraph, Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 _MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}

@@ -14,10 +14,16 @@ import pytest
 
 from dolorimeter import metrics
 from dolorimeter.evaluation import Permutations, Question, Run, summarise
-from dolorimeter.report import compare_all, write_report
-from dolorimeter.report.blocks import Table
-from dolorimeter.report.numbers import numbers
-from dolorimeter.report.robustness import missing_table, silence_table, worth_table
+from dolorimeter.reports import ReportPaths, compare_all, report
+from dolorimeter.reports.blocks import Table
+from dolorimeter.reports.numbers import numbers
+from dolorimeter.reports.robustness import missing_table, silence_table, worth_table
+
+
+def written(runs: list[Run], out: Path) -> ReportPaths:
+    paths = report(runs, out).paths
+    assert paths
+    return paths
 
 
 def rows_of(people: int, right: float, seed: int, windows: int = 20) -> pd.DataFrame:
@@ -73,7 +79,7 @@ def test_the_matrix_says_what_is_missed_and_what_is_not(tmp_path: Path) -> None:
     assert [row[0] for row in found] == ["nothing", "ecg", "eda"]
     assert found[1][-1] == "no loss shown"
     assert found[2][-1] == "it is missed; no longer better than chance"
-    paths = write_report([run], tmp_path / "report.html")
+    paths = written([run], tmp_path / "report.html")
     html = paths.html.read_text(encoding="utf-8")
     assert "modalities missing at test" in html
     assert re.search(
@@ -96,7 +102,7 @@ def test_a_model_that_was_never_better_is_not_called_no_longer_better() -> None:
 def test_the_permutation_test_is_told(tmp_path: Path, count: int, coarse: bool) -> None:
     permuted = tuple(np.linspace(0.4, 0.6, count).tolist())
     run = made(permutation=Permutations(0.85, permuted, 1 / (count + 1), coarse))
-    html = write_report([run], tmp_path / "report.html").html.read_text(encoding="utf-8")
+    html = written([run], tmp_path / "report.html").html.read_text(encoding="utf-8")
     assert f"permutation p {1 / (count + 1):.3f} of {count} shuffles" in html
     assert ("Coarse: with 19 shuffles p cannot be below 0.05" in html) == coarse
     assert f"Refitted {count} times on labels shuffled within each person" in html
@@ -113,9 +119,9 @@ def test_two_people_make_an_interval_within_the_metric_and_a_warning(tmp_path: P
         if math.isfinite(found.low):
             assert low <= found.low <= found.mean <= found.high <= high
     assert (s.by_subject["auroc"].low, s.by_subject["auroc"].high) == (0.0, 1.0)
-    html = write_report([run], tmp_path / "report.html").html.read_text(encoding="utf-8")
+    html = written([run], tmp_path / "report.html").html.read_text(encoding="utf-8")
     assert "An interval from 2 people says little" in html
-    five = write_report([made(5)], tmp_path / "report.html").html.read_text(encoding="utf-8")
+    five = written([made(5)], tmp_path / "report.html").html.read_text(encoding="utf-8")
     assert "says little" not in five
 
 
@@ -126,7 +132,7 @@ def test_every_metric_has_a_range() -> None:
 def test_pairs_stand_in_the_page_with_what_could_be_shown(tmp_path: Path) -> None:
     runs = [made(), made(right=0.55, seed=4, model="a worse one"), made(seed=5, model="a twin")]
     found = compare_all(runs)
-    paths = write_report(runs, tmp_path / "report.html")
+    paths = written(runs, tmp_path / "report.html")
     text = paths.markdown.read_text(encoding="utf-8")
     part = text[text.index("Two by two") :]
     lines = [line for line in part.splitlines() if line.startswith("| ")][2:5]
@@ -141,7 +147,7 @@ def test_pairs_stand_in_the_page_with_what_could_be_shown(tmp_path: Path) -> Non
 def test_many_runs_are_compared_with_the_first_only(tmp_path: Path) -> None:
     runs = [made(seed=i) for i in range(5)]
     assert len(compare_all(runs, against_first=True)) == 4
-    text = write_report(runs, tmp_path / "report.html").markdown.read_text(encoding="utf-8")
+    text = written(runs, tmp_path / "report.html").markdown.read_text(encoding="utf-8")
     assert "| A − E |" in text
     assert "| B − C |" not in text
 
@@ -149,7 +155,7 @@ def test_many_runs_are_compared_with_the_first_only(tmp_path: Path) -> None:
 def test_runs_that_share_nobody_are_said_not_to_be_comparable(tmp_path: Path) -> None:
     other = rows_of(12, 0.8, 1)
     other["subject"] = "x" + other["subject"]
-    text = write_report([made(), made(predictions=other)], tmp_path / "r.html").markdown.read_text(
+    text = written([made(), made(predictions=other)], tmp_path / "r.html").markdown.read_text(
         encoding="utf-8"
     )
     assert "cannot be compared person by person: the runs share 0 people" in text

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.audit import Finding
+import dolorimeter as dl
+from dolorimeter.audits import Finding
 from dolorimeter.errors import ConfigError, EvaluationError, UnknownNameError
 from dolorimeter.evaluation import Question, Run
-from dolorimeter.report import compare, compare_all, markdown_table, table_rows, write_report
+from dolorimeter.reports import compare, compare_all, markdown_table, report, table_rows
 
 HOSTILE = '<script>alert("x")</script>|`*'
 
@@ -78,7 +79,8 @@ def made_run(
 
 
 def written(tmp_path: Path, *runs: Run, **options: Any) -> tuple[str, str, dict[str, Any]]:
-    paths = write_report(list(runs), tmp_path / "report.html", **options)
+    paths = report(list(runs), tmp_path / "report.html", **options).paths
+    assert paths
     texts = [p.read_text(encoding="utf-8") for p in (paths.html, paths.markdown, paths.json)]
     return texts[0], texts[1], json.loads(texts[2])
 
@@ -237,10 +239,35 @@ def test_a_regression_has_its_own_page(tmp_path: Path) -> None:
 
 def test_a_report_needs_runs_and_findings_one_to_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least one run"):
-        write_report([], tmp_path)
+        report([], tmp_path)
     with pytest.raises(ConfigError, match="2 lists of findings for 1 runs"):
-        write_report([made_run()], tmp_path, findings=[[], []])
-    assert write_report([made_run()], tmp_path / "folder").html.name == "report.html"
+        report([made_run()], tmp_path, findings=[[], []])
+    paths = report(made_run(), tmp_path / "folder").paths
+    assert paths
+    assert paths.html.name == "report.html"
+
+
+def test_a_report_without_a_folder_is_text_and_a_notebook_shows_it(tmp_path: Path) -> None:
+    made = report(made_run())
+    assert made.paths is None
+    assert made.html.startswith("<!DOCTYPE html>")
+    assert json.loads(made.json)["format"] == 1
+    shown = made._repr_html_()
+    assert shown.startswith('<iframe srcdoc="')
+    assert made.html not in shown  # escaped, so that quotes in the page do not end the attribute
+    assert made.save(tmp_path / "r.html").html.read_text(encoding="utf-8") == made.html
+
+
+def test_findings_of_a_single_run_need_no_outer_list() -> None:
+    findings = [Finding("near_duplicates", "warning", "recomputed", "P1", "two windows are equal")]
+    run = made_run()
+    assert report(run, findings=findings).html == report([run], findings=[findings]).html
+
+
+def test_the_old_name_still_writes_and_gives_a_notice(tmp_path: Path) -> None:
+    with pytest.warns(FutureWarning, match="now dolorimeter.report"):
+        paths = dl.write_report([made_run()], tmp_path / "r.html")
+    assert paths.html.is_file()
 
 
 def test_tables_for_the_terminal() -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 import dolorimeter
-from dolorimeter.audit import CHECKS, Finding
+from dolorimeter.audits import CHECKS, Finding
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
 from dolorimeter.metrics import LOWER_IS_BETTER
-from dolorimeter.report import drawings, literature, tripod, words
-from dolorimeter.report.blocks import (
+from dolorimeter.reports import drawings, literature, tripod, words
+from dolorimeter.reports.blocks import (
     Block,
     Figures,
     Items,
@@ -26,10 +26,10 @@ from dolorimeter.report.blocks import (
     Verdict,
     table,
 )
-from dolorimeter.report.comparison import Comparison, compare_all, question_differences
-from dolorimeter.report.numbers import Estimate, Numbers, few_people, numbers
-from dolorimeter.report.pseudonyms import hide, pseudonyms
-from dolorimeter.report.robustness import fragile, missing_table, silence_table, worth_table
+from dolorimeter.reports.comparison import Comparison, compare_all, question_differences
+from dolorimeter.reports.numbers import Estimate, Numbers, few_people, numbers
+from dolorimeter.reports.pseudonyms import hide, pseudonyms
+from dolorimeter.reports.robustness import fragile, missing_table, silence_table, worth_table
 
 NOT_A_DEVICE = "Research software, not a medical device."
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from dolorimeter.report import figures
+from dolorimeter.reports import figures
 
 HOSTILE = "<script>alert(1)</script> $\\frac{x$ & 痛み"
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from dolorimeter.audit.case import Case
-from dolorimeter.audit.findings import Finding, passed, some, unverified
+from dolorimeter.audits.case import Case
+from dolorimeter.audits.findings import Finding, passed, some, unverified
 from dolorimeter.types import Array
 
 ROUNDING = 1e-5

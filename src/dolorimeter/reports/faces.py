@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt8
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError
 from dolorimeter.preprocessing.faces import align, track_face
-from dolorimeter.report.figures import PALETTE
+from dolorimeter.reports.figures import PALETTE
 from dolorimeter.signals.action_units import (
     ActionUnits,
     Cue,

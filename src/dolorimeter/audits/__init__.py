@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dolorimeter.audit import (
+from dolorimeter.audits import (
     by_rerun,
     in_context,
     in_data,
     in_estimator,
     in_rows,
 )
-from dolorimeter.audit.case import Case
-from dolorimeter.audit.findings import CHECKS, Evidence, Finding, Severity, has_fault
-from dolorimeter.audit.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
+from dolorimeter.audits.case import Case
+from dolorimeter.audits.findings import CHECKS, Evidence, Finding, Severity, has_fault
+from dolorimeter.audits.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
 from dolorimeter.evaluation import Run
 from dolorimeter.types import Array, Samples
 

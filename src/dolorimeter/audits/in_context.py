@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter import metrics
-from dolorimeter.audit.case import Case
-from dolorimeter.audit.findings import Finding, passed, some, unverified
+from dolorimeter.audits.case import Case
+from dolorimeter.audits.findings import Finding, passed, some, unverified
 from dolorimeter.evaluation import Run, scores_by_subject
 from dolorimeter.statistics import interval_over_subjects
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dolorimeter.report.pseudonyms import hide, pseudonyms
+from dolorimeter.reports.pseudonyms import hide, pseudonyms
 
 
 def test_pseudonyms_do_not_depend_on_order_and_do_not_follow_it() -> None:

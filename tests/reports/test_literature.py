@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dolorimeter.evaluation import Question
-from dolorimeter.report import literature
+from dolorimeter.reports import literature
 
 BIOVID = Question(
     "biovid", "A", "all", {"duration": 5.5},

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dolorimeter.evaluation import Permutations, Run, Score, Summary, summarise
-from dolorimeter.report import words
+from dolorimeter.reports import words
 
 FEW = 5
 """People below which a report warns of every interval."""

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dolorimeter.errors import ConfigError, RecordingError, StorageError
-from dolorimeter.report import faces, write_faces
+from dolorimeter.reports import faces, write_faces
 from dolorimeter.video import VideoWriter, probe, read_frames
 
 RATE = 10.0
