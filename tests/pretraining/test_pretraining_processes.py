@@ -41,6 +41,7 @@ def compare(settings: dict[str, Any], folder: Path, start: Start, rtol: float) -
     assert Encoder(name, str(weights[1])).trained_on == one.trained_on
 
 
+@pytest.mark.long
 def test_two_processes_give_what_one_gives_on_painformer(
     four_tasks: list[dict[str, Any]], small: Callable[..., Any], tmp_path: Path, start: Start
 ) -> None:
