@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,9 @@ COMMANDS = {"fuzz": "make fuzz", "long": "make test-long"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the counts of tests that are left out by a marker."""
+    """Prepare the counts of left out tests; let Ctrl-C reach the commands that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # the shell ran pytest in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[LEFT_OUT] = dict.fromkeys(COMMANDS, 0)
 
 

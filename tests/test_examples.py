@@ -11,7 +11,16 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+LONG = ("fill_gaps",)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem in LONG else [])
+        for path in EXAMPLES
+    ],
+)
 def test_example_runs(path: Path) -> None:
     result = subprocess.run(
         [sys.executable, str(path)], capture_output=True, text=True, timeout=120, check=False
