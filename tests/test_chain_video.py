@@ -511,7 +511,9 @@ def test_relevance_of_regions_is_told_for_each_question(labelled: Path, tmp_path
             "early_stopping": False,
         },
     }
-    told["streams"][0] |= {"encoder": {"name": "tnt_s_patch16_224"}, "pooling": "none"}  # type: ignore[index]
+    stream = told["streams"][0]  # type: ignore[index]  # plain values
+    stream |= {"encoder": {"name": "tnt_s_patch16_224", "size": 64}, "pooling": "none"}
+    stream["representation"]["size"] = 64
     asked = experiment_from(told)
     table = relevance(asked, labelled, tmp_path / "out", levels=["PA4"], people=2)
     assert set(table["level"]) == {"PA4"}
