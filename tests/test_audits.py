@@ -17,8 +17,8 @@ from dolorimeter.audits import CHECKS, Finding, has_fault, independent_epochs_bo
 from dolorimeter.audits.parts import is_fitted, parts, shared_state
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import NetworkClassifier
+from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.splits import leave_one_subject_out
-from dolorimeter.types import META_COLUMNS, Samples
 
 
 def test_a_finding_survives_json() -> None:

@@ -238,14 +238,20 @@ def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
     fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
     assert experiment_from(fewer).question().hash != asked.question().hash
     raw = [{"modality": "eda", "representation": {"name": "raw", "unit": "uS"}}]
-    with pytest.raises(ConfigError, match="one array of equal windows"):
+    with pytest.raises(ConfigError, match="different shapes per sample"):
         prepare(experiment_from(told | {"streams": raw}), one, test_root=other)
 
 
-def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+def test_demographics_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
-    with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):
-        run(experiment_from(TABLE | {"groups": ["sex"]}), root)
+    with pytest.raises(EvaluationError, match="demographics sex are not columns of the samples"):
+        run(experiment_from(TABLE | {"demographics": ["sex"]}), root)
+
+
+def test_the_old_key_groups_is_read_with_a_notice() -> None:
+    with pytest.warns(FutureWarning, match="the key groups is now demographics"):
+        old = experiment_from(TABLE | {"groups": ["sex"]})
+    assert old == experiment_from(TABLE | {"demographics": ["sex"]})
 
 
 def test_another_question_does_not_overwrite_a_run(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ _HOMES = {
     ),
     "reports": ("Report", "compare", "markdown_table", "report", "write_report"),
     "representations": ("Features", "Raw", "Represented"),
+    "samples": ("Samples",),
     "splits": (
         "cross_dataset",
         "group_k_fold",
@@ -62,7 +63,6 @@ _HOMES = {
         "LazySignals",
         "Rating",
         "Recording",
-        "Samples",
         "Signal",
         "Stimulus",
         "Video",

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 
 from dolorimeter.errors import ConfigError, DependencyError
 
+TIMEOUT = 10.0
+"""Seconds to wait for a cluster at an address."""
+
 
 @contextmanager
-def cluster(backend: str, workers: int) -> Iterator[None]:
+def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[None]:
     """Make the joblib backend `backend` ready for the block.
 
     Parameters
@@ -18,11 +21,14 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         ``ray`` or ``dask``.
     workers : int
         Processes of a local cluster; a connected one has its own.
+    address : str, optional
+        Address of a running cluster (``tcp://HOST:PORT`` for Dask, ``HOST:PORT`` or ``auto`` for
+        Ray). By default the connected one, else a local one is started.
 
     Raises
     ------
     ConfigError
-        If there is no such cluster.
+        If the backend is unknown, or no cluster answers at the address.
     DependencyError
         If its package is not installed.
     """
@@ -40,7 +46,12 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         ) from error
     if backend == "ray":
         own = not ray.is_initialized()
-        if own:
+        if own and address is not None:
+            try:
+                ray.init(address=address, log_to_driver=False)
+            except (ConnectionError, OSError, ValueError, RuntimeError) as error:
+                raise ConfigError(_unreachable(backend, address, error)) from error
+        elif own:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
         register_ray()  # type: ignore[no-untyped-call]
         try:
@@ -48,6 +59,14 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         finally:
             if own:
                 ray.shutdown()
+        return
+    if address is not None:
+        try:
+            client = Client(address, timeout=f"{TIMEOUT:g}s", set_as_default=True)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(_unreachable(backend, address, error)) from error
+        with client:
+            yield
         return
     try:
         get_client()
@@ -57,3 +76,11 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _unreachable(backend: str, address: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (
+        f"no {backend} cluster answers at '{address}' ({reason}). Start one there, or leave "
+        "cluster_address out for a local one."
+    )

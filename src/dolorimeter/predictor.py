@@ -15,8 +15,9 @@ from dolorimeter import __version__
 from dolorimeter.chain import Pipeline
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator, save_estimator
+from dolorimeter.samples import Samples
 from dolorimeter.storage import write_json
-from dolorimeter.types import Exclusion, LabelSource, Recording, Samples, TargetKind
+from dolorimeter.types import Exclusion, LabelSource, Recording, TargetKind
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from dolorimeter.estimators import (
 from dolorimeter.estimators._input import change_of
 from dolorimeter.evaluation import evaluate, summarise
 from dolorimeter.registry import ESTIMATORS
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold
-from dolorimeter.types import Samples
 
 WIDTH = 6
 MIXER = {"latents": 3, "width": 16, "heads": 2, "head_width": 8, "factor": 1, "repetitions": 1}

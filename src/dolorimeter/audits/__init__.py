@@ -21,7 +21,8 @@ from dolorimeter.audits.case import Case
 from dolorimeter.audits.findings import CHECKS, Evidence, Finding, Severity, has_fault
 from dolorimeter.audits.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
 from dolorimeter.evaluation import Run
-from dolorimeter.types import Array, Samples
+from dolorimeter.samples import Samples
+from dolorimeter.types import Array
 
 __all__ = [
     "CHECKS",

@@ -24,16 +24,9 @@ from dolorimeter.clusters import cluster
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache
-from dolorimeter.types import (
-    Array,
-    Exclusion,
-    LabelSource,
-    Recording,
-    Samples,
-    TargetAccess,
-    Window,
-)
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetAccess, Window
 from dolorimeter.windows import WindowSpec
 
 BATCH = 128

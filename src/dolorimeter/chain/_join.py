@@ -13,13 +13,8 @@ import pandas as pd
 from dolorimeter.chain._parts import Part, part_of
 from dolorimeter.errors import DatasetError, RecordingError, SignalError
 from dolorimeter.representations import Represented, concatenate
-from dolorimeter.types import (
-    Array,
-    Exclusion,
-    LabelSource,
-    Recording,
-    Samples,
-)
+from dolorimeter.samples import Samples
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording
 
 if TYPE_CHECKING:
     from dolorimeter.chain._chain import Pipeline

@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
 def _code() -> str:
     """Digest of the source of every stage here: changed code never meets an old cache entry."""
     here = Path(__file__).parent.parent
-    files = [here / name for name in ("types.py", "windows.py")]
+    files = [here / name for name in ("samples.py", "types.py", "windows.py")]
     files.append(here / "assets" / "face_landmarker.task")
     for stage in (
         "chain",

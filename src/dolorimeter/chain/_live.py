@@ -29,7 +29,8 @@ from dolorimeter.preprocessing import (
     SignalStream,
 )
 from dolorimeter.representations import Represented, VideoFrames
-from dolorimeter.types import FaceTrack, Recording, Samples, Signal, Video, Window
+from dolorimeter.samples import Samples
+from dolorimeter.types import FaceTrack, Recording, Signal, Video, Window
 
 SPARE = 10.0
 """Seconds held beyond the longest window: how far one stream may run ahead of another."""

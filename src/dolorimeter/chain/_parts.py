@@ -13,13 +13,8 @@ from dolorimeter.chain._encoded import represented
 from dolorimeter.chain._rows import facts_of, meta_of, quality_of
 from dolorimeter.errors import DolorimeterError, SignalError
 from dolorimeter.representations import Represented
-from dolorimeter.types import (
-    META_COLUMNS,
-    Array,
-    Exclusion,
-    Recording,
-    Window,
-)
+from dolorimeter.samples import META_COLUMNS
+from dolorimeter.types import Array, Exclusion, Recording, Window
 from dolorimeter.windows import Cut, cut
 
 if TYPE_CHECKING:

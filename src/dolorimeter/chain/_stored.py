@@ -29,8 +29,9 @@ from dolorimeter.chain._join import flattened, nothing_left
 from dolorimeter.chain._parts import Part
 from dolorimeter.errors import ConfigError, DatasetError, SignalError, StorageError
 from dolorimeter.representations import Represented, Undefined, count
+from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache, digest, write_json, write_parquet
-from dolorimeter.types import Array, Exclusion, LabelSource, Recording, Samples
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording
 
 if TYPE_CHECKING:
     from dolorimeter.chain._chain import Pipeline

@@ -15,6 +15,7 @@ import pydantic
 import tomli_w
 
 from dolorimeter import splits
+from dolorimeter._on_demand import notice
 from dolorimeter.chain import (
     Pipeline,
     Stream,
@@ -25,8 +26,9 @@ from dolorimeter.chain import (
 )
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
+from dolorimeter.samples import Samples
 from dolorimeter.storage import write_text
-from dolorimeter.types import Array, Exclusion, Samples, Selection, TargetKind
+from dolorimeter.types import Array, Exclusion, Selection, TargetKind
 from dolorimeter.windows import WindowSpec
 
 if TYPE_CHECKING:
@@ -180,8 +182,9 @@ class Experiment:
     """One question and one way to answer it: the tree that a TOML file spells out.
 
     `standardise` is ``none`` or the reference of a standardisation within subject; a
-    ``declared_baseline`` names its conditions in `baseline`. `groups` names columns (``sex``,
-    ``treatment``) whose score gaps are reported. `seeds` gives one run of every fold per seed.
+    ``declared_baseline`` names its conditions in `baseline`. `demographics` names
+    columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
+    fold per seed.
     `target_access` declares that self-supervised weights may have met the people under test, as
     ``unlabelled_target``; without it such weights are refused.
     """
@@ -199,7 +202,7 @@ class Experiment:
     baseline: tuple[str, ...] = ()
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
-    groups: tuple[str, ...] = ()
+    demographics: tuple[str, ...] = ()
     target_access: Literal["none", "unlabelled_target"] = "none"
     paper: str = ""
     note: str = ""
@@ -459,6 +462,9 @@ def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Exp
     ConfigError
         One line a fault: the key, what was found, what was wanted.
     """
+    if "groups" in values:
+        notice(f"{where}: the key groups", "demographics", stacklevel=3)
+        values = {"demographics" if k == "groups" else k: v for k, v in values.items()}
     experiment: Experiment = checked(Experiment, values, where)
     experiment.chain()
     experiment.estimator()

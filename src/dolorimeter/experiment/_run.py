@@ -25,8 +25,8 @@ from dolorimeter.experiment._prepare import (
 )
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.registry import MODELS, Weights
+from dolorimeter.samples import Samples
 from dolorimeter.storage import find_root, write_json
-from dolorimeter.types import Samples
 
 
 def run(
@@ -101,7 +101,7 @@ def run(
         **asked,
         model=experiment.title,
         seed=experiment.seeds,
-        groups=experiment.groups,
+        demographics=experiment.demographics,
         modalities=sorted({s.modality for s in experiment.streams}),
         workers=workers,
         backend=backend,

@@ -14,9 +14,10 @@ from dolorimeter.evaluation import THINNED, Question, evaluate, thin_classes
 from dolorimeter.experiment._config import Experiment
 from dolorimeter.experiment._prepare import Prepared, gathered, standardised_table
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS
+from dolorimeter.samples import Samples
 from dolorimeter.splits import Fold
 from dolorimeter.storage import Cache
-from dolorimeter.types import Samples, TargetAccess
+from dolorimeter.types import TargetAccess
 
 
 def thinned_rows(
@@ -45,7 +46,7 @@ def thinned_rows(
     full = prepared.samples
     found = evaluate(
         experiment.estimator(),
-        _stacked(full, thinned),
+        Samples.concatenate([full, thinned]),
         np.concatenate([prepared.y, y]),
         ThinnedTest(prepared.split, len(full)),
         target_kind=experiment.task.kind,
@@ -83,20 +84,6 @@ def _thinned(
     fewer = standardised_table(experiment, fewer) if chain is None else chain.standardised(fewer)
     fewer, y = experiment.task.label(fewer)
     return fewer, y, places[keep & (classes >= 0)]
-
-
-def _stacked(full: Samples, thinned: Samples) -> Samples:
-    """Both tables, the thinned rows below."""
-    assert isinstance(full.x, np.ndarray)
-    assert isinstance(thinned.x, np.ndarray)
-    return replace(
-        full,
-        x=np.concatenate([full.x, thinned.x]),
-        meta=pd.concat([full.meta, thinned.meta], ignore_index=True),
-        present=None,
-        facts=None,
-        quality=None,
-    )
 
 
 @dataclass(frozen=True)

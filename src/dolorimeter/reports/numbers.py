@@ -227,14 +227,14 @@ def _aim(s: Summary) -> str:
 
 
 def _group_rows(s: Summary) -> Iterator[tuple[str, ...]]:
-    for column, found in s.groups.items():
+    for column, found in s.demographics.items():
         for g in found:
             shown = (words.value(g.mean, s.main), words.interval(g.low, g.high, s.main))
             yield (column, g.name, str(g.subjects), *shown, "small group" if g.small else "")
 
 
 def _group_estimates(s: Summary) -> Iterator[tuple[str, Estimate]]:
-    for column, found in s.groups.items():
+    for column, found in s.demographics.items():
         for g in found:
             yield f"{column}: {g.name} ({g.subjects})", Estimate(s.main, g.mean, g.low, g.high)
 
