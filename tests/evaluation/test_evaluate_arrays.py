@@ -267,7 +267,7 @@ def test_a_split_that_cannot_be_made_is_one_error(table: Table, split: Any, mess
         (lambda X, y, g: (X, y, np.full(40, "anna")), r"name one subject only \('anna'\)"),
         (
             lambda X, y, g: (X, y, [None, *g[1:]]),
-            "groups is missing in 1 of 40 samples, the first in row 0",
+            "groups is missing in 1 of 40 samples",
         ),
         (lambda X, y, g: (X, y, "subject"), "groups is 'subject', expected the subject of"),
         (lambda X, y, g: (X.assign(site="A"), y, g), r"not numbers: 'site' \(such as 'A'\)"),

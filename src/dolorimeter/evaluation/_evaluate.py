@@ -282,7 +282,7 @@ def _samples(X: Any, y: Any, groups: Any) -> Samples:
 
 def _check_groups(X: Any, groups: Any) -> None:
     """Raise if groups are not one subject per sample."""
-    first = next(iter(X.values()), ()) if isinstance(X, Mapping) else X
+    first = next(iter(X.values()), groups) if isinstance(X, Mapping) else X
     if isinstance(groups, str) or not hasattr(groups, "__len__"):
         raise EvaluationError(
             f"groups is {groups!r}, expected the subject of each sample: a sequence, such as "
