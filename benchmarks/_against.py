@@ -73,7 +73,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Answer = Mapping[str, Any]
 """Plain values by name: a number, a text, or a list of them."""
 Spelling = tuple[str, ...]
-"""Arguments of the interpreter. ``{tree}``, ``{shared}``, ``{own}`` and ``{out}`` are folders: of
+"""Arguments of the interpreter. ``{tree}``, ``{shared}``, ``{side}`` and ``{out}`` are folders: of
 the side's code, of inputs for both sides, of what `Workload.before` wrote, of this process."""
 
 
@@ -326,7 +326,7 @@ def compare(
             need(shared, new)
             mark.touch()
     runners = [Runner(workload, side, folder, threads) for side in (old, new)]
-    answer, expected = runners[1].first(), runners[0].first()
+    expected, answer = (runner.first() for runner in runners)
     differences = tuple(differences_of(expected, answer, workload.tolerance))
     count = sum(len(value) if isinstance(value, list) else 1 for value in answer.values())
     state = "; ".join(differences) or (f"equal, {count:,} values" if count else "none to compare")
@@ -350,14 +350,14 @@ class Runner:
     def __init__(self, workload: Workload, side: Side, folder: Path, threads: int) -> None:
         self._workload, self._side = workload, side
         self._shared = folder / "shared"
-        self._own = folder / f"{workload.name}-{side.name}".replace(" ", "-")
-        self._own.mkdir(exist_ok=True)
+        self._folder = folder / f"{workload.name}-{side.name}".replace(" ", "-")
+        self._folder.mkdir(exist_ok=True)
         self._spelling: Spelling = ()
         self._environment = {
             **{k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")},
             **dict.fromkeys(THREADS, str(threads)),
             "PYTHONPATH": str(side.tree / "src"),
-            "DOLORIMETER_CACHE": str(self._own / "cache"),
+            "DOLORIMETER_CACHE": str(self._folder / "cache"),
             "MPLBACKEND": "Agg",
             "COLUMNS": "200",
         }
@@ -407,8 +407,13 @@ class Runner:
             )
 
     def _process(self, spelling: Spelling, *, read: bool) -> tuple[Process, Answer]:
-        out = Path(tempfile.mkdtemp(prefix="out-", dir=self._own))
-        places = {"tree": self._side.tree, "shared": self._shared, "own": self._own, "out": out}
+        out = Path(tempfile.mkdtemp(prefix="out-", dir=self._folder))
+        places = {
+            "tree": self._side.tree,
+            "shared": self._shared,
+            "side": self._folder,
+            "out": out,
+        }
         words = [fill(word, places) for word in spelling]
         try:
             process = measure([str(self._side.python), *words], self._environment, self._side.tree)
@@ -631,7 +636,8 @@ def install_environment(tree: Path, folder: Path, extras: str) -> Path:
     constraints = folder / "constraints.txt"
     lines = [f"{name}=={version}\n" for name, version in installed(Path(sys.executable)).items()]
     constraints.write_text("".join(lines), encoding="utf-8")
-    command = [str(python), "-m", "pip", "install", "--quiet", target]
+    command = [str(python), "-m", "pip", "install", "--quiet"]
+    command += ["--disable-pip-version-check", target]
     for words in (["--constraint", str(constraints)], []):
         result = subprocess.run(
             [*command, *words], capture_output=True, text=True, check=False, cwd=tree.parent
@@ -840,7 +846,7 @@ def evaluate_by(*words: str) -> tuple[Spelling, ...]:
 
 
 LIVE = (
-    "--model", "{own}/model", "--headless", "--store", "{out}/store.sqlite",
+    "--model", "{side}/model", "--headless", "--store", "{out}/store.sqlite",
     "--source", "replay:{shared}/bids,dataset=bids_physio,speed=free",
 )  # fmt: skip
 COHORT_IN_WORDS = f"{SUBJECTS} subjects × {2 * WINDOWS} windows, three signals"
@@ -871,10 +877,10 @@ WORKLOADS = (
     Workload(
         "report",
         "one run",
-        spellings=(verb("report", "{own}/run", "--out", "{out}/report.html"),),
+        spellings=(verb("report", "{side}/run", "--out", "{out}/report.html"),),
         answer=cells,
         needs=(cohort,),
-        before=(evaluate_by("--out", "{own}/run"),),
+        before=(evaluate_by("--out", "{side}/run"),),
     ),
     Workload("painformer", f"{IMAGES} images of 224 × 224", function=painformer, tolerance=1e-4),
     Workload(
@@ -883,7 +889,7 @@ WORKLOADS = (
         spellings=(verb("monitor", "run", *LIVE), verb("monitor", *LIVE)),
         answer=estimates,
         needs=(cohort, recording),
-        before=((verb("train", FOREST, "--root", COHORT, "--out", "{own}/model"),),),
+        before=((verb("train", FOREST, "--root", COHORT, "--out", "{side}/model"),),),
     ),
 )
 
