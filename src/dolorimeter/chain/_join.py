@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._parts import Part, part_of
+from dolorimeter.chain._stream import Stream
 from dolorimeter.errors import DatasetError, RecordingError, SignalError
 from dolorimeter.representations import Represented, concatenate
 from dolorimeter.samples import Samples
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording
-
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline
+from dolorimeter.windows import WindowSpec
 
 
-def made_part(chain: Pipeline, batch: Sequence[Recording]) -> Part:
+def made_part(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]) -> Part:
     """`part_of`, where a file that breaks while it is read costs only its own recording."""
     try:
-        return part_of(chain, batch)
+        return part_of(spec, streams, batch)
     except RecordingError as error:
         if len(batch) == 1:
             (recording,) = batch
             fault = Exclusion(recording.subject, recording.name, "recording", str(error))
-            return replace(part_of(chain, ()), exclusions=(fault,))
-    return _merged([made_part(chain, [recording]) for recording in batch])
+            return replace(part_of(spec, streams, ()), exclusions=(fault,))
+    return _merged([made_part(spec, streams, [recording]) for recording in batch])
 
 
 def _merged(parts: Sequence[Part]) -> Part:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dolorimeter.chain._chain import Pipeline, Stream
+from dolorimeter.chain._chain import Pipeline
 from dolorimeter.chain._encoded import Remembered, represented
 from dolorimeter.chain._join import join, nothing
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
+from dolorimeter.chain._stream import Stream
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.preprocessing import (
     FaceFrame,
@@ -92,7 +93,6 @@ class LiveChain:
         self.chain = replace(
             chain, windows=replace(chain.windows, anchor="sliding", conditions=(), offset=0.0)
         )
-        self._without = replace(self.chain, standardise="none")
         self._feature_names = tuple(feature_names)
         self._recording = Recording("live", subject, "live", facts=dict(facts or {}))
         before, after = chain.margins
@@ -333,7 +333,7 @@ class LiveChain:
         """
         window = self.window(start, leave_out)
         self._check_covered(window)
-        gathered = Gathered(self._without)
+        gathered = Gathered(self.chain.streams)
         gathered.add(window, self._processed(window.recording, leave_out))
         samples = join([gathered.part(self._represented)], None, False, ())
         if self.chain.standardise == "none":

@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from jaxtyping import Bool
 
 from dolorimeter import __version__
 from dolorimeter.chain._arrays import GrowingArray
+from dolorimeter.chain._chain import Pipeline, Progress
 from dolorimeter.chain._join import flattened, nothing_left
 from dolorimeter.chain._parts import Part
 from dolorimeter.errors import ConfigError, DatasetError, SignalError, StorageError
@@ -33,10 +34,6 @@ from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache, digest, write_json, write_parquet
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording
 
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline
-
-Progress = Callable[[int, int], None]
 DESCRIPTION = "embeddings.json"
 META, FACTS, EXCLUSIONS = "meta.parquet", "facts.parquet", "exclusions.parquet"
 PARTS = "parts"

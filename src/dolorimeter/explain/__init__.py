@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dolorimeter.explain._explain import explain_model
 from dolorimeter.explain._explanation import FILES, Explanation
-from dolorimeter.explain._seen import PictureExplanation, StreamMaps
+from dolorimeter.explain._seen import PictureExplanation
 from dolorimeter.explain._sides import SidesExplanation
 from dolorimeter.explain.embedding_map import (
     EmbeddingMap,
@@ -13,6 +13,7 @@ from dolorimeter.explain.embedding_map import (
     map_embeddings,
 )
 from dolorimeter.explain.levels import LevelCurves, compare_levels
+from dolorimeter.explain.maps import StreamMaps
 from dolorimeter.explain.over_time import AttentionOverTime, attention_over_time
 from dolorimeter.explain.regions import region_table, regions_by_frame
 from dolorimeter.explain.relevance import (

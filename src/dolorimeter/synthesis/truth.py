@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.storage import write_json, write_parquet
+from dolorimeter.synthesis.cohort import request_of
+from dolorimeter.synthesis.kinds import KINDS
 from dolorimeter.synthesis.population import Design, Observer, Odds, odds
 
 FOLDER = "truth"
@@ -202,8 +204,6 @@ class Truth:
         DatasetError
             If there is no truth, or it is damaged.
         """
-        from dolorimeter.synthesis.making import KINDS, request_of
-
         folder = Path(root) / FOLDER
         if not (folder / "parameters.json").is_file():
             raise DatasetError(
