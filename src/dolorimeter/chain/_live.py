@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 
 from dolorimeter.chain._chain import Pipeline
 from dolorimeter.chain._encoded import Remembered, represented
-from dolorimeter.chain._join import join, nothing
+from dolorimeter.chain._join import join
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
 from dolorimeter.chain._stream import Stream
@@ -30,7 +30,7 @@ from dolorimeter.preprocessing import (
     SignalStream,
 )
 from dolorimeter.representations import Represented, VideoFrames
-from dolorimeter.samples import Samples
+from dolorimeter.samples import Samples, empty_rows
 from dolorimeter.types import FaceTrack, Recording, Signal, Video, Window
 
 SPARE = 10.0
@@ -461,7 +461,7 @@ class LiveChain:
         if like is not None:
             undefined = () if found is None else found.undefined
             missing = np.zeros(1, dtype=bool)
-            return replace(like, x=nothing(1, like.x), present=missing, undefined=undefined)
+            return replace(like, x=empty_rows(1, like.x), present=missing, undefined=undefined)
         return self._never_seen(stream, found)
 
     def _never_seen(self, stream: Stream, found: Represented | None) -> Represented:

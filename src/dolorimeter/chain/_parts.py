@@ -14,7 +14,7 @@ from dolorimeter.chain._rows import facts_of, meta_of, quality_of
 from dolorimeter.chain._stream import Stream, interval_of, margins_of, sources_of
 from dolorimeter.errors import DolorimeterError, SignalError
 from dolorimeter.representations import Represented
-from dolorimeter.samples import META_COLUMNS
+from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.types import Array, Exclusion, Recording, Window
 from dolorimeter.windows import Cut, WindowSpec, cut
 
@@ -29,6 +29,18 @@ class Part:
     quality: Array
     notes: Mapping[str, int]
     exclusions: tuple[Exclusion, ...]
+
+    @property
+    def samples(self) -> Samples:
+        """The arrays and tables as samples, one stream per entry of ``x``."""
+        return Samples(
+            {name: stream.x for name, stream in self.streams.items()},
+            self.meta,
+            present={name: stream.present for name, stream in self.streams.items()},
+            facts=self.facts,
+            quality=self.quality,
+            exclusions=self.exclusions,
+        )
 
 
 def part_of(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]) -> Part:
