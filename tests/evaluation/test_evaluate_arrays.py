@@ -388,10 +388,13 @@ def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path
     forest = RandomForestClassifier(20, random_state=0)
     run = dl.evaluate(forest, X, y, groups=groups)
     samples = dl.Samples.from_arrays(X, subject=groups)
+    findings = dl.audit(run, samples=samples, y=y, estimator=forest, split="leave_one_subject_out")
     codes = (y == "rest").astype(int)
-    findings = dl.audit(
-        run, samples=samples, y=codes, estimator=forest, split=dl.leave_one_subject_out()
+    assert findings == dl.audit(
+        run, samples=samples, y=codes, estimator=forest, split=LeaveOneGroupOut()
     )
+    with pytest.raises(EvaluationError, match=r"label 'calm' is not a class of the run \(pain, r"):
+        dl.audit(run, samples=samples, y=np.where(y == "rest", "calm", y))
     assert not [f for f in findings if f.severity == "fault"]
     made = dl.report(run, tmp_path / "report.html", findings=findings)
     assert "anna" not in made.html

@@ -10,6 +10,7 @@ _HOMES = {
     "_environment": ("environment",),
     "_evaluate": ("evaluate", "select_oracle"),
     "_folds": ("fit_fold", "fold_seed"),
+    "_labels": ("encode_labels", "labels_of"),
     "_overlap": ("refuse_overlap",),
     "_permutation": ("permutation_test", "permuted_within"),
     "_rows": (

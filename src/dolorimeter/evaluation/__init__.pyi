@@ -4,6 +4,7 @@ from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimu
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._labels import encode_labels, labels_of
 from dolorimeter.evaluation._overlap import refuse_overlap
 from dolorimeter.evaluation._permutation import permutation_test, permuted_within
 from dolorimeter.evaluation._rows import (
@@ -38,10 +39,12 @@ __all__ = [
     "aggregate",
     "baseline_outputs",
     "coverage_of",
+    "encode_labels",
     "environment",
     "evaluate",
     "fit_fold",
     "fold_seed",
+    "labels_of",
     "permutation_test",
     "permuted_within",
     "probabilities_of",

@@ -288,9 +288,10 @@ def _check_groups(X: Any, groups: Any) -> None:
             f"groups is {groups!r}, expected the subject of each sample: a sequence, such as "
             "table['subject']."
         )
-    if hasattr(first, "__len__") and len(groups) != len(first):
+    n_samples = first.shape[0] if getattr(first, "shape", ()) else len(first)
+    if len(groups) != n_samples:
         raise EvaluationError(
-            f"groups has {len(groups)} values for {len(first)} samples: expected one subject each."
+            f"groups has {len(groups)} values for {n_samples} samples: expected one subject each."
         )
     missing = pd.isna(pd.Series(groups, dtype=object)).to_numpy()
     if missing.any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,48 @@ def encode_labels(
             )
         order = tuple(known)
     return _indices(values, known, order)
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """What `labels_of` reads of a run."""
+
+    @property
+    def target_kind(self) -> TargetKind: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+
+def labels_of(run: Labelled, y: Any) -> Labels:
+    """Return labels as the class indices, or the targets, of a run.
+
+    Parameters
+    ----------
+    run : Run
+        Its classes name the indices.
+    y : array-like
+        One label per sample of the run, of the type that `evaluate` was called with, or class
+        indices.
+
+    Raises
+    ------
+    EvaluationError
+        If a label is not a class of the run.
+    """
+    values, _ = _values(y, len(y))
+    if run.target_kind == "regressor":
+        return _targets(values)
+    names = [_name(v.item() if hasattr(v, "item") else v) for v in values]
+    place = {name: i for i, name in enumerate(run.classes)}
+    if all(name in place for name in names):
+        return np.array([place[name] for name in names], dtype=int)
+    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < len(place):
+        return values.astype(int)
+    unknown = next(name for name in names if name not in place)
+    raise EvaluationError(
+        f"label '{unknown}' is not a class of the run ({', '.join(run.classes)}). Pass the labels "
+        "of the samples that were evaluated."
+    )
 
 
 def _values(y: Any, n_samples: int) -> tuple[Labels, tuple[Any, ...] | None]:
