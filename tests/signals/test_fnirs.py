@@ -58,7 +58,7 @@ def test_one_wavelength_is_too_few() -> None:
 
 def test_without_mne(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mne", None)
-    with pytest.raises(DependencyError, match=r"pip install 'dolorimeter\[formats\]'"):
+    with pytest.raises(DependencyError, match=r'pip install "dolorimeter\[formats\]"'):
         beer_lambert_matrix((760.0, 850.0), np.array([0.03]))
 
 
