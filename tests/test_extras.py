@@ -95,7 +95,7 @@ def test_every_listed_card_has_its_class_and_a_network_may_not_take_its_name() -
 
 def test_a_network_in_the_core_ends_in_one_line_that_names_the_extra(tmp_path: Path) -> None:
     rows = [f"s{s},{'ab'[t % 2]},{t}" for s in range(4) for t in range(4)]
-    table, experiment, out = (str(tmp_path / name) for name in ("t.csv", "t.toml", "out"))
+    table, experiment, out = (str(tmp_path / name) for name in ("t.csv", "t.toml", "o"))
     Path(table).write_text("\n".join(["subject,label,level", *rows]) + "\n")
     Path(experiment).write_text(
         'title = "t"\n[dataset]\nname = "feature_table"\n[task]\nclasses = [["a"], ["b"]]\n'
