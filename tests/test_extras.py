@@ -103,14 +103,7 @@ def test_a_network_in_the_core_ends_in_one_line_that_names_the_extra(tmp_path: P
     )
     done = python(
         "from dolorimeter.cli import main; main()",
-        *(
-            "evaluate",
-            f"{tmp_path}/t.toml",
-            "--root",
-            f"{tmp_path}/t.csv",
-            "--out",
-            f"{tmp_path}/o",
-        ),
+        *("evaluate", experiment, "--root", table, "--out", out),
     )
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert done.returncode == 2
