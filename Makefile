@@ -24,7 +24,7 @@ results: .venv/installed
 face-checks: .venv/installed
 	$(BIN)/python scripts/face_checks
 
-face-studies: .venv/installed-fast
+face-studies: .venv/installed .venv/installed-fast
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/face_studies
 
 masked-shown: .venv/installed
@@ -46,7 +46,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml .venv/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[deep,face]'
 	touch $@
 
 .venv/installed-%: pyproject.toml .venv/bin/python

@@ -77,6 +77,7 @@ def test_the_bound_is_what_independent_guesses_reach() -> None:
     assert independent_epochs_bound(40, 0.5, 30) == pytest.approx(best.mean(), abs=4 * error)
 
 
+@pytest.mark.extra("deep")
 def test_the_leak_o_meter_takes_a_network_that_keeps_no_epochs_by_itself() -> None:
     people, each = 4, 4
     meta = pd.DataFrame({name: [""] * people * each for name in META_COLUMNS})

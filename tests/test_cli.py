@@ -29,6 +29,7 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.extra("deep")
 def test_every_verb_names_a_function_that_exists_and_shares_its_defaults() -> None:
     commands = {c.name or c.callback.__name__: c.callback for c in cli.app.registered_commands}
     assert set(commands) == set(cli.VERBS)
@@ -131,6 +132,7 @@ def test_a_fault_of_ours_is_named_as_ours(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Traceback" not in out.stderr
 
 
+@pytest.mark.extra("face")
 def test_a_broken_video_does_not_cost_the_others(tmp_path: Path) -> None:
     from dolorimeter.video import VideoWriter
 
@@ -220,6 +222,7 @@ def test_options_of_a_wrong_type_are_named(option: str, message: str, tmp_path: 
     assert message in out.stderr
 
 
+@pytest.mark.extra("deep")
 def test_a_pretraining_that_is_not_there_is_named(tmp_path: Path) -> None:
     out = call("pretrain", str(tmp_path / "none.toml"), "--out", str(tmp_path / "x"))
     assert out.returncode == 2
@@ -227,6 +230,7 @@ def test_a_pretraining_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.extra("deep")
 def test_dotted_keys_of_a_pretraining_are_set(tmp_path: Path) -> None:
     file = Path(__file__).parent.parent / "experiments" / "pretrain_open.toml"
     changes = ("encoder.name=painfomer", "tasks.0.options.table=none.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dolorimeter.errors import ConfigError, DependencyError
+from dolorimeter.errors import ConfigError
 
 TIMEOUT = 10.0
 """Seconds to wait for a cluster at an address."""
@@ -34,17 +34,9 @@ def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[
     """
     if backend not in ("ray", "dask"):
         raise ConfigError(f"unknown cluster '{backend}'; known: ray, dask.")
-    try:
-        if backend == "ray":
-            import ray
-            from ray.util.joblib import register_ray
-        else:
-            from dask.distributed import Client, get_client
-    except ImportError as error:
-        raise DependencyError(
-            f"cluster '{backend}' needs an extra: pip install 'dolorimeter[cluster]'."
-        ) from error
     if backend == "ray":
+        from dolorimeter._extras import load, ray
+
         own = not ray.is_initialized()
         if own and address is not None:
             try:
@@ -53,25 +45,27 @@ def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[
                 raise ConfigError(_unreachable(backend, address, error)) from error
         elif own:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-        register_ray()  # type: ignore[no-untyped-call]
+        load("ray.util.joblib").register_ray()
         try:
             yield
         finally:
             if own:
                 ray.shutdown()
         return
+    from dolorimeter._extras import distributed
+
     if address is not None:
         try:
-            client = Client(address, timeout=f"{TIMEOUT:g}s", set_as_default=True)  # type: ignore[no-untyped-call]
+            client = distributed.Client(address, timeout=f"{TIMEOUT:g}s", set_as_default=True)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, RuntimeError) as error:
             raise ConfigError(_unreachable(backend, address, error)) from error
         with client:
             yield
         return
     try:
-        get_client()
+        distributed.get_client()
     except ValueError:
-        local = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+        local = distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
         with local:
             yield
     else:

@@ -212,15 +212,14 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train one encoder on many tasks; its weights say whom they have met."""
-    from accelerate import PartialState
-
+    from dolorimeter._extras import accelerate
     from dolorimeter.experiment import read_values
     from dolorimeter.pretraining import pretrain as fit
     from dolorimeter.pretraining import pretraining_from
 
     values = read_values(config, options_of(override))
     found = fit(pretraining_from(values, str(config)), out, progress=Progress("steps"))
-    if not PartialState().is_main_process:
+    if not accelerate.PartialState().is_main_process:
         return  # one table for all processes
     rows = [vars(task) for task in found.tasks]
     show(rows, as_json, f"{found.steps} steps, {found.weights}")

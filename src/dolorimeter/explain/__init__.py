@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dolorimeter._extras import torch  # noqa: F401  # raises if it is missing
 from dolorimeter.explain._explain import explain_model
 from dolorimeter.explain._explanation import FILES, Explanation
 from dolorimeter.explain._seen import PictureExplanation

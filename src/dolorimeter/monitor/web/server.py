@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dolorimeter.errors import ConfigError, DependencyError, MonitorError
+from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.hub import Hub
 from dolorimeter.monitor.store import Store
 from dolorimeter.monitor.web.guard import check_address
@@ -52,15 +52,9 @@ def serve(
     StorageError
         At the end, if not all could be stored.
     """
-    try:
-        import uvicorn
+    from dolorimeter._extras import uvicorn
+    from dolorimeter.monitor.web.app import create_app
 
-        from dolorimeter.monitor.web.app import create_app
-    except ImportError as error:
-        raise DependencyError(
-            f"the page needs {error.name}, which is not installed. "
-            "Install it with: pip install 'dolorimeter[monitor]'"
-        ) from error
     check_serving(host, port, token, tls_cert, tls_key)
     listener = _listen(host, port)
     _log_in_words()
