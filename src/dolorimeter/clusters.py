@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,7 +43,10 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
     if backend == "ray":
         own = not ray.is_initialized()
         if own:
+            handler = signal.getsignal(signal.SIGTERM)
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # ray has put its own there
         register_ray()  # type: ignore[no-untyped-call]
         try:
             yield

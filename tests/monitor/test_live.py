@@ -139,7 +139,7 @@ def test_it_does_not_end_in_silence_where_something_is_not_stored(tmp_path: Path
 
 
 def test_ctrl_c_is_how_it_ends(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor"]
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor", "run"]
     place = ["--model", str(saved(tmp_path / "model")), "--store", str(tmp_path / "s.sqlite")]
     with subprocess.Popen(
         [*command, *place, "--headless"],
@@ -154,4 +154,4 @@ def test_ctrl_c_is_how_it_ends(tmp_path: Path) -> None:
         told = process.stderr.read()
         assert process.wait(60) == 0
     assert "Traceback" not in told
-    assert "stored: dolorimeter monitor-export" in told.splitlines()[-1]
+    assert "stored: dolorimeter monitor export" in told.splitlines()[-1]

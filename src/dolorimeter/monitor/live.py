@@ -125,7 +125,7 @@ def monitor(
 
 
 def _until_closed(said: Callable[[Estimate], None], closed: threading.Event) -> Sink:
-    """`said`, until whoever listens has gone (``monitor --headless | head``)."""
+    """`said`, until whoever listens has gone (``monitor run --headless | head``)."""
 
     def told(estimate: Estimate) -> None:
         if closed.is_set():
