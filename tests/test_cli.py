@@ -401,9 +401,12 @@ def test_a_pretraining_that_is_not_there_is_named(tmp_path: Path, call_here: Cal
 
 def test_dotted_keys_of_a_pretraining_are_set(tmp_path: Path, call_here: Called) -> None:
     file = Path(__file__).parent.parent / "experiments" / "pretrain_open.toml"
-    changes = ("encoder.name=painfomer", "tasks.0.options.table=none.csv")
-    given = [word for change in changes for word in ("--set", change)]
-    out = call_here("pretrain", str(file), "--out", str(tmp_path / "x"), *given)
+    out = call_here("pretrain", str(file), "--out", str(tmp_path / "x"),
+                    "--set", "tasks.1.options.table=none.csv")  # fmt: skip
+    assert out.returncode == 2
+    assert f"tasks.1.options.table is {Path('none.csv').absolute()}" in out.stderr
+    (tmp_path / "one.csv").touch()
+    tables = [f"tasks.{i}.options.table={tmp_path / 'one.csv'}" for i in (0, 1)]
+    words = [word for change in ("encoder.name=painfomer", *tables) for word in ("--set", change)]
+    out = call_here("pretrain", str(file), "--out", str(tmp_path / "x"), *words)
     assert (out.returncode, out.stderr[:34]) == (2, "error: unknown model 'painfomer'; ")
-    out = call_here("pretrain", str(file), "--out", str(tmp_path / "x"), *given[2:])
-    assert (out.returncode, out.stderr[:16]) == (2, "error: none.csv:")

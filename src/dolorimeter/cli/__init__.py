@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
 import typer
 
 from dolorimeter import __version__
+from dolorimeter._on_demand import Notice
 from dolorimeter.cli import data, encoders, live, models, runs, system  # noqa: F401  # their verbs
 from dolorimeter.cli._app import app
 from dolorimeter.cli._printing import show
@@ -71,6 +73,7 @@ def main() -> None:
     """
     # loky restarts a worker whose memory has grown, as a network's does; no fold is lost
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+    warnings.showwarning = _showing_notices(warnings.showwarning)
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(prog_name="dolorimeter", standalone_mode=False)
@@ -141,6 +144,18 @@ def _usage(error: Any) -> str:
         return message
     path = error.ctx.command_path if getattr(error, "ctx", None) else "dolorimeter"
     return f"error: {message}\nTry: {path} --help"
+
+
+def _showing_notices(show_other: Callable[..., None]) -> Callable[..., None]:
+    """Return a ``warnings.showwarning`` that prints a notice as one line."""
+
+    def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, Notice):
+            print(f"notice: {message}", file=sys.stderr)  # noqa: T201
+        else:
+            show_other(message, category, *rest, **more)
+
+    return shown
 
 
 def _terminate(*_: Any) -> None:

@@ -57,7 +57,7 @@ def evaluate(
     if subjects is not None:
         overrides["dataset.first"] = subjects
     found = run(
-        read_experiment(experiment, overrides),
+        read_experiment(experiment, overrides, paths_exist=True),
         root,
         out,
         test_root=test_root,
@@ -152,7 +152,7 @@ def occlusion(
     given: dict[str, Any] = {} if not region else {"regions": region}
     given |= {} if not share else {"shares": share}
     table = cover(
-        read_experiment(experiment, overrides),
+        read_experiment(experiment, overrides, paths_exist=True),
         root,
         out,
         workers=workers,
@@ -185,7 +185,7 @@ def relevance(
 
     given: dict[str, Any] = {} if not level else {"levels": level}
     table = of_levels(
-        read_experiment(experiment, options_of(override)),
+        read_experiment(experiment, options_of(override), paths_exist=True),
         root,
         out,
         people=people,

@@ -18,10 +18,7 @@ from dolorimeter import storage
 from dolorimeter.embeddings._tokens import Tokens, check_tokens
 from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.models import create_model, load_weights, model_arguments
-from dolorimeter.registry import MODELS, InputSpec, Weights
-
-PUBLISHED = "published"
-"""As `Encoder.weights`: the file on the model's Card, fetched once and checked."""
+from dolorimeter.registry import MODELS, PUBLISHED, InputSpec, Weights
 
 PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "torch": ("f32", "bf16"),

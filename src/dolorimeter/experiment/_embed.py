@@ -15,12 +15,12 @@ from dolorimeter.datasets.video_files import LABELS, SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
+    PATH_KEYS,
     DatasetConfig,
     StreamConfig,
     chain_streams,
     checked,
     experiment_from,
-    overridden,
     plain,
     read_values,
     window_spec,
@@ -33,6 +33,7 @@ from dolorimeter.experiment._prepare import (
 )
 from dolorimeter.registry import DATASETS
 from dolorimeter.storage import find_root
+from dolorimeter.toml_files import absolute_paths, check_paths, override
 from dolorimeter.types import Exclusion, LabelSource, Recording, Video
 from dolorimeter.video import probe
 
@@ -161,8 +162,12 @@ def plan_embedding(
         values["dataset"].setdefault("options", {})[key] = value
     if subjects is not None:
         values["dataset"]["first"] = subjects
-    values = overridden(values, overrides)
+    for key, value in (overrides or {}).items():
+        override(values, key, value)
     _set_encoders(values, dict(encoder or {}))
+    values = absolute_paths(values, PATH_KEYS)
+    if where != "embed":
+        check_paths(where, values, PATH_KEYS)
     plan = _plan(values, where, all_conditions)
     DATASETS.get(plan.dataset.name)
     plan.chain()

@@ -15,7 +15,13 @@ from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError
 from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
-from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
+from dolorimeter.experiment._config import (
+    PATH_KEYS,
+    Experiment,
+    plain,
+    read_experiment,
+    write_experiment,
+)
 from dolorimeter.experiment._prepare import (
     Prepared,
     leans_on_balance,
@@ -26,6 +32,7 @@ from dolorimeter.experiment._prepare import (
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.registry import MODELS, Weights
 from dolorimeter.storage import find_root, write_json
+from dolorimeter.toml_files import absolute_paths
 from dolorimeter.types import Samples
 
 
@@ -204,7 +211,7 @@ def same_experiment(out: Path, experiment: Experiment) -> None:
 def _holds(path: Path, experiment: Experiment) -> bool:
     """Whether a run folder's file is this experiment; one that cannot be read is another."""
     try:
-        return read_experiment(path) == experiment
+        return plain(read_experiment(path)) == absolute_paths(plain(experiment), PATH_KEYS)
     except DolorimeterError:
         return False
 

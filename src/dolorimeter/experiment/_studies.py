@@ -70,7 +70,10 @@ def sweep(
     """
     if not values or len({repr(v) for v in values}) != len(values):
         raise ConfigError(f"{key}: values are {list(values)}, expected one or more, each once.")
-    experiments = [read_experiment(experiment, {**(overrides or {}), key: v}) for v in values]
+    experiments = [
+        read_experiment(experiment, {**(overrides or {}), key: value}, paths_exist=True)
+        for value in values
+    ]
     where = "" if root is None else str(Path(root).resolve())
     kept = _rows_of(out, key, where)
     rows = []
