@@ -331,7 +331,7 @@ def _check_size(encoder: Encoder) -> None:
         ) from error
 
 
-def provenance_of(weights: Path) -> Weights:
+def provenance_of(weights: str | Path) -> Weights:
     """Whom a weights file has met, as ``FILE.json`` beside it says.
 
     Raises
@@ -339,7 +339,7 @@ def provenance_of(weights: Path) -> Weights:
     StorageError
         If the file beside the weights is not such JSON.
     """
-    path = weights.with_name(weights.name + ".json")
+    path = Path(f"{weights}.json")
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         met = told.get("trained_on")
