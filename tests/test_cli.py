@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -256,6 +257,26 @@ def test_check_exits_with_1_on_faults_and_counts_severities(
     assert found["warnings"] == severities.count("warning")
 
 
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"]])
+def test_a_closed_pipe_ends_a_verb_quietly(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "dolorimeter", *words]
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_not_a_fault_of_ours() -> None:
+    command = [sys.executable, "-m", "dolorimeter", "list", "--json"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(b"error: No space left on device")
+    assert b"Traceback" not in ended.stderr
+
+
 def test_a_fault_of_ours_is_named_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import sys; from dolorimeter import cli, registry\n"
@@ -288,14 +309,14 @@ def test_a_broken_video_does_not_cost_the_others(tmp_path: Path) -> None:
     assert "would both be written as 'good-…'" in done.stderr
 
 
-def test_audit_exits_with_1_on_a_fault(tmp_path: Path) -> None:
+def test_audit_exits_with_1_on_a_fault(tmp_path: Path, call_here: Called) -> None:
     experiment, root = _table(tmp_path)
     folder = tmp_path / "run"
-    assert call("evaluate", experiment, "--root", root, "--out", str(folder)).returncode == 0
-    assert call("audit", str(folder), "--root", root).returncode == 0
+    assert call_here("evaluate", experiment, "--root", root, "--out", str(folder)).returncode == 0
+    assert call_here("audit", str(folder), "--root", root).returncode == 0
     rows = pd.read_parquet(folder / "predictions.parquet").assign(selection="oracle_fold_epoch")
     rows.to_parquet(folder / "predictions.parquet")
-    found = call("audit", str(folder), "--root", root, "--json")
+    found = call_here("audit", str(folder), "--root", root, "--json")
     assert found.returncode == 1
     faults = [f for f in json.loads(found.stdout)["findings"] if f["result"] == "fault"]
     assert [f["check"] for f in faults] == ["selection_on_test"]

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -86,7 +87,8 @@ def main() -> None:
         print(message, file=sys.stderr)  # noqa: T201
         if "--json" in sys.argv[1:]:
             text = message.removeprefix("error: ")
-            show({"error": text, "kind": type(error).__name__, "exit_code": code}, True)
+            with suppress(OSError):  # standard output may be what failed
+                show({"error": text, "kind": type(error).__name__, "exit_code": code}, True)
     sys.exit(code)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,13 +83,25 @@ class Verbs(TyperGroup):
             return False
         return not args[1].startswith("-") or args[1] in ctx.help_option_names
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line; ``--help`` prints here."""
+        with _quiet_without_reader():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb. A closed pipe ends it quietly (typer would exit with 1)."""
-        try:
+        """Run the verb."""
+        with _quiet_without_reader():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit from None
+
+
+@contextmanager
+def _quiet_without_reader() -> Iterator[None]:
+    """End quietly when the reader of a pipe has closed it (typer would exit with 1)."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
 
 
 app = typer.Typer(
