@@ -10,7 +10,7 @@ demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
 monitor-demo: .venv/installed-monitor
-	$(BIN)/dolorimeter monitor
+	$(BIN)/dolorimeter monitor run
 
 test: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check

@@ -14,6 +14,10 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
+class Notice(FutureWarning):
+    """A name or a meaning has changed. The old one works until the next release but one."""
+
+
 def on_demand(
     package: str, homes: Mapping[str, Sequence[str]], renamed: Mapping[str, str] | None = None
 ) -> Callable[[str], Any]:
@@ -66,7 +70,7 @@ def notice(old: str, new: str, *, stacklevel: int = 2) -> None:
         As in `warnings.warn`, counted from the caller.
     """
     message = f"{old} is now {new}. The old name will be removed in version 0.3."
-    warnings.warn(message, FutureWarning, stacklevel=stacklevel + 1)
+    warnings.warn(message, Notice, stacklevel=stacklevel + 1)
 
 
 def renamed_package(old: str, new: str, function: str) -> None:

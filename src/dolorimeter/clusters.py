@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,13 +40,11 @@ def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[
         from dolorimeter._extras import load, ray
 
         own = not ray.is_initialized()
-        if own and address is not None:
-            try:
-                ray.init(address=address, log_to_driver=False)
-            except (ConnectionError, OSError, ValueError, RuntimeError) as error:
-                raise ConfigError(_unreachable(backend, address, error)) from error
-        elif own:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        if own:
+            handler = signal.getsignal(signal.SIGTERM)
+            _start_ray(workers, address)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # ray has replaced it
         load("ray.util.joblib").register_ray()
         try:
             yield
@@ -70,6 +70,18 @@ def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[
             yield
     else:
         yield
+
+
+def _start_ray(workers: int, address: str | None) -> None:
+    from dolorimeter._extras import ray
+
+    if address is None:
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        return
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(_unreachable("ray", address, error)) from error
 
 
 def _unreachable(backend: str, address: str, error: Exception) -> str:

@@ -141,8 +141,9 @@ class Predictor:
             rows["quality"] = samples.quality
         return rows
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the folder that `load`, ``predict`` and ``monitor`` read."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_estimator(self.estimator, folder / "estimator")
         write_json(
@@ -165,7 +166,7 @@ class Predictor:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Predictor:
+    def load(cls, folder: str | Path) -> Predictor:
         """The predictor that `save` wrote.
 
         Raises

@@ -26,6 +26,9 @@ from dolorimeter.types import LabelSource
 
 T = TypeVar("T")
 
+PUBLISHED = "published"
+"""In place of the path of a weights file: the file on the model's Card."""
+
 
 @dataclass(frozen=True)
 class InputSpec:

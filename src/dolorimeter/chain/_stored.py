@@ -48,7 +48,7 @@ class Stored:
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
     description : mapping
         As in ``embeddings.json``.
     exclusions : tuple of Exclusion
@@ -69,7 +69,7 @@ class Stored:
 def store(
     chain: Pipeline,
     recordings: Sequence[Recording],
-    out: Path,
+    out: str | Path,
     *,
     told: Mapping[str, Any] | None = None,
     versions: Mapping[str, Any] | None = None,
@@ -93,7 +93,7 @@ def store(
     chain : Pipeline
         Every stream of it has an encoder.
     recordings : sequence of Recording
-    out : Path
+    out : str or Path
         A folder; one that holds other embeddings is refused.
     told : mapping
         Plain values that say what was asked for (data set, options), kept in the description. A
@@ -122,6 +122,7 @@ def store(
         If windows differ in their number of pictures, and are not pooled.
     """
     _check_encoders(chain)
+    out = Path(out)
     asked = {"told": dict(told or {}), "chain": chain.identity(), "encoders": _digests(chain)}
     damaged = _same_or_none(out, asked)
     own = Cache(out / PARTS) if cache is None else cache

@@ -38,9 +38,9 @@ class Prepared:
 
 def prepare(
     experiment: Experiment,
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -49,9 +49,9 @@ def prepare(
 
     Parameters
     ----------
-    root : Path, optional
+    root : str or Path, optional
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
-    test_root : Path, optional
+    test_root : str or Path, optional
         Of the second data set, for a cross-data-set experiment.
     """
     samples, reader = gathered(
@@ -84,9 +84,9 @@ def leans_on_balance(experiment: Experiment) -> bool:
 
 def gathered(
     experiment: Experiment,
-    root: Path | None,
+    root: str | Path | None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -118,7 +118,7 @@ def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samp
 def _samples(
     experiment: Experiment,
     config: DatasetConfig,
-    root: Path | None,
+    root: str | Path | None,
     *,
     cache: Cache | None,
     workers: int,
@@ -292,7 +292,7 @@ def sample_cache() -> Cache:
     return Cache(user_cache() / "samples")
 
 
-def outside(out: Path | None, *roots: Path | None) -> None:
+def outside(out: str | Path | None, *roots: str | Path | None) -> None:
     """Refuse to write into a data root.
 
     Raises

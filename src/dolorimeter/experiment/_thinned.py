@@ -24,9 +24,9 @@ def thinned_rows(
     experiment: Experiment,
     prepared: Prepared,
     question: Question,
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     threads_per_fold: int = 1,
@@ -65,8 +65,8 @@ def thinned_rows(
 
 def _thinned(
     experiment: Experiment,
-    root: Path | None,
-    test_root: Path | None,
+    root: str | Path | None,
+    test_root: str | Path | None,
     cache: Cache | None,
     workers: int,
 ) -> tuple[Samples, Int[np.ndarray, " kept"], Int[np.ndarray, " kept"]]:

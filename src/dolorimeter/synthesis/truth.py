@@ -188,9 +188,9 @@ class Truth:
             found[f"Bayes accuracy {a} vs {b}"] = round(self.bayes_accuracy(a, b), 3)
         return found
 
-    def save(self, root: Path) -> None:
+    def save(self, root: str | Path) -> None:
         """Write the truth under ``root/truth``."""
-        folder = root / FOLDER
+        folder = Path(root) / FOLDER
         write_parquet(folder / "windows.parquet", self.windows)
         write_parquet(folder / "subjects.parquet", self.subjects)
         write_json(folder / "parameters.json", dict(self.parameters))

@@ -25,8 +25,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page until Ctrl-C; then end the sessions and store what they said.
@@ -38,7 +38,7 @@ def serve(
         Any address but loopback needs a token. Port 0 takes a free one.
     token : str, optional
         At least 16 characters.
-    tls_cert, tls_key : Path, optional
+    tls_cert, tls_key : str or Path, optional
         Serve TLS by itself.
     ready : callable, optional
         Called with the address once it answers.
@@ -81,7 +81,11 @@ def serve(
 
 
 def check_serving(
-    host: str, port: int, token: str | None, tls_cert: Path | None, tls_key: Path | None
+    host: str,
+    port: int,
+    token: str | None,
+    tls_cert: str | Path | None,
+    tls_key: str | Path | None,
 ) -> None:
     """Refuse what cannot be served, before anything is begun.
 
@@ -162,8 +166,8 @@ def serve_store(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page over a store, without a model: stored sessions, and diaries.
