@@ -146,12 +146,26 @@ def cuts(draw: st.DrawFn) -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("standardise", ["none", "running"])
 @settings(max_examples=6)
 @given(cut=cuts(), late=st.sampled_from([0.0, 0.123, 1.0]))
-def test_a_replay_gives_the_probabilities_of_predict(
+def test_a_replay_in_any_chunks_gives_the_probabilities_of_predict(
     standardise: str, cut: dict[str, list[int]], late: float
 ) -> None:
+    replay_agrees_with_predict(standardise, cut, late)
+
+
+@pytest.mark.parametrize("standardise", ["none", "running"])
+def test_a_replay_gives_the_probabilities_of_predict(standardise: str) -> None:
+    """Single samples, an empty chunk, uneven chunks, and one signal that comes at once."""
+    rates = {name: rate for name, (rate, _, _) in KINDS.items()}
+    cut = {name: [*range(40, 60), 60, *range(60, int(9 * rates[name]), 97)] for name in rates}
+    cut[next(iter(cut))] = []
+    replay_agrees_with_predict(standardise, cut, 0.123)
+
+
+def replay_agrees_with_predict(standardise: str, cut: dict[str, list[int]], late: float) -> None:
     whole = recording(late=late)
     live = LiveChain(chain(standardise), spare=SECONDS)
     predictor = fitted(live.offline(STEP), whole)

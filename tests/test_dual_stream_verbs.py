@@ -98,6 +98,7 @@ def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
 
 
 @pytest.mark.extra("deep")
+@pytest.mark.long
 def test_inner_stands_beside_the_oracle_in_one_report(cohort: Path, tmp_path: Path) -> None:
     config = written(tmp_path / "dual.toml", experiment("A"))
     runs = [tmp_path / "inner", tmp_path / "oracle"]

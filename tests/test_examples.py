@@ -11,13 +11,12 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
+MARKS = {"fill_gaps": [pytest.mark.long, pytest.mark.extra("deep")]}
+
+
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(p, marks=pytest.mark.extra("deep") if p.stem == "fill_gaps" else ())
-        for p in EXAMPLES
-    ],
-    ids=[p.stem for p in EXAMPLES],
+    [pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, [])) for path in EXAMPLES],
 )
 def test_example_runs(path: Path) -> None:
     result = subprocess.run(

@@ -672,6 +672,7 @@ def test_on_noise_the_oracle_rises_above_chance_and_the_inner_choice_does_not() 
     assert "inflation" in str(meter)
 
 
+@pytest.mark.long
 def test_inflation_grows_with_epochs_and_falls_with_windows_per_subject() -> None:
     def inflation(epochs: int, windows: int) -> float:
         samples, y = cohort(subjects=16, windows=windows, effect=0.0, seed=11)

@@ -62,6 +62,7 @@ def test_light_becomes_haemoglobin_through_the_chain(data_root: Path) -> None:
     assert len(chain.live_obstacles) == 1
 
 
+@pytest.mark.long
 def test_shock_amplitudes_give_the_three_figures_of_the_specification(
     data_root: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_shock_amplitudes_give_the_three_figures_of_the_specification(
 
 
 @pytest.mark.extra("formats")
+@pytest.mark.long
 def test_emotion_and_stress_are_prepared_as_documented(data_root: Path) -> None:
     emotion = prepare(
         read_experiment(EXPERIMENTS / "oxazepam_fmov_emotion.toml"), data_root / "oxazepam_fmov"

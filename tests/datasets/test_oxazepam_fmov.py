@@ -150,6 +150,7 @@ def test_the_real_recordings(data_root: Path) -> None:
     assert reader.exclusions == ()
 
 
+@pytest.mark.long
 @pytest.mark.shared
 def test_check_finds_the_flat_skin_conductance_of_subject_25(data_root: Path) -> None:
     report = open_dataset("oxazepam_fmov", data_root / "oxazepam_fmov").check()

@@ -55,6 +55,7 @@ def _traceable() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_traceable")
 def test_the_exported_network_is_of_that_size() -> None:
     pytest.importorskip("onnxruntime")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from dolorimeter.explain._picture_checks import coarse
 from dolorimeter.explain._question import Counter
 from dolorimeter.explain.maps import BY_GRADIENT, FREE, OCCLUSION, StreamMaps
 from dolorimeter.explain.regions import FACE, OUTSIDE
+from dolorimeter.models import painformer
 from dolorimeter.predictor import Predictor
 from dolorimeter.representations import FaceFrames, Raw, SpectrogramPSD, Waveform
 from dolorimeter.signals.pictures import SIZE, spectrogram_extent, spectrogram_pictures
@@ -35,6 +38,20 @@ MIXER = {"mixer_args": {"latents": 4, "width": 16, "heads": 2, "head_width": 8, 
 SIDE, GRID = 128, 4
 """Pictures so small that a check asks for seconds, in as many patches a side."""
 ENCODER = Encoder("painformer", size=SIDE)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fewer_blocks() -> Iterator[None]:
+    """Build PainFormer with as few blocks as its randomised groups of layers need."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, most in (("_gating", 1), ("_attending", 7)):
+            whole = getattr(painformer, name)
+            patch.setattr(painformer, name, partial(_with_fewer, whole, most))
+        yield
+
+
+def _with_fewer(whole: Callable[..., Any], most: int, depth: int, **sizes: int) -> Any:
+    return whole(min(depth, most), **sizes)
 
 
 def network(**more: Any) -> NetworkClassifier:

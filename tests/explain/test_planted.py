@@ -71,6 +71,7 @@ def trained(seed: int) -> Trained:
     return Trained(network, x[labels == 1], places[labels == 1])
 
 
+@pytest.mark.long
 def test_maps_find_the_planted_frame_more_often_than_chance() -> None:
     """Not always: the rule weighs attention with a gradient that may have saturated."""
     hits = [

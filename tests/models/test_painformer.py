@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import safetensors.torch
 import torch
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.models import create_model, load_weights
+from dolorimeter.models import load_weights
 from dolorimeter.models.painformer import HEAD, PainFormer, SpectralGating
 from dolorimeter.registry import MODELS
 
@@ -64,12 +63,14 @@ def wanted() -> dict[str, np.ndarray]:
         return {name: stored[name] for name in stored.files}
 
 
-@pytest.fixture(autouse=True)
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(scope="module")
+def small() -> PainFormer:
+    """One block per stage, in float64."""
+    module = PainFormer(num_classes=7).double().eval()
+    for blocks in (module.block1, module.block2, module.block3, module.block4):
+        del blocks[1:]
+    fill_by_rule(module)
+    return module
 
 
 def outputs(module: PainFormer, x: torch.Tensor) -> dict[str, np.ndarray]:
@@ -87,6 +88,7 @@ def outputs(module: PainFormer, x: torch.Tensor) -> dict[str, np.ndarray]:
         }
 
 
+@pytest.mark.long
 def test_agrees_with_the_authors_code(filled: PainFormer, wanted: dict[str, np.ndarray]) -> None:
     found = outputs(filled, input_by_rule(2, 3, 224, 224))
     assert sorted(found) == sorted(wanted)
@@ -112,16 +114,24 @@ def test_number_of_parameters() -> None:
     assert sum(p.numel() for p in PainFormer().parameters()) == 19_596_704
 
 
-def test_the_matrix_form_gives_the_same_numbers(filled: PainFormer) -> None:
-    x = input_by_rule(1, 3, 224, 224)
-    twin = filled.exportable()
+@pytest.mark.parametrize(
+    ("name", "size"), [pytest.param("filled", 224, marks=pytest.mark.long), ("small", 64)]
+)
+def test_the_matrix_form_gives_the_same_numbers(
+    request: pytest.FixtureRequest, name: str, size: int
+) -> None:
+    module = request.getfixturevalue(name)
+    x = input_by_rule(1, 3, size, size)
+    twin = module.exportable(size)
+    larger = size // 4 + 8
     with torch.no_grad():
-        np.testing.assert_allclose(twin(x).numpy(), filled(x).numpy(), rtol=1e-9, atol=1e-10)
-        with pytest.raises(ConfigError, match="was made for a grid of 56, found 64 × 64"):
-            twin(torch.zeros(1, 3, 256, 256, dtype=torch.float64))
+        np.testing.assert_allclose(twin(x).numpy(), module(x).numpy(), rtol=1e-9, atol=1e-10)
+        message = f"was made for a grid of {size // 4}, found {larger} × {larger}"
+        with pytest.raises(ConfigError, match=message):
+            twin(torch.zeros(1, 3, 4 * larger, 4 * larger, dtype=torch.float64))
 
 
-def test_other_sizes_take_weights_of_the_same_frequencies() -> None:
+def test_other_sizes_take_weights_of_the_same_frequencies(small: PainFormer) -> None:
     """A gate that only scales by frequency must scale a wave alike on a finer grid.
 
     The weight is linear in |frequency| (cycles a picture), which bilinear interpolation keeps.
@@ -140,9 +150,10 @@ def test_other_sizes_take_weights_of_the_same_frequencies() -> None:
         inner = slice(0, height // 2 - 1)
         torch.testing.assert_close(found[inner, :, 0].real, want[inner], rtol=0, atol=1e-4)
     with torch.no_grad():
-        assert PainFormer().eval()(torch.zeros(1, 3, 256, 192)).shape == (1, 160)
+        assert small(torch.zeros(1, 3, 128, 96).double()).shape == (1, 7)
 
 
+@pytest.mark.long
 def test_the_authors_kind_of_file_loads_strictly(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source = PainFormer(num_classes=1000)
@@ -164,26 +175,25 @@ def test_the_authors_kind_of_file_loads_strictly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "shape", [(2, 1, 224, 224), (2, 3, 225, 224), (3, 224, 224), (1, 3, 16, 16)]
 )
-def test_refuses_other_shapes(shape: tuple[int, ...]) -> None:
+def test_refuses_other_shapes(small: PainFormer, shape: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match=r"expected \(image, 3, 224, 224\)"):
-        PainFormer()(torch.zeros(shape))
+        small(torch.zeros(shape))
 
 
-def test_attention_rows_sum_to_one_and_leave_nothing_behind() -> None:
-    model = PainFormer().eval()
+def test_attention_rows_sum_to_one_and_leave_nothing_behind(small: PainFormer) -> None:
     with torch.no_grad():
-        maps = model.attention(torch.randn(1, 3, 224, 224))
+        maps = small.attention(input_by_rule(1, 3, 64, 64))
+    assert [m.shape for m in maps] == [(1, 10, 16, 16), (1, 16, 4, 4)]
     for one in maps:
-        torch.testing.assert_close(one.sum(-1), torch.ones(one.shape[:-1]))
-    kept = [m.attention_map for m in model.modules() if hasattr(m, "attention_map")]
+        torch.testing.assert_close(one.sum(-1), torch.ones(one.shape[:-1], dtype=torch.float64))
+    kept = [m.attention_map for m in small.modules() if hasattr(m, "attention_map")]
     assert kept == [None] * len(kept)
 
 
-def test_a_batch_of_one_equals_a_row_of_a_batch() -> None:
-    model = create_model("painformer").eval().double()
-    x = torch.randn(3, 3, 224, 224, dtype=torch.float64)
+def test_a_batch_of_one_equals_a_row_of_a_batch(small: PainFormer) -> None:
+    x = input_by_rule(3, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(model(x)[1:2], model(x[1:2]))
+        torch.testing.assert_close(small(x)[1:2], small(x[1:2]))
 
 
 def test_the_card_says_what_the_weights_expect() -> None:

@@ -602,8 +602,8 @@ def test_times_that_are_none_are_not_believed(
             return (replace(item, start=value),)
         return (item,)
 
-    _, made = run(predictor(table), whole, odd, until=20.0)
-    clean, _ = run(predictor(table), whole, until=20.0)
+    _, made = run(predictor(table), whole, odd, until=14.0)
+    clean, _ = run(predictor(table), whole, until=14.0)
     remarks = [r for e in made for r in e.remarks]
     assert any("placed by their number" in r for r in remarks)
     assert made[-1].probabilities == pytest.approx(clean.since(0)[1][-1].probabilities)

@@ -168,7 +168,11 @@ def test_the_photograph_agrees_with_mediapipe(data_root: Path, reference: Refere
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("clip", "name"), [("WolfgangLanger_Pexels.mp4", "grimace"), ("single_face.mp4", "smile")]
+    ("clip", "name"),
+    [
+        pytest.param("WolfgangLanger_Pexels.mp4", "grimace", marks=pytest.mark.long),
+        ("single_face.mp4", "smile"),
+    ],
 )
 def test_clips_agree_with_mediapipe(
     data_root: Path, reference: Reference, clip: str, name: str

@@ -144,6 +144,7 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(settings: Settings, tmp_p
         pretrain(pretraining_from(settings(steps=7)), tmp_path / "part")
 
 
+@pytest.mark.long
 def test_two_processes_learn_what_one_does(
     settings: Settings, tmp_path: Path, start: Callable[..., list[subprocess.Popen[bytes]]]
 ) -> None:

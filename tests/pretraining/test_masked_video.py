@@ -84,6 +84,7 @@ def settings(folder: Path) -> Settings:
     return made
 
 
+@pytest.mark.long
 def test_in_a_process_of_its_own_it_learns_and_repeats() -> None:
     # after hundreds of other tests in one process, a seed once gave another network than in a
     # fresh one; what these two say is about a run by itself

@@ -145,7 +145,7 @@ def test_pairs_stand_in_the_page_with_what_could_be_shown(tmp_path: Path) -> Non
 
 
 def test_many_runs_are_compared_with_the_first_only(tmp_path: Path) -> None:
-    runs = [made(seed=i) for i in range(5)]
+    runs = [made(6, seed=i) for i in range(5)]
     assert len(compare_all(runs, against_first=True)) == 4
     text = written(runs, tmp_path / "report.html").markdown.read_text(encoding="utf-8")
     assert "| A − E |" in text

@@ -169,6 +169,7 @@ def auroc(table: pd.DataFrame, name: str) -> float:
 CONFOUNDERS = ("talk", "smile", "occluded", "au12", "au26", "yaw", "pitch", "light")
 
 
+@pytest.mark.long
 def test_pain_shows_in_the_face_and_confounders_do_not_tell_it() -> None:
     """480 windows a class: the standard error of an AUROC without any effect is 0.019."""
     table = courses(1.0)

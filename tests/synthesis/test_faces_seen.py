@@ -14,7 +14,7 @@ from dolorimeter.synthesis import biovid
 from dolorimeter.synthesis.cohort import Request, draw_subject
 from dolorimeter.synthesis.face_video import FaceVideo
 
-PEOPLE, STRIDE = 20, 12
+STRIDE = 12
 SIZE = (480, 360)
 PROPORTIONS = (
     (234, 454), (93, 323), (172, 397), (149, 378), (10, 168), (168, 152), (168, 2), (2, 0),
@@ -31,22 +31,22 @@ class Seen:
     landmarks: np.ndarray
 
 
-def videos() -> list[FaceVideo]:
-    """Twenty people, with all confounders."""
+def videos(people: int) -> list[FaceVideo]:
+    """Videos with all confounders, one per person."""
     request = Request(
-        "biovid", "A", PEOPLE, 1, biovid.CONDITIONS, 1.0, 1.0, 0.05, 0.0, 0.0, 1.0, 1,
+        "biovid", "A", people, 1, biovid.CONDITIONS, 1.0, 1.0, 0.05, 0.0, 0.0, 1.0, 1,
         ("signals", "video"), SIZE, 1.0,
     )  # fmt: skip
     latents = biovid.design(request)
-    people = [draw_subject(request, latents, n, biovid.subject_name) for n in range(PEOPLE)]
-    return [FaceVideo(request, one, 138, 25.0, biovid.STIMULUS) for one in people]
+    drawn = [draw_subject(request, latents, n, biovid.subject_name) for n in range(people)]
+    return [FaceVideo(request, one, 138, 25.0, biovid.STIMULUS) for one in drawn]
 
 
-@pytest.fixture(scope="module")
-def seen() -> Seen:
-    """Rest (BL1) and the strongest heat (PA4) of everybody, every fifteenth frame."""
+@pytest.fixture(scope="module", params=[pytest.param(20, marks=pytest.mark.long), 4])
+def seen(request: pytest.FixtureRequest) -> Seen:
+    """Rest (BL1) and the strongest heat (PA4) of everybody, every twelfth frame."""
     rows, landmarks = [], []
-    for number, face in enumerate(videos()):
+    for number, face in enumerate(videos(request.param)):
         conditions = face.subject.session.condition
         for trial in np.flatnonzero(np.isin(conditions, (0, 4))):
             course = face.course(int(trial), moved=False)
@@ -61,7 +61,6 @@ def seen() -> Seen:
 
 
 def test_there_is_a_face_in_every_identity(seen: Seen) -> None:
-    assert seen.table.groupby("person")["found"].mean().size == PEOPLE
     assert seen.table["found"].mean() >= 0.99
     assert seen.table.groupby("person")["found"].mean().min() >= 0.95  # one frame of 24
 
