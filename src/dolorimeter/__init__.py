@@ -9,7 +9,7 @@ from typing import Any
 
 from dolorimeter._on_demand import on_demand
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "audits": ("Finding", "audit", "leak_o_meter"),
