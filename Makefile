@@ -1,10 +1,11 @@
-# make demo: install and see the main job done · make test: the whole gate
+# make demo: install and see the main job done
+# make test: the quick gate, for every commit · make test-long: the rest, with coverage
 # Everything is installed into .venv; nothing else on the machine is touched.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo monitor-demo test fuzz benchmarks docs results face-checks face-studies masked-shown clean
+.PHONY: demo monitor-demo test test-long fuzz benchmarks docs results face-checks face-studies masked-shown clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
@@ -14,6 +15,9 @@ monitor-demo: .venv/installed-monitor
 
 test: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
+
+test-long: .venv/installed-test
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check_long
 
 fuzz: .venv/installed-test
 	$(BIN)/python -m pytest -m fuzz -n 2 --timeout 3600 tests
