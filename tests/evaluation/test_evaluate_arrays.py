@@ -116,7 +116,9 @@ def test_scoring_takes_names_of_scikit_learn_and_leads_the_summary(table: Table)
     summary = run.summary()
     assert summary.main == "auroc"
     assert summary.chance["main"] == 0.5
-    loss = dl.evaluate(model(), X, y, groups=groups, scoring="log_loss").summary()
+    run = dl.evaluate(model(), X, y, groups=groups, scoring="log_loss")
+    assert "Guessing has no fixed log loss" in dl.report(run).markdown
+    loss = run.summary()
     assert loss.lowest[1] == max(loss.scores["log_loss"].values())
     assert np.isnan(loss.chance["main"])
     with pytest.raises(EvaluationError, match="'r2' is not a metric of a classifier; known: bal"):

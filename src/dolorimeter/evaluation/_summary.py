@@ -245,7 +245,7 @@ def summarise(run: Evaluated) -> Summary:
         permutation=run.permutation,
         abstention={} if regression else _abstention(truth, said),
         net_benefit=_net_benefit(truth, said) if len(run.classes) == 2 else {},
-        **_degradation(run, table[main], of_main, limits),
+        **_degradation(run, main, table[main], of_main, limits),
         lowest=(worst, float(of_main.get(worst, math.nan))),
         demographics=demographics,
         gaps={g: _gap(rows, of_main, g, limits[1] - limits[0]) for g in run.demographics},
@@ -358,7 +358,7 @@ def _beside(run: Evaluated, metric: Metric, limits: tuple[float, float]) -> dict
 
 
 def _degradation(
-    run: Evaluated, metric: Metric, whole: pd.Series, limits: tuple[float, float]
+    run: Evaluated, main: str, metric: Metric, whole: pd.Series, limits: tuple[float, float]
 ) -> dict[str, Any]:
     """Scores with streams missing at test: the set of them, what it costs, and by their number."""
     if "missing" not in run.degradation:
@@ -374,9 +374,12 @@ def _degradation(
         for k in counts
     }
     width = limits[1] - limits[0]
+    sign = -1.0 if main in metrics.LOWER_IS_BETTER else 1.0
     return {
         "degradation": {n: score(v).within(*limits) for n, v in by_set.items()},
-        "degradation_loss": {n: score(whole - v).within(-width, width) for n, v in by_set.items()},
+        "degradation_loss": {
+            n: score(sign * (whole - v)).within(-width, width) for n, v in by_set.items()
+        },
         "degradation_curve": {
             k: score(table.mean(axis=1)).within(*limits) for k, table in by_count.items()
         },
