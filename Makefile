@@ -11,7 +11,7 @@ demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo
 
 monitor-demo: .venv/installed-monitor
-	$(BIN)/dolorimeter monitor
+	$(BIN)/dolorimeter monitor run
 
 test: .venv/installed-test
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
@@ -28,7 +28,7 @@ results: .venv/installed
 face-checks: .venv/installed
 	$(BIN)/python scripts/face_checks
 
-face-studies: .venv/installed-fast
+face-studies: .venv/installed .venv/installed-fast
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/face_studies
 
 masked-shown: .venv/installed
@@ -50,7 +50,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml .venv/bin/python
-	$(PIP) --editable .
+	$(PIP) --editable '.[deep,face]'
 	touch $@
 
 .venv/installed-%: pyproject.toml .venv/bin/python

@@ -236,7 +236,7 @@ def samples_of(x: np.ndarray, subject: np.ndarray):
     import pandas as pd
 
     import dolorimeter as dl
-    from dolorimeter.types import META_COLUMNS
+    from dolorimeter.samples import META_COLUMNS
 
     rows = np.arange(len(x))
     known = {"subject": subject, "recording": subject, "start": 6.0 * rows, "duration": 5.5}

@@ -17,8 +17,8 @@ from dolorimeter.audits import CHECKS, Finding, has_fault, independent_epochs_bo
 from dolorimeter.audits.parts import is_fitted, parts, shared_state
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import NetworkClassifier
+from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.splits import leave_one_subject_out
-from dolorimeter.types import META_COLUMNS, Samples
 
 
 def test_a_finding_survives_json() -> None:
@@ -77,6 +77,7 @@ def test_the_bound_is_what_independent_guesses_reach() -> None:
     assert independent_epochs_bound(40, 0.5, 30) == pytest.approx(best.mean(), abs=4 * error)
 
 
+@pytest.mark.extra("deep")
 def test_the_leak_o_meter_takes_a_network_that_keeps_no_epochs_by_itself() -> None:
     people, each = 4, 4
     meta = pd.DataFrame({name: [""] * people * each for name in META_COLUMNS})

@@ -279,6 +279,7 @@ def test_a_step_of_the_wrong_type_is_named_with_what_was_wanted(
         build(PREPROCESSING, step)
 
 
+@pytest.mark.extra("deep")
 def test_values_of_the_right_types_pass() -> None:
     made = build(PREPROCESSING, {"name": "lowpass", "cut": 3.0, "modalities": ["ecg"]})
     assert (made.cut, made.modalities) == (3.0, ("ecg",))

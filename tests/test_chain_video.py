@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from dolorimeter.chain import Pipeline, Stream, encoder_of
 from dolorimeter.chain._encoded import pooled
-from dolorimeter.chain._kept import key_of
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import (
     ConfigError,
@@ -318,15 +317,21 @@ def test_the_cache_sees_another_video_and_other_weights(clips: Path, tmp_path: P
     path = tmp_path / "clip.mp4"
     path.write_bytes((clips / "dark.mp4").read_bytes())
     moving = replace(recording(clips, "dark"), videos={"face": Video(path, RATE)}, sources=())
-    keys = [key_of(deep(), [moving])]
-    keys.append(key_of(deep(encoder=encoder(seed=1)), [moving]))
+    cache = Cache(tmp_path / "cache")
+
+    def key_of(chain: Pipeline, moving: Recording) -> str | None:
+        (key,) = chain.keys([[moving]], cache)
+        return key
+
+    keys = [key_of(deep(), moving)]
+    keys.append(key_of(deep(encoder=encoder(seed=1)), moving))
     path.write_bytes((clips / "bright.mp4").read_bytes())
-    keys.append(key_of(deep(), [moving]))
-    keys.append(key_of(deep(), [replace(moving, videos={"face": Video(path, 2 * RATE)})]))
+    keys.append(key_of(deep(), moving))
+    keys.append(key_of(deep(), replace(moving, videos={"face": Video(path, 2 * RATE)})))
     track = TRACKING(moving).faces["face"]
-    keys.append(key_of(deep(), [replace(moving, faces={"face": track})]))
+    keys.append(key_of(deep(), replace(moving, faces={"face": track})))
     other = replace(track, landmarks=track.landmarks + 1)
-    keys.append(key_of(deep(), [replace(moving, faces={"face": other})]))
+    keys.append(key_of(deep(), replace(moving, faces={"face": other})))
     assert None not in keys
     assert len(set(keys)) == 6
     sized = deep(encoder=encoder(batch_size=2))

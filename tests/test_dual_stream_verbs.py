@@ -63,8 +63,9 @@ def experiment(part: str, **network: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.extra("deep")
 def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
-    cohort: Path, tmp_path: Path
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage_one = {
         "kind": "masked_signal",
@@ -77,11 +78,11 @@ def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
     }  # fmt: skip
     config = written(tmp_path / "one.toml", stage_one)
     call("pretrain", config, "--out", tmp_path / "encoder")
-    weights = tmp_path / "encoder" / "encoder.safetensors"
-    key = "classifier.arguments.network.module_args.signal_weights"
-    two = written(tmp_path / "two.toml", experiment("B"))
+    values = experiment("B")
+    module = values["classifier"]["arguments"]["network"]["module_args"]
+    module["signal_weights"] = "encoder/encoder.safetensors"  # relative to the file
+    two = written(tmp_path / "two.toml", values)
     told = ["evaluate", two, "--root", cohort / "B", "--epochs", "2"]
-    told += ["--set", f'{key}="{weights}"']
     with pytest.raises(OverlapError, match=r"was trained on \d of the people under test"):
         call(*told, "--out", tmp_path / "refused")
     shown = call(*told, "--out", tmp_path / "run", "--set", 'target_access="unlabelled_target"')
@@ -90,8 +91,13 @@ def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
     call("report", tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "without their labels" in page
+    moved = (tmp_path / "run").rename(tmp_path / "elsewhere")
+    monkeypatch.chdir(cohort)
+    assert json.loads(call("audit", moved, "--root", cohort / "B", "--json"))["findings"]
+    call(*told, "--out", moved, "--set", 'target_access="unlabelled_target"')
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.long
 def test_inner_stands_beside_the_oracle_in_one_report(cohort: Path, tmp_path: Path) -> None:
     config = written(tmp_path / "dual.toml", experiment("A"))

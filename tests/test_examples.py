@@ -11,15 +11,12 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
-LONG = ("fill_gaps",)
+MARKS = {"fill_gaps": [pytest.mark.long, pytest.mark.extra("deep")]}
 
 
 @pytest.mark.parametrize(
     "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.long] if path.stem in LONG else [])
-        for path in EXAMPLES
-    ],
+    [pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, [])) for path in EXAMPLES],
 )
 def test_example_runs(path: Path) -> None:
     result = subprocess.run(

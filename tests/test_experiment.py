@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,10 @@ from dolorimeter.predictor import Predictor
 from dolorimeter.synthesis import synthesise
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+DEEP = re.compile(
+    "painformer|dual_stream(?!_baseline)|dual_stream_baseline_mte|full_transformer(?!_end)"
+)
+"""Experiments whose estimator looks at the class of its network, which needs PyTorch."""
 
 TABLE = {
     "title": "table",
@@ -54,8 +59,11 @@ def table_file(folder: Path, subjects: int = 5, each: int = 8, seed: int = 0) ->
 
 @pytest.mark.parametrize(
     "path",
-    sorted(p for p in EXPERIMENTS.rglob("*.toml") if not p.stem.startswith("pretrain_")),
-    ids=lambda p: p.stem,
+    [
+        pytest.param(p, id=p.stem, marks=pytest.mark.extra("deep") if DEEP.match(p.stem) else ())
+        for p in sorted(EXPERIMENTS.rglob("*.toml"))
+        if not p.stem.startswith("pretrain_")
+    ],
 )
 def test_every_experiment_of_the_project_is_sound(path: Path, tmp_path: Path) -> None:
     experiment = read_experiment(path)
@@ -156,6 +164,7 @@ def test_overrides_replace_what_stands_in_the_file(tmp_path: Path) -> None:
     assert changed.title == "new"
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize(
     ("name", "place"),
     [("painformer_biovid_eda", ()), ("painformer_biovid_fusion_1", ("network",))],
@@ -238,14 +247,20 @@ def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
     fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
     assert experiment_from(fewer).question().hash != asked.question().hash
     raw = [{"modality": "eda", "representation": {"name": "raw", "unit": "uS"}}]
-    with pytest.raises(ConfigError, match="one array of equal windows"):
+    with pytest.raises(ConfigError, match="different shapes per sample"):
         prepare(experiment_from(told | {"streams": raw}), one, test_root=other)
 
 
-def test_groups_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+def test_demographics_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
-    with pytest.raises(EvaluationError, match="groups sex are not columns of the samples"):
-        run(experiment_from(TABLE | {"groups": ["sex"]}), root)
+    with pytest.raises(EvaluationError, match="demographics sex are not columns of the samples"):
+        run(experiment_from(TABLE | {"demographics": ["sex"]}), root)
+
+
+def test_the_old_key_groups_is_read_with_a_notice() -> None:
+    with pytest.warns(FutureWarning, match="the key groups is now demographics"):
+        old = experiment_from(TABLE | {"groups": ["sex"]})
+    assert old == experiment_from(TABLE | {"demographics": ["sex"]})
 
 
 def test_another_question_does_not_overwrite_a_run(tmp_path: Path) -> None:

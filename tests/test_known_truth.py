@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import KFold
 
 from dolorimeter.chain import Pipeline, Stream
 from dolorimeter.datasets import open_dataset
@@ -15,9 +16,9 @@ from dolorimeter.estimators import logistic_regression, painattnnet, random_fore
 from dolorimeter.evaluation import evaluate, summarise
 from dolorimeter.models import create_model
 from dolorimeter.representations import Features, Raw
-from dolorimeter.splits import Fold, group_k_fold
+from dolorimeter.samples import Samples
+from dolorimeter.splits import from_sklearn, group_k_fold
 from dolorimeter.synthesis import Truth, synthesise
-from dolorimeter.types import Samples
 from dolorimeter.windows import WindowSpec
 
 SPEC = WindowSpec(duration=5.5)
@@ -89,28 +90,11 @@ def test_a_split_of_windows_is_inflated_by_ten_points_or_more(tmp_path: Path) ->
     samples, y, truth = cohort(tmp_path / "a", *streams, subjects=12, per_condition=20, seed=1)
     forest = random_forest(n_estimators=60)
     honest = evaluate(forest, samples, y, group_k_fold(4), baselines=False)
-    windows = evaluate(forest, samples, y, _WindowSplit(4), baselines=False)
+    at_random = from_sklearn(KFold(4, shuffle=True, random_state=0), shared_subjects=True)
+    windows = evaluate(forest, samples, y, at_random, baselines=False)
     a, b = (summarise(run).by_subject["accuracy"] for run in (honest, windows))
     assert b.mean - a.mean >= 0.1, (a, b)
     assert a.low <= truth.bayes_accuracy("BL1", "PA4") < b.high
-
-
-class _WindowSplit:
-    """The pitfall: windows are dealt at random, so that a person is on both sides."""
-
-    name = "windows at random"
-    target_access = "none"
-
-    def __init__(self, n: int) -> None:
-        self.n = n
-
-    def folds(self, meta: object, y: np.ndarray) -> list[Fold]:
-        deal = np.random.default_rng(0).permutation(len(y)) % self.n
-        none = np.empty(0, dtype=int)
-        return [
-            Fold(k, str(k), np.flatnonzero(deal != k), np.flatnonzero(deal == k), none)
-            for k in range(self.n)
-        ]
 
 
 def test_painattnnet_sees_microsiemens_and_refuses_siemens(tmp_path: Path) -> None:

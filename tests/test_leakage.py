@@ -29,7 +29,9 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScale
 
 from dolorimeter.audits import Finding, audit, has_fault, leak_o_meter
 from dolorimeter.audits.case import MOST_COLUMNS, Case
+from dolorimeter.errors import SplitError
 from dolorimeter.evaluation import Question, Run, evaluate
+from dolorimeter.samples import Samples
 from dolorimeter.splits import (
     Fold,
     group_k_fold,
@@ -37,7 +39,6 @@ from dolorimeter.splits import (
     leave_one_subject_out,
     personalised,
 )
-from dolorimeter.types import Samples
 
 SUBJECTS, WINDOWS = 6, 16
 
@@ -202,8 +203,20 @@ class Windows:
         ]
 
 
-def test_a_subject_on_both_sides_is_seen() -> None:
-    found = only(run_and_audit(split=Windows()), "subject_in_two_sets")
+def test_a_subject_on_both_sides_is_refused_before_it_is_fitted() -> None:
+    with pytest.raises(SplitError, match="my_split, fold 'part 0': 6 subjects are in training"):
+        run_and_audit(split=Windows())
+
+
+def test_a_subject_on_both_sides_of_a_run_that_hides_it_is_seen() -> None:
+    samples, y = cohort()
+    split = Windows(target_access="labelled_reference")
+    run = evaluate(
+        clean_estimator(), samples, y, split, question=question(), classes=["BL1", "PA4"],
+        baselines=False,
+    )  # fmt: skip
+    hidden = replace(run, predictions=run.predictions.assign(target_access="none"))
+    found = only(audit(hidden), "subject_in_two_sets")
     assert found.evidence == "observed"
     assert "fold 0: p00" in found.where
 

@@ -45,6 +45,7 @@ def test_real_traces_give_rates_that_people_have(
     assert low < np.median(rates[known]) < high
 
 
+@pytest.mark.extra("formats")
 def test_light_becomes_haemoglobin_through_the_chain(data_root: Path) -> None:
     reader = open_dataset("fnirs_snirf_samples", data_root / "fnirs_snirf_samples")
     recordings = [r for r in reader.recordings() if "neuro_run01" in r.name]
@@ -78,6 +79,7 @@ def test_shock_amplitudes_give_the_three_figures_of_the_specification(
     assert len(plain.exclusions) == 78 * 20 - 1337
 
 
+@pytest.mark.extra("formats")
 @pytest.mark.long
 def test_emotion_and_stress_are_prepared_as_documented(data_root: Path) -> None:
     emotion = prepare(

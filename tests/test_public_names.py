@@ -16,7 +16,14 @@ import dolorimeter as dl
 STUB = Path(dl.__file__).with_suffix(".pyi")
 
 
-@pytest.mark.parametrize("name", [n for n in dl.__all__ if n != "__version__"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=pytest.mark.extra("deep") if n == "create_model" else ())
+        for n in dl.__all__
+        if n != "__version__"
+    ],
+)
 def test_name_is_importable(name: str) -> None:
     assert getattr(dl, name) is not None
     assert name in dir(dl)

@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.types import (
-    META_COLUMNS,
-    LazySignals,
-    Recording,
-    Samples,
-    Signal,
-    Stimulus,
-    Window,
-)
+from dolorimeter.samples import META_COLUMNS, Samples
+from dolorimeter.types import LazySignals, Recording, Signal, Stimulus, Window
 
 
 def ramp(n: int = 1000, rate: float = 100.0) -> Signal:

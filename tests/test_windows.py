@@ -98,6 +98,7 @@ def test_a_recording_without_signals_is_counted() -> None:
     assert done.exclusions == (Exclusion("s1", "r1", "windows", reason),)
 
 
+@pytest.mark.extra("face")
 def test_what_is_too_short_is_called_what_it_is(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     with VideoWriter(path, 10.0, (32, 32)) as file:
@@ -249,6 +250,7 @@ def test_lazy_recordings_are_read_once_for_their_extent() -> None:
     assert window.recording is lazy
 
 
+@pytest.mark.extra("formats")
 @pytest.mark.shared
 def test_minutes_inside_real_phases(data_root: Path) -> None:
     from dolorimeter.datasets.stress_predict import StressPredict

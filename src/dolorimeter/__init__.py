@@ -9,7 +9,7 @@ from typing import Any
 
 from dolorimeter._on_demand import on_demand
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "audits": ("Finding", "audit", "leak_o_meter"),
@@ -49,6 +49,7 @@ _HOMES = {
     ),
     "reports": ("Report", "compare", "markdown_table", "report", "write_report"),
     "representations": ("Features", "Raw", "Represented"),
+    "samples": ("Samples",),
     "splits": (
         "cross_dataset",
         "group_k_fold",
@@ -62,7 +63,6 @@ _HOMES = {
         "LazySignals",
         "Rating",
         "Recording",
-        "Samples",
         "Signal",
         "Stimulus",
         "Video",

@@ -59,6 +59,7 @@ from dolorimeter.reports import report as report
 from dolorimeter.representations import Features as Features
 from dolorimeter.representations import Raw as Raw
 from dolorimeter.representations import Represented as Represented
+from dolorimeter.samples import Samples as Samples
 from dolorimeter.splits import cross_dataset as cross_dataset
 from dolorimeter.splits import group_k_fold as group_k_fold
 from dolorimeter.splits import hold_out as hold_out
@@ -70,7 +71,6 @@ from dolorimeter.types import Exclusion as Exclusion
 from dolorimeter.types import LazySignals as LazySignals
 from dolorimeter.types import Rating as Rating
 from dolorimeter.types import Recording as Recording
-from dolorimeter.types import Samples as Samples
 from dolorimeter.types import Signal as Signal
 from dolorimeter.types import Stimulus as Stimulus
 from dolorimeter.types import Video as Video

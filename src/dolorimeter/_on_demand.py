@@ -5,9 +5,17 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class Notice(FutureWarning):
+    """A name or a meaning has changed. The old one works until the next release but one."""
 
 
 def on_demand(
@@ -62,7 +70,7 @@ def notice(old: str, new: str, *, stacklevel: int = 2) -> None:
         As in `warnings.warn`, counted from the caller.
     """
     message = f"{old} is now {new}. The old name will be removed in version 0.3."
-    warnings.warn(message, FutureWarning, stacklevel=stacklevel + 1)
+    warnings.warn(message, Notice, stacklevel=stacklevel + 1)
 
 
 def renamed_package(old: str, new: str, function: str) -> None:
@@ -90,3 +98,32 @@ def renamed_package(old: str, new: str, function: str) -> None:
 
     sys.modules[old].__class__ = Renamed
     notice(old, new, stacklevel=3)
+
+
+def renamed_argument(
+    old: str, new: str
+) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:
+    """Let a function take the keyword argument `new` under its old name, with a notice.
+
+    Parameters
+    ----------
+    old, new : str
+        Names of the argument.
+
+    Returns
+    -------
+    callable
+        Decorator.
+    """
+
+    def decorate(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+        @wraps(function)
+        def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+            if old in kwargs:
+                notice(f"the argument {old} of {function.__name__}", new, stacklevel=3)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate

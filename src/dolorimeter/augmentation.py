@@ -148,7 +148,7 @@ def autocontrast(clip: Clip, _: float = 0.0) -> Clip:
 
 def equalize(clip: Clip, _: float = 0.0) -> Clip:
     """Each channel's histogram made even."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     out = np.empty(clip.shape, dtype=np.uint8)
     for number, channel in enumerate(clip.swapaxes(0, 1)):
@@ -195,7 +195,7 @@ def sharpness(clip: Clip, factor: float) -> Clip:
 
     Smoothed by a 3×3 kernel with 5 in the middle and 1 around, over 13.
     """
-    import cv2
+    from dolorimeter._extras import cv2
 
     kernel = np.ones((3, 3), dtype=np.float32)
     kernel[1, 1] = 5
@@ -292,7 +292,7 @@ def _blend_values(clip: Clip, towards: float, factor: float) -> Clip:
 
 
 def _look_up(clip: Clip, tables: UInt8[np.ndarray, "3 256"]) -> Clip:
-    import cv2
+    from dolorimeter._extras import cv2
 
     out = np.empty(clip.shape, dtype=np.uint8)
     for picture, changed, table in zip(
@@ -304,7 +304,7 @@ def _look_up(clip: Clip, tables: UInt8[np.ndarray, "3 256"]) -> Clip:
 
 def _warp(clip: Clip, matrix: Sequence[Sequence[float | int]]) -> Clip:
     """Every picture moved by a matrix from old to new pixel places."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     transform = np.array(matrix, dtype=np.float64)
     out = np.empty(clip.shape, dtype=np.uint8)

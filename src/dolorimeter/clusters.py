@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dolorimeter.errors import ConfigError, DependencyError
+from dolorimeter.errors import ConfigError
+
+TIMEOUT = 10.0
+"""Seconds to wait for a cluster at an address."""
 
 
 @contextmanager
-def cluster(backend: str, workers: int) -> Iterator[None]:
+def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[None]:
     """Make the joblib backend `backend` ready for the block.
 
     Parameters
@@ -18,42 +23,70 @@ def cluster(backend: str, workers: int) -> Iterator[None]:
         ``ray`` or ``dask``.
     workers : int
         Processes of a local cluster; a connected one has its own.
+    address : str, optional
+        Address of a running cluster (``tcp://HOST:PORT`` for Dask, ``HOST:PORT`` or ``auto`` for
+        Ray). By default the connected one, else a local one is started.
 
     Raises
     ------
     ConfigError
-        If there is no such cluster.
+        If the backend is unknown, or no cluster answers at the address.
     DependencyError
         If its package is not installed.
     """
     if backend not in ("ray", "dask"):
         raise ConfigError(f"unknown cluster '{backend}'; known: ray, dask.")
-    try:
-        if backend == "ray":
-            import ray
-            from ray.util.joblib import register_ray
-        else:
-            from dask.distributed import Client, get_client
-    except ImportError as error:
-        raise DependencyError(
-            f"cluster '{backend}' needs an extra: pip install 'dolorimeter[cluster]'."
-        ) from error
     if backend == "ray":
+        from dolorimeter._extras import load, ray
+
         own = not ray.is_initialized()
         if own:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
-        register_ray()  # type: ignore[no-untyped-call]
+            handler = signal.getsignal(signal.SIGTERM)
+            _start_ray(workers, address)
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)  # ray has replaced it
+        load("ray.util.joblib").register_ray()
         try:
             yield
         finally:
             if own:
                 ray.shutdown()
         return
+    from dolorimeter._extras import distributed
+
+    if address is not None:
+        try:
+            client = distributed.Client(address, timeout=f"{TIMEOUT:g}s", set_as_default=True)  # type: ignore[no-untyped-call]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(_unreachable(backend, address, error)) from error
+        with client:
+            yield
+        return
     try:
-        get_client()
+        distributed.get_client()
     except ValueError:
-        local = Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
+        local = distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
         with local:
             yield
     else:
         yield
+
+
+def _start_ray(workers: int, address: str | None) -> None:
+    from dolorimeter._extras import ray
+
+    if address is None:
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+        return
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(_unreachable("ray", address, error)) from error
+
+
+def _unreachable(backend: str, address: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return (
+        f"no {backend} cluster answers at '{address}' ({reason}). Start one there, or leave "
+        "cluster_address out for a local one."
+    )

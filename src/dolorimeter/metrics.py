@@ -6,7 +6,7 @@ A score that is not defined (one class only, no variance) is NaN, never a number
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -318,6 +318,71 @@ RANGES = {
     "rmse": (0.0, float("inf")),
 }
 """Lowest and highest value that each metric can take."""
+
+SKLEARN_NAMES = {
+    "roc_auc": "auroc",
+    "roc_auc_ovr": "auroc",
+    "f1_macro": "macro_f1",
+    "precision_macro": "macro_precision",
+    "recall_macro": "macro_recall",
+    "matthews_corrcoef": "mcc",
+    "neg_log_loss": "log_loss",
+    "neg_brier_score": "brier",
+    "neg_mean_absolute_error": "mae",
+    "neg_root_mean_squared_error": "rmse",
+}
+"""Names of scikit-learn's scorers and the metrics they stand for. Losses stay positive here."""
+
+
+def named(scoring: str | Sequence[str], target_kind: TargetKind) -> tuple[str, ...]:
+    """Return the names of metrics, with scikit-learn's names translated.
+
+    Parameters
+    ----------
+    scoring : str or sequence of str
+    target_kind : {"classifier", "ordinal", "regressor"}
+
+    Raises
+    ------
+    EvaluationError
+        If a name is unknown for this kind of target.
+
+    Examples
+    --------
+    >>> named("roc_auc", "classifier")
+    ('auroc',)
+    """
+    known = by_kind(target_kind)
+    asked = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    names = tuple(
+        SKLEARN_NAMES.get(name, name) if isinstance(name, str) else name for name in asked
+    )
+    for name in names:
+        if name not in known:
+            raise EvaluationError(
+                f"scoring: {name!r} is not a metric of a {target_kind}; known: {', '.join(known)}."
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def chance_level(metric: str, n_classes: int) -> float:
+    """Return what guessing every class with equal probability scores; NaN if it is not fixed.
+
+    Examples
+    --------
+    >>> chance_level("balanced_accuracy", 4), chance_level("auroc", 4)
+    (0.25, 0.5)
+    """
+    levels = {
+        "accuracy": 1 / n_classes,
+        "balanced_accuracy": 1 / n_classes,
+        "macro_recall": 1 / n_classes,
+        "auroc": 0.5,
+        "mcc": 0.0,
+        "quadratic_kappa": 0.0,
+    }
+    return levels.get(metric, NAN)
+
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
 

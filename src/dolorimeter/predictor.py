@@ -15,8 +15,9 @@ from dolorimeter import __version__
 from dolorimeter.chain import Pipeline
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator, save_estimator
+from dolorimeter.samples import Samples
 from dolorimeter.storage import write_json
-from dolorimeter.types import Exclusion, LabelSource, Recording, Samples, TargetKind
+from dolorimeter.types import Exclusion, LabelSource, Recording, TargetKind
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ class Predictor:
             rows["quality"] = samples.quality
         return rows
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write the folder that `load`, ``predict`` and ``monitor`` read."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_estimator(self.estimator, folder / "estimator")
         write_json(
@@ -164,7 +166,7 @@ class Predictor:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Predictor:
+    def load(cls, folder: str | Path) -> Predictor:
         """The predictor that `save` wrote.
 
         Raises

@@ -5,6 +5,9 @@ A Card stands on its class, in the class's own file::
     @MODELS.register(Card(name="painattnnet", summary="…", doi="10.3389/…"))
     class PainAttnNet(nn.Module): ...
 
+The Cards of our own networks are in `dolorimeter.model_cards`, so that they can be listed without
+PyTorch; such a class registers under the Card's name.
+
 Names are looked up lazily: the module that registers them is imported on the first look-up, so
 importing `dolorimeter.registry` pulls in no data set and no torch.
 """
@@ -15,12 +18,16 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from dolorimeter.errors import ConfigError, UnknownNameError
 from dolorimeter.types import LabelSource
 
 T = TypeVar("T")
+
+PUBLISHED = "published"
+"""In place of the path of a weights file: the file on the model's Card."""
 
 
 @dataclass(frozen=True)
@@ -119,23 +126,36 @@ class Registry(Generic[T]):
         What it holds, for error messages (``"data set"``).
     modules : tuple of str
         Imported on the first look-up; importing them registers what they define.
+    cards : str, optional
+        Module with the Cards as ``CARDS``, for classes that need an extra: their names and Cards
+        are listed without it. By default the Cards come with the classes.
     """
 
-    def __init__(self, noun: str, modules: tuple[str, ...]) -> None:
+    def __init__(self, noun: str, modules: tuple[str, ...], cards: str | None = None) -> None:
         self.noun = noun
         self._modules = modules
+        self._card_module = cards
         self._entries: dict[str, T] = {}
         self._cards: dict[str, Card] = {}
 
-    def register(self, card: Card) -> Callable[[T], T]:
-        """Class decorator; the decorated class also gets the Card as its attribute ``card``."""
+    def register(self, card: Card | str) -> Callable[[T], T]:
+        """Class decorator; the decorated class also gets the Card as its attribute ``card``.
+
+        Parameters
+        ----------
+        card : Card or str
+            The Card, or its name in the module of Cards.
+        """
+        reserved = not isinstance(card, str) and card.name in self._listed
+        if isinstance(card, str):
+            card = self._listed[card]
 
         def add(entry: T) -> T:
-            taken = self._entries.get(card.name, entry)
-            if _place(taken) != _place(entry):  # a module run again may register again
+            holder = self._entries.get(card.name, entry)
+            if reserved or _place(holder) != _place(entry):  # a module may be run again
+                taken = "dolorimeter" if reserved else repr(holder)
                 raise ConfigError(
-                    f"the {self.noun} name '{card.name}' is taken by "
-                    f"{self._entries[card.name]!r}: choose another."
+                    f"the {self.noun} name '{card.name}' is taken by {taken}: choose another."
                 )
             self._entries[card.name] = entry
             self._cards[card.name] = card
@@ -146,8 +166,7 @@ class Registry(Generic[T]):
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
-        self._import()
-        return tuple(sorted(self._entries))
+        return tuple(sorted(self._known()))
 
     def get(self, name: str) -> T:
         """The class or function of that name.
@@ -156,26 +175,41 @@ class Registry(Generic[T]):
         ------
         UnknownNameError
             With the nearest known names.
+        DependencyError
+            If the class needs an extra that is not installed.
         """
         self._check(name)
+        if name not in self._entries:
+            self._import()
         return self._entries[name]
 
     def card(self, name: str) -> Card:
         """The Card of that name."""
-        self._check(name)
-        return self._cards[name]
+        return self._check(name)[name]
 
     def cards(self) -> tuple[Card, ...]:
         """All Cards, sorted by name."""
         return tuple(self.card(name) for name in self.names())
 
-    def _check(self, name: str) -> None:
-        self._import()
-        if name not in self._entries:
-            near = difflib.get_close_matches(name, self._entries, n=3, cutoff=0.5)
+    def _check(self, name: str) -> Mapping[str, Card]:
+        known = self._known()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(near)}?" if near else "known:"
-            known = "" if near else " " + ", ".join(self.names())
-            raise UnknownNameError(f"unknown {self.noun} '{name}'; {hint}{known}")
+            rest = "" if near else " " + ", ".join(sorted(known))
+            raise UnknownNameError(f"unknown {self.noun} '{name}'; {hint}{rest}")
+        return known
+
+    def _known(self) -> Mapping[str, Card]:
+        if self._card_module is None:
+            self._import()
+        return self._listed | self._cards
+
+    @cached_property
+    def _listed(self) -> dict[str, Card]:
+        if self._card_module is None:
+            return {}
+        return {card.name: card for card in importlib.import_module(self._card_module).CARDS}
 
     def _import(self) -> None:
         for module in self._modules:
@@ -190,5 +224,5 @@ def _place(entry: object) -> tuple[str, str]:
 DATASETS: Registry[Any] = Registry("data set", ("dolorimeter.datasets",))
 PREPROCESSING: Registry[Any] = Registry("preprocessing step", ("dolorimeter.preprocessing",))
 REPRESENTATIONS: Registry[Any] = Registry("representation", ("dolorimeter.representations",))
-MODELS: Registry[Any] = Registry("model", ("dolorimeter.models",))
+MODELS: Registry[Any] = Registry("model", ("dolorimeter.models",), cards="dolorimeter.model_cards")
 ESTIMATORS: Registry[Any] = Registry("estimator", ("dolorimeter.estimators",))

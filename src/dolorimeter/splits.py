@@ -6,14 +6,19 @@ Validation sets are cut from training subjects only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
 from dolorimeter.errors import ConfigError, SplitError
+from dolorimeter.storage import digest
 from dolorimeter.types import TargetAccess
 
 if TYPE_CHECKING:
@@ -241,6 +246,210 @@ class Personalised(_Named):
         return folds
 
 
+@dataclass(frozen=True)
+class SklearnSplit:
+    """Folds of a scikit-learn splitter, or of pairs of training and test rows.
+
+    Parameters
+    ----------
+    splitter : scikit-learn splitter, or sequence of (train, test)
+        Its ``split`` gets the samples' subjects as ``groups``.
+    shared_subjects : bool, default False
+        Declare that a subject may be in training and test of one fold.
+    """
+
+    splitter: Any
+    shared_subjects: bool = False
+
+    @property
+    def name(self) -> str:
+        """Class name of the splitter, or ``rows`` for pairs of rows."""
+        return type(self.splitter).__name__ if hasattr(self.splitter, "split") else "rows"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Arguments of the splitter, for a record."""
+        if self.name == "rows":
+            flat = [np.asarray(rows) for pair in self.splitter for rows in pair]
+            return {"folds": len(self.splitter), "digest": digest(*flat)[:12]}
+        arguments = {
+            name: value if isinstance(value, str | int | float | bool | None) else repr(value)
+            for name, value in vars(self.splitter).items()
+            if not name.startswith("_")
+        }
+        return arguments | {"shared_subjects": self.shared_subjects}
+
+    @property
+    def target_access(self) -> TargetAccess:
+        """Labels of a test subject are used where subjects are shared."""
+        return "labelled_reference" if self.shared_subjects else "none"
+
+    def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
+        """Folds of the splitter, in its order.
+
+        Raises
+        ------
+        SplitError
+            If the splitter fails, or a fold is empty, repeats rows, or names rows that do not
+            exist.
+        """
+        subjects = _subjects(meta, y)
+        if self.name == "rows":
+            pairs = list(self.splitter)
+        else:
+            try:
+                with warnings.catch_warnings():  # a splitter of windows says that it ignores them
+                    warnings.filterwarnings("ignore", message="The groups parameter is ignored")
+                    pairs = list(self.splitter.split(np.zeros((len(y), 1)), y, groups=subjects))
+            except (TypeError, ValueError) as error:
+                raise SplitError(
+                    f"{self.name} cannot split {len(y)} samples of "
+                    f"{len(np.unique(subjects))} subjects: {error}"
+                ) from error
+        if not pairs:
+            raise SplitError(f"{self.name}: there is no fold.")
+        return [self._fold(i, pair, subjects) for i, pair in enumerate(pairs)]
+
+    def _fold(self, index: int, pair: Any, subjects: Shaped[np.ndarray, " sample"]) -> Fold:
+        try:
+            train, test = (_rows(rows, len(subjects)) for rows in pair)
+        except (TypeError, ValueError) as error:
+            raise SplitError(
+                f"{self.name}, fold {index}: {error}. Expected a pair of training and test rows."
+            ) from error
+        both = np.intersect1d(train, test)
+        if len(both):
+            raise SplitError(
+                f"{self.name}, fold {index}: {len(both)} rows are in training and in test, the "
+                f"first is row {both[0]}. A row belongs to one side."
+            )
+        tested = np.unique(subjects[test])
+        name = str(tested[0]) if len(tested) == 1 else f"fold {index}"
+        return Fold(index, name, train, test, np.empty(0, dtype=int))
+
+
+def _rows(rows: Any, n: int) -> Rows:
+    """Row numbers of one side of a fold, sorted."""
+    array = np.asarray(rows)
+    if array.dtype == bool and array.shape == (n,):
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"rows are {array.dtype} of shape {array.shape}")
+    if array.min() < 0 or array.max() >= n:
+        raise ValueError(f"rows {array.min()} … {array.max()} of {n} samples")
+    unique = np.unique(array)
+    if len(unique) < len(array):
+        raise ValueError(f"{len(array) - len(unique)} rows are repeated")
+    return unique
+
+
+def from_sklearn(splitter: Any, *, shared_subjects: bool = False) -> SklearnSplit:
+    """Use a scikit-learn splitter, or pairs of training and test rows, as a split.
+
+    `evaluate` does this by itself. Call it to declare that subjects may be shared.
+
+    Parameters
+    ----------
+    splitter : scikit-learn splitter, or sequence of (train, test)
+        For example ``GroupKFold(5)`` or ``LeaveOneGroupOut()``. Its groups are the subjects.
+    shared_subjects : bool, default False
+        Declare that one subject may be in training and test of a fold, as within-subject
+        evaluation has it. Without it `evaluate` refuses such a split. Declared, every prediction
+        is marked ``labelled_reference`` and the report says so.
+
+    Returns
+    -------
+    SklearnSplit
+
+    Raises
+    ------
+    ConfigError
+        If `splitter` is neither.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GroupKFold
+    >>> from_sklearn(GroupKFold(5)).name
+    'GroupKFold'
+    """
+    if not callable(getattr(splitter, "split", None)):
+        if isinstance(splitter, str) or not hasattr(splitter, "__iter__"):
+            raise ConfigError(
+                f"split is {splitter!r}, expected the name of a split ({', '.join(SPLITS)}), a "
+                "split of dolorimeter.splits, a scikit-learn splitter, or pairs of training and "
+                "test rows."
+            )
+        splitter = list(splitter)
+    return SklearnSplit(splitter, shared_subjects)
+
+
+def as_split(split: Any, seed: int = 0) -> Any:
+    """Return the split that a name, a splitter or pairs of rows stand for.
+
+    Parameters
+    ----------
+    split : str, Split, scikit-learn splitter or sequence of (train, test)
+    seed : int, default 0
+        ``random_state`` of a splitter that shuffles and has none, so that a run can be repeated.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown or the split needs arguments.
+    """
+    if isinstance(split, str):
+        if split not in SPLITS:
+            near = difflib.get_close_matches(split, SPLITS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(SPLITS)}."
+            raise ConfigError(f"unknown split '{split}'; {hint}")
+        needs = [
+            name
+            for name, parameter in signature(SPLITS[split]).parameters.items()
+            if parameter.default is Parameter.empty
+        ]
+        if needs:
+            raise ConfigError(
+                f"split '{split}' needs {', '.join(needs)}: pass "
+                f"dl.splits.{split}({', '.join(f'{name}=…' for name in needs)})."
+            )
+        return SPLITS[split]()
+    if isinstance(split, type):
+        raise ConfigError(
+            f"split is the class {split.__name__}, expected an instance: {split.__name__}()."
+        )
+    if callable(getattr(split, "folds", None)):
+        return split
+    random = getattr(split, "random_state", 0) is None and getattr(split, "shuffle", True)
+    if random:
+        split = copy(split)
+        split.random_state = seed
+    return from_sklearn(split)
+
+
+def refuse_shared_subjects(
+    folds: Sequence[Fold], subjects: Shaped[np.ndarray, " sample"], split: Any
+) -> None:
+    """Raise if a subject is in training and test of one fold and the split does not declare it.
+
+    Raises
+    ------
+    SplitError
+        Names the fold and the subjects.
+    """
+    if split.target_access == "labelled_reference":
+        return
+    names = subjects.astype(str)
+    for fold in folds:
+        shared = np.intersect1d(names[fold.fit_rows], names[fold.test])
+        if len(shared):
+            raise SplitError(
+                f"{split.name}, fold '{fold.name}': {len(shared)} subjects are in training and in "
+                f"test ({', '.join(shared[:5])}). Split by subject, for example "
+                "leave_one_subject_out or GroupKFold. If this is intended, declare it with "
+                "dl.splits.from_sklearn(splitter, shared_subjects=True)."
+            )
+
+
 _NAMES: Mapping[type, str] = {
     LeaveOneSubjectOut: "leave_one_subject_out",
     GroupKFold: "group_k_fold",
@@ -291,7 +500,7 @@ def personalised(k: int, seed: int = 0) -> Personalised:
     return Personalised(k, seed)
 
 
-SPLITS = {
+SPLITS: Mapping[str, Callable[..., Split]] = {
     "leave_one_subject_out": leave_one_subject_out,
     "group_k_fold": group_k_fold,
     "hold_out": hold_out,

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int, Shaped, UInt8
-from torch import Tensor, nn
 
+from dolorimeter._extras import torch
 from dolorimeter.errors import ConfigError, StorageError, TrainingError
 from dolorimeter.storage import atomic_path, digest
+
+# isort: split
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -512,14 +514,14 @@ def _identity(module: nn.Module, settings: str, arrays: tuple[np.ndarray, ...]) 
 
 
 def _runtime(device: str) -> Accelerator:
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from dolorimeter._extras import accelerate
 
     if device not in ("cpu", "auto"):
         raise ConfigError(f"device is '{device}', expected 'cpu' or 'auto'.")
     # precision stays ours: accelerate keeps one for the whole process and refuses a second
     # a network may keep weights that it does not use (PainAttnNet's discarded LayerNorm)
-    spare = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=device == "cpu", kwargs_handlers=[spare])
+    spare = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
+    return accelerate.Accelerator(cpu=device == "cpu", kwargs_handlers=[spare])
 
 
 def _check(

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 
-from dolorimeter.errors import ConfigError, SignalError
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dolorimeter.errors import SignalError
 
 LabelSource = Literal["stimulus", "self_report", "observer", "facs", "procedure", "pose"]
 TargetAccess = Literal["none", "unlabelled_target", "labelled_reference"]
+TARGET_ACCESS_ORDER: tuple[TargetAccess, ...] = ("none", "unlabelled_target", "labelled_reference")
+"""What a protocol uses of the test subject, least first."""
 TargetKind = Literal["classifier", "ordinal", "regressor"]
 Selection = Literal[
     "fixed", "inner", "oracle_fold_epoch", "oracle_global_epoch", "oracle_hyper", "oracle_seed"
@@ -409,117 +408,3 @@ class Exclusion:
     recording: str
     what: str
     reason: str
-
-
-META_COLUMNS = (
-    "dataset",
-    "part",
-    "subject",
-    "recording",
-    "stimulus",
-    "start",
-    "duration",
-    "condition",
-)
-"""Columns that `Samples.meta` always has, in this order; others may follow."""
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What stands between stages and estimators: one row a window (or a table row).
-
-    Parameters
-    ----------
-    x : array, or mapping of stream name to array
-        First axis: sample. A feature table is ``(sample, feature)``, raw signals
-        ``(sample, channel, time)``.
-    meta : pandas.DataFrame
-        One row a sample, index 0…n−1, the columns of `META_COLUMNS` first; ``level`` and subject
-        columns (``sex``, ``treatment`` …) may follow.
-    feature_names, feature_units : tuple of str
-        Of the last axis of a feature table; empty otherwise.
-    present : mapping of stream name to bool array, optional
-        Which samples have that modality; None means all.
-    facts : pandas.DataFrame, optional
-        Numbers that are not signal, same index as `meta`, for the nuisance baseline.
-    quality : Float[np.ndarray, "sample"], optional
-        Between 0 (unusable) and 1.
-    exclusions : tuple of Exclusion
-        What was kept out on the way here.
-    target_access : TargetAccess
-        Whether making `x` has looked at the subject as a whole (standardisation within subject).
-    label_source : LabelSource or None
-        Where labels of this data set come from.
-    notes : tuple of str
-        Sentences the report must print (unconfirmed units, features that are NaN and why).
-    lookalike : bool
-        True when made by `synthesise`: every report carries a watermark.
-    """
-
-    x: Array | Mapping[str, Array]
-    meta: pd.DataFrame
-    feature_names: tuple[str, ...] = ()
-    feature_units: tuple[str, ...] = ()
-    present: Mapping[str, Bool[np.ndarray, " sample"]] | None = None
-    facts: pd.DataFrame | None = None
-    quality: Float[np.ndarray, " sample"] | None = None
-    exclusions: tuple[Exclusion, ...] = ()
-    target_access: TargetAccess = "none"
-    label_source: LabelSource | None = None
-    notes: tuple[str, ...] = ()
-    lookalike: bool = False
-
-    def __post_init__(self) -> None:
-        missing = [c for c in META_COLUMNS if c not in self.meta.columns]
-        if missing:
-            raise ConfigError(
-                f"Samples.meta lacks {', '.join(missing)}; it has "
-                f"{', '.join(map(str, self.meta.columns))}. Give every column of META_COLUMNS."
-            )
-        n = len(self.meta)
-        for name, values in self._arrays():
-            if len(values) != n:
-                raise ConfigError(f"Samples.{name} has {len(values)} rows, meta has {n}.")
-
-    def _arrays(self) -> Iterator[tuple[str, Array]]:
-        if isinstance(self.x, Mapping):
-            yield from ((f"x[{k!r}]", v) for k, v in self.x.items())
-        else:
-            yield "x", self.x
-        if self.present is not None:
-            yield from ((f"present[{k!r}]", v) for k, v in self.present.items())
-        if self.quality is not None:
-            yield "quality", self.quality
-        if self.facts is not None:
-            yield "facts", self.facts.index.to_numpy()
-
-    def __len__(self) -> int:
-        return len(self.meta)
-
-    @property
-    def subjects(self) -> Array:
-        """Subject of each sample."""
-        return self.meta["subject"].to_numpy()
-
-    def take(self, rows: Int[np.ndarray, " row"] | Bool[np.ndarray, " sample"]) -> Samples:
-        """The samples of `rows` (positions or a mask), renumbered from 0."""
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return replace(
-            self,
-            x=take_rows(self.x, rows),
-            meta=self.meta.iloc[rows].reset_index(drop=True),
-            present=None
-            if self.present is None
-            else {k: v[rows] for k, v in self.present.items()},
-            facts=None if self.facts is None else self.facts.iloc[rows].reset_index(drop=True),
-            quality=None if self.quality is None else self.quality[rows],
-        )
-
-
-def take_rows(
-    x: Array | Mapping[str, Array], rows: Int[np.ndarray, " row"]
-) -> Array | dict[str, Array]:
-    """Rows of an array, or of every array of a mapping of streams."""
-    if isinstance(x, Mapping):
-        return {name: values[rows] for name, values in x.items()}
-    return x[rows]

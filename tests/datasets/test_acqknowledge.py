@@ -125,5 +125,5 @@ def test_the_missing_package_names_the_extra(
 ) -> None:
     write_acq(tmp_path / "p01.acq")
     monkeypatch.setitem(__import__("sys").modules, "bioread", None)
-    with pytest.raises(DependencyError, match=r"pip install 'dolorimeter\[formats\]'"):
+    with pytest.raises(DependencyError, match=r'pip install "dolorimeter\[formats\]"'):
         open_dataset("acqknowledge", tmp_path).recordings()

@@ -104,6 +104,7 @@ def clip(path: Path, frames: int = 6) -> Path:
     return path
 
 
+@pytest.mark.extra("face")
 def test_one_recording_a_segment(root: Path) -> None:
     path = clip(root / "Train/video/12/L1.mp4")
     clip(root / "Train/video/12/12_H12.mp4")

@@ -241,6 +241,7 @@ def film(path: Path, frames: int, rate: float = 25.0) -> None:
             writer.write(np.full((16, 16, 3), i % 200, np.uint8))
 
 
+@pytest.mark.extra("face")
 def test_check_lists_videos_and_opens_them_when_asked(part_a: Path) -> None:
     videos = part_a / "video"
     film(videos / WOMAN / f"{WOMAN}-PA4-007.mp4", 139)

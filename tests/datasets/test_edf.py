@@ -147,5 +147,5 @@ def test_the_missing_package_names_the_extra(
 ) -> None:
     write_edf(tmp_path / "a.edf")
     monkeypatch.setitem(sys.modules, "mne", None)
-    with pytest.raises(DependencyError, match=r"pip install 'dolorimeter\[formats\]'"):
+    with pytest.raises(DependencyError, match=r'pip install "dolorimeter\[formats\]"'):
         open_dataset("edf", tmp_path).recordings()

@@ -149,7 +149,7 @@ def test_the_missing_package_names_the_extra(
 ) -> None:
     write_snirf(tmp_path / "a.snirf")
     monkeypatch.setitem(sys.modules, "mne", None)
-    with pytest.raises(DependencyError, match=r"need mne.*pip install 'dolorimeter\[formats\]'"):
+    with pytest.raises(DependencyError, match=r'need MNE.*pip install "dolorimeter\[formats\]"'):
         open_dataset("snirf", tmp_path).recordings()
 
 

@@ -120,7 +120,7 @@ def test_a_system_without_time_zones_says_what_to_install(
     write_log(tmp_path / "Time_logs.xlsx", [row])
     write_session(tmp_path / "S1", datetime(2022, 2, 7, 9, 0, tzinfo=UTC), 10)
     monkeypatch.setattr("dolorimeter.datasets.stress_predict.ZoneInfo", no_zone)
-    with pytest.raises(DependencyError, match=r"Europe/Dublin.*pip install tzdata"):
+    with pytest.raises(DependencyError, match=r'Europe/Dublin.*pip install "tzdata"'):
         open_dataset("stress_predict", tmp_path).recordings()
 
 

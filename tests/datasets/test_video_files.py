@@ -40,6 +40,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.extra("face")
 def test_the_exact_recordings(root: Path) -> None:
     reader = open_dataset("video_files", root)
     assert reader.subjects() == ("s2", "s10")
@@ -63,6 +64,7 @@ def test_the_exact_recordings(root: Path) -> None:
     assert pickle.loads(pickle.dumps(first)) == first
 
 
+@pytest.mark.extra("face")
 def test_without_labels_the_folder_or_the_name_is_the_subject(tmp_path: Path) -> None:
     clip(tmp_path / "p7-before.mp4")
     clip(tmp_path / "p7-after.mp4")
@@ -80,6 +82,7 @@ def test_without_labels_the_folder_or_the_name_is_the_subject(tmp_path: Path) ->
     ]  # fmt: skip
 
 
+@pytest.mark.extra("face")
 def test_two_files_that_differ_in_suffix_only(tmp_path: Path) -> None:
     clip(tmp_path / "s1" / "a.mov")
     clip(tmp_path / "s1" / "a.mp4", 4)
@@ -88,6 +91,7 @@ def test_two_files_that_differ_in_suffix_only(tmp_path: Path) -> None:
     assert names == ["s1/a.mov", "s1/a.mp4", "s1/b"]
 
 
+@pytest.mark.extra("face")
 def test_what_cannot_be_read_is_left_out_and_counted(root: Path) -> None:
     (root / "s2" / "a.mp4").write_text("no video")
     (root / "s10" / "empty.mp4").touch()
@@ -105,6 +109,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(root: Path) -> None:
     assert [e.recording for e in reader.exclusions] == ["s10/empty"]
 
 
+@pytest.mark.extra("face")
 def test_check_says_what_is_wrong(root: Path) -> None:
     (root / "s10" / "copy.mp4").write_bytes((root / "s10" / "b.mp4").read_bytes())
     (root / "s10" / "bad.mkv").write_text("no video")
@@ -127,6 +132,7 @@ def test_check_says_what_is_wrong(root: Path) -> None:
     assert open_dataset("video_files", root).check().lookalike
 
 
+@pytest.mark.extra("face")
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -156,6 +162,7 @@ def test_rows_that_make_no_sense(root: Path, row: str, message: str) -> None:
         reader.check()
 
 
+@pytest.mark.extra("face")
 def test_links_out_of_the_folder_are_not_followed(root: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     clip(inside / "s1" / "a.mp4")
@@ -166,6 +173,7 @@ def test_links_out_of_the_folder_are_not_followed(root: Path, tmp_path: Path) ->
     assert [e.what for e in reader.exclusions] == ["s1/link.mp4"]
 
 
+@pytest.mark.extra("face")
 def test_wrong_roots(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is a file; expected the folder of video files"):
         open_dataset("video_files", root / "labels.csv")

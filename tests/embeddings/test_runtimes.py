@@ -101,11 +101,18 @@ def test_a_runtime_that_disagrees_is_refused(pictures: Make, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("runtime", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino"), ("onnx", "onnx")]
+    ("runtime", "package", "need"),
+    [
+        ("onnx", "onnxruntime", "runtime 'onnx' needs ONNX Runtime"),
+        ("openvino", "openvino", "runtime 'openvino' needs OpenVINO"),
+        ("onnx", "onnx", "ONNX files need onnx"),
+    ],
 )
-def test_a_missing_package(pictures: Make, monkeypatch, runtime: str, package: str) -> None:
+def test_a_missing_package(
+    pictures: Make, monkeypatch, runtime: str, package: str, need: str
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    message = rf"needs {package}, which is not installed: pip install 'dolorimeter\[fast\]'"
+    message = rf'{need}, which is not installed\. .*pip install "dolorimeter\[fast\]"'
     with pytest.raises(DependencyError, match=message):
         embed(Encoder("colours", runtime=runtime), [pictures(1)])
 

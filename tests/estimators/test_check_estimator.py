@@ -81,7 +81,13 @@ CASES = {
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.extra("deep")) if name == "network" else name
+        for name in sorted(CASES)
+    ],
+)
 def test_check_estimator(name: str) -> None:
     estimator, expected = CASES[name]
     results = check_estimator(

@@ -59,6 +59,7 @@ def fitted() -> DualStreamClassifier:
     return dual({"module_args": {"stream_dropout": 0.3}}).fit(x, y, groups)
 
 
+@pytest.mark.extra("deep")
 def test_it_needs_both_sides_and_does_with_one(fitted: DualStreamClassifier) -> None:
     new, y, _ = streams(seed=1)
     both = (fitted.predict(new) == y).mean()
@@ -70,6 +71,7 @@ def test_it_needs_both_sides_and_does_with_one(fitted: DualStreamClassifier) -> 
     assert 0.35 < min(alone) <= max(alone) < 0.65
 
 
+@pytest.mark.extra("deep")
 def test_a_missing_stream_is_one_of_nan_in_any_order(fitted: DualStreamClassifier) -> None:
     new, _, _ = streams(2, seed=1)
     without = {k: v for k, v in new.items() if k != "face"}
@@ -85,6 +87,7 @@ def test_a_missing_stream_is_one_of_nan_in_any_order(fitted: DualStreamClassifie
     assert fitted.network_.module_args["video"] == [4, 3]
 
 
+@pytest.mark.extra("deep")
 def test_saved_and_loaded_it_predicts_the_same(
     fitted: DualStreamClassifier, tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_saved_and_loaded_it_predicts_the_same(
     np.testing.assert_array_equal(again.predict_proba(new), fitted.predict_proba(new))
 
 
+@pytest.mark.extra("deep")
 def test_what_a_fit_learns_of_scale_comes_from_its_training_people_alone() -> None:
     x, y, groups = streams()
     arguments = {
@@ -109,6 +113,7 @@ def test_what_a_fit_learns_of_scale_comes_from_its_training_people_alone() -> No
     np.testing.assert_allclose(model.network_.weights_["video_scale.centre"], wanted, rtol=1e-5)
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize("module", ["convtran", "dual_stream"])
 def test_signals_alone_as_channels_of_one(module: str) -> None:
     x, _, _ = streams()
@@ -125,6 +130,7 @@ def test_signals_alone_as_channels_of_one(module: str) -> None:
     assert one.fit(x["eda"], y).predict_proba(x["eda"]).shape == (96, 2)
 
 
+@pytest.mark.extra("deep")
 def test_epochs_can_be_kept_and_ablations_are_configuration() -> None:
     x, y, _ = streams(3)
     for module in ({"fusion": "late"}, {"fusion": "concat"}, {"hybrid": False}, {"layers": 1}):
@@ -137,6 +143,7 @@ def test_epochs_can_be_kept_and_ablations_are_configuration() -> None:
     assert clone(only).get_params()["network"].optimiser == "radam"
 
 
+@pytest.mark.extra("deep")
 def test_what_taught_nothing_is_said() -> None:
     x, y, _ = streams(3)
     lost = blind(x, "eda")
@@ -150,6 +157,7 @@ def test_what_taught_nothing_is_said() -> None:
     )
 
 
+@pytest.mark.extra("deep")
 def test_streams_that_do_not_fit_are_refused_in_words() -> None:
     x, y, _ = streams(3)
     cases: list[tuple[Streams, dict[str, Any], str]] = [

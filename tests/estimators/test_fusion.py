@@ -23,8 +23,8 @@ from dolorimeter.estimators import (
 from dolorimeter.estimators._input import change_of
 from dolorimeter.evaluation import evaluate, summarise
 from dolorimeter.registry import ESTIMATORS
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold
-from dolorimeter.types import Samples
 
 WIDTH = 6
 MIXER = {"latents": 3, "width": 16, "heads": 2, "head_width": 8, "factor": 1, "repetitions": 1}
@@ -92,6 +92,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_it_learns_and_does_without_streams(kind: str) -> None:
     x, y, groups = streams()
@@ -111,6 +112,7 @@ def test_it_learns_and_does_without_streams(kind: str) -> None:
     np.testing.assert_array_equal(model.predict_proba(turned), model.predict_proba(new))
 
 
+@pytest.mark.extra("deep")
 def test_a_table_and_an_array_are_their_streams() -> None:
     x, y, _ = streams()
     two = {"a": x["face"][:, 0], "b": x["ecg"]}
@@ -127,6 +129,7 @@ def test_a_table_and_an_array_are_their_streams() -> None:
     assert one.streams_ == {"all": 5}
 
 
+@pytest.mark.extra("deep")
 def test_the_prior_is_what_training_had() -> None:
     x, y, groups = streams()
     y = np.where(np.arange(len(y)) % 4 == 0, 2, y)
@@ -138,6 +141,7 @@ def test_the_prior_is_what_training_had() -> None:
     np.testing.assert_allclose(even.predict_proba(none), 1 / 3, rtol=1e-6)
 
 
+@pytest.mark.extra("deep")
 def test_training_copes_with_missing_streams_and_says_what_taught_nothing() -> None:
     x, y, groups = streams()
     x["face"][::2] = np.nan
@@ -177,6 +181,7 @@ def test_changes_of_windows_with_gaps_use_what_is_there() -> None:
     assert (empty.deviation[1] == 0).all()
 
 
+@pytest.mark.extra("deep")
 def test_the_same_seed_gives_the_same_and_the_epochs_are_kept() -> None:
     x, y, groups = streams()
     model = quick(stream_dropout=0.4)
@@ -190,6 +195,7 @@ def test_the_same_seed_gives_the_same_and_the_epochs_are_kept() -> None:
     np.testing.assert_array_equal(stages[-1], kept.predict_proba(x))
 
 
+@pytest.mark.extra("deep")
 def test_early_stopping_validates_on_whole_subjects() -> None:
     x, y, groups = streams()
     model = fusion({"early_stopping": True, "validation_share": 0.3, "patience": 2})
@@ -198,6 +204,7 @@ def test_early_stopping_validates_on_whole_subjects() -> None:
     assert model.network_.history_[0]["validation_loss"] is not None
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_saved_and_loaded_it_predicts_the_same(kind: str, tmp_path: Path) -> None:
     x, y, groups = streams()
@@ -209,6 +216,7 @@ def test_saved_and_loaded_it_predicts_the_same(kind: str, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize("name", ["calibrated", "conformal_classifier", "search"])
 def test_it_goes_into_the_wrappers(name: str, tmp_path: Path) -> None:
     x, y, groups = streams(subjects=10, each=4)
@@ -237,6 +245,7 @@ def test_it_goes_into_the_wrappers(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_estimator(tmp_path).predict_proba(x), p)
 
 
+@pytest.mark.extra("deep")
 def test_evaluated_it_loses_streams_at_test() -> None:
     x, y, groups = streams(subjects=6, each=10)
     x = {name: x[name] for name in ("face", "ecg")}
@@ -254,6 +263,7 @@ def test_evaluated_it_loses_streams_at_test() -> None:
     assert set(without["modalities_present"]) == {"ecg", ""}
 
 
+@pytest.mark.extra("deep")
 def test_a_network_on_one_stream_takes_gaps_too() -> None:
     x, y, _ = streams(each=12)
     x["face"][::4, 2:] = np.nan
@@ -302,6 +312,7 @@ def test_refuses_streams_that_do_not_share_an_array() -> None:
         quick(streams=["a", "b", "c"]).fit(X, np.arange(4) % 2)
 
 
+@pytest.mark.extra("deep")
 def test_refuses_other_streams_than_in_fit() -> None:
     x, y, _ = streams()
     model = quick().fit({"eda": x["eda"], "ecg": x["ecg"]}, y)

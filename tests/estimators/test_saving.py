@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,18 @@ FILLED = {
 }
 
 
+def cases(names: Iterable[str], networks: set[str]) -> list[Any]:
+    needs = pytest.mark.extra("deep")
+    return [pytest.param(n, marks=needs) if n in networks else n for n in sorted(names)]
+
+
 def same(a: Any, b: Any, x: np.ndarray) -> None:
     np.testing.assert_array_equal(a.predict(x), b.predict(x))
     if hasattr(a, "predict_proba"):
         np.testing.assert_array_equal(a.predict_proba(x), b.predict_proba(x))
 
 
-@pytest.mark.parametrize("name", sorted(REGISTERED))
+@pytest.mark.parametrize("name", cases(REGISTERED, {"embedding_fusion"}))
 def test_registered_estimators(name: str, tmp_path: Path) -> None:
     x, y, groups = table()
     make, arguments = REGISTERED[name]
@@ -91,7 +97,7 @@ def test_registered_estimators(name: str, tmp_path: Path) -> None:
     same(model, load_estimator(tmp_path), x)
 
 
-@pytest.mark.parametrize("name", sorted(FILLED))
+@pytest.mark.parametrize("name", cases(FILLED, set(FILLED) - {"svm", "isotonic", "intervals"}))
 def test_wrappers_and_networks(name: str, tmp_path: Path) -> None:
     x, y, groups = table()
     x = np.nan_to_num(x)
@@ -166,10 +172,30 @@ def test_damaged_and_foreign_folders(tmp_path: Path) -> None:
         load_estimator(tmp_path)
     about.write_text(text)
     assert json.loads(text)["type"] == "LogisticRegression"
-    for name in ("estimator.skops", "tensors.safetensors", "estimator.json"):
-        good = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(good[:7])
+    damage(tmp_path, ("estimator.skops", "estimator.json"))
+
+
+def damage(folder: Path, names: Sequence[str]) -> None:
+    """Cut each file off in turn; the folder is refused, and loads once the file is whole."""
+    for name in names:
+        good = (folder / name).read_bytes()
+        (folder / name).write_bytes(good[:7])
         with pytest.raises(StorageError, match="damaged"):
-            load_estimator(tmp_path)
-        (tmp_path / name).write_bytes(good)
-    load_estimator(tmp_path)
+            load_estimator(folder)
+        (folder / name).write_bytes(good)
+        load_estimator(folder)
+
+
+@pytest.mark.extra("deep")
+def test_weights_of_a_network_are_a_file_that_must_be_there_and_whole(tmp_path: Path) -> None:
+    x, y, _ = table()
+    save_estimator(network().fit(np.nan_to_num(x[:40]), np.arange(40) % 2), tmp_path)
+    damage(tmp_path, ("estimator.skops", "tensors.safetensors", "estimator.json"))
+    (tmp_path / "tensors.safetensors").rename(tmp_path / "moved")
+    with pytest.raises(StorageError, match=r"no tensors\.safetensors"):
+        load_estimator(tmp_path)
+    (tmp_path / "moved").rename(tmp_path / "tensors.safetensors")
+    shallow = LogisticRegression().fit(np.nan_to_num(x), y)
+    save_estimator(shallow, tmp_path)
+    assert not (tmp_path / "tensors.safetensors").exists()
+    same(shallow, load_estimator(tmp_path), np.nan_to_num(x))

@@ -28,8 +28,8 @@ from dolorimeter.predictor import Predictor
 from dolorimeter.registry import ESTIMATORS
 from dolorimeter.reports import table_rows
 from dolorimeter.reports.numbers import numbers
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold
-from dolorimeter.types import Samples
 
 SEARCH = """
 estimator = "logistic_regression"

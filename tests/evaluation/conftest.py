@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.types import Samples
+from dolorimeter.samples import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 

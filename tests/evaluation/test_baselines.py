@@ -12,8 +12,8 @@ from sklearn.dummy import DummyClassifier
 
 from dolorimeter.evaluation import Run, evaluate, stimulus_order
 from dolorimeter.evaluation._baselines import level_before
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold, hold_out, personalised
-from dolorimeter.types import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 

@@ -15,9 +15,9 @@ from dolorimeter.evaluation import Run, _baselines, baseline_outputs, evaluate, 
 from dolorimeter.evaluation._degradation import blanked, missing_sets, stream_columns
 from dolorimeter.experiment import experiment_from
 from dolorimeter.experiment import run as run_experiment
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold, leave_one_subject_out
 from dolorimeter.synthesis import synthesise
-from dolorimeter.types import Samples
 
 
 def in_streams(samples: Samples, *names: str) -> Samples:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
@@ -22,8 +23,9 @@ from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import load_estimator
 from dolorimeter.evaluation import ROW_COLUMNS, evaluate, fit_fold, fold_seed, select_oracle
 from dolorimeter.evaluation._folds import global_seed
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold, hold_out, leave_one_subject_out, personalised
-from dolorimeter.types import Exclusion, Samples
+from dolorimeter.types import Exclusion
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 
@@ -137,7 +139,7 @@ def test_every_row_is_there_once_and_in_order(cohort: Cohort) -> None:
         y,
         leave_one_subject_out(),
         classes=("none", "strong"),
-        groups=("sex",),
+        demographics=("sex",),
         modalities=("eda", "ecg"),
         seed=(0, 7),
         progress=lambda done, total: told.append((done, total)),
@@ -158,7 +160,7 @@ def test_every_row_is_there_once_and_in_order(cohort: Cohort) -> None:
     np.testing.assert_allclose(run.probabilities.sum(axis=1), 1)
     assert run.model == "Pipeline"
     assert run.classes == ("none", "strong")
-    assert (run.seeds, run.groups, run.modalities) == ((0, 7), ("sex",), ("eda", "ecg"))
+    assert (run.seeds, run.demographics, run.modalities) == ((0, 7), ("sex",), ("eda", "ecg"))
     assert (run.label_source, run.notes) == ("stimulus", ("n",))
     assert run.exclusions.to_dict("records") == [
         {"subject": "p09", "recording": "r", "what": "recording", "reason": "flat"}
@@ -317,16 +319,29 @@ def test_warnings_of_a_fit_are_counted_in_the_notes(cohort: Cohort) -> None:
     ("labels", "classes", "message"),
     [
         (lambda y: y[1:], None, "40 samples and 39 labels"),
-        (lambda y: y.astype(float), None, "labels are of type float64"),
-        (lambda y: np.where(y == 1, "PA4", "BL1"), None, r"labels are of type <U3 \(the first is"),
-        (lambda y: y * 0, None, r"labels \[0\] occur, expected every class of 0 … 1"),
-        (lambda y: y * 2, None, r"labels \[0, 2\] occur, expected every class of 0 … 2"),
-        (lambda y: y * 2, ("a", "b"), r"labels \[0, 2\] occur, expected every class of 0 … 1"),
-        (lambda y: y - 1, None, r"labels \[-1, 0\] occur"),
-        (lambda y: y, ("a", "b", "c"), r"labels \[0, 1\] occur, expected every class of 0 … 2"),
+        (
+            lambda y: y + 0.5,
+            None,
+            r"decimal numbers \(the first is 0.5\).*='regressor'",
+        ),
+        (lambda y: y * 0, None, "labels are 0; expected at least two classes"),
+        (lambda y: y * 2, ("a", "b"), "labels are 0, 2; classes = 'a', 'b'. Expected the labels"),
+        (lambda y: y, ("a", "b", "c"), "labels are 0, 1; classes = 'a', 'b', 'c'"),
+        (lambda y: np.where(y == 1, "PA4", "BL1"), ("BL1", "PA3", "PA4"), "'PA3' does not"),
+        (
+            lambda y: np.where(y == 1, np.nan, y),
+            None,
+            r"20 of 40 labels are missing .*in row",
+        ),
+        (lambda y: [None, *y[1:]], None, "1 of 40 labels are missing"),
+        (lambda y: np.where(y == 1, "", "BL1"), None, "20 of 40 labels are missing"),
+        (lambda y: pd.array([pd.NA, *y[1:]], dtype="Int64"), None, "1 of 40 labels are missing"),
+        (lambda y: [*y[:-1], "b"], None, r"several types \(int64, str\)"),
+        (lambda y: np.stack([y, y], axis=1), None, r"of shape \(40, 2\), expected one label per"),
+        (lambda y: "BL1", None, "y is str 'BL1', expected one label per sample"),
     ],
 )
-def test_labels_that_are_no_class_indices_are_refused(
+def test_labels_that_cannot_be_classes_are_refused(
     cohort: Cohort, labels: Any, classes: Any, message: str
 ) -> None:
     samples, y = cohort()
@@ -345,11 +360,11 @@ def test_arguments_that_do_not_fit_are_refused(cohort: Cohort) -> None:
         evaluate(model, samples, y, split, selection="oracle_seed")
     with pytest.raises(EvaluationError, match="keep_models needs run_dir"):
         evaluate(model, samples, y, split, keep_models=True)
-    with pytest.raises(EvaluationError, match="groups age are not columns of the samples"):
-        evaluate(model, samples, y, split, groups=("age",))
-    with pytest.raises(EvaluationError, match="1 targets are not finite"):
+    with pytest.raises(EvaluationError, match="demographics age are not columns of the samples"):
+        evaluate(model, samples, y, split, demographics=("age",))
+    with pytest.raises(EvaluationError, match="1 of 40 labels are missing"):
         evaluate(model, samples, np.r_[np.nan, y[1:]], split, target_kind="regressor")
-    with pytest.raises(EvaluationError, match="no samples: every window was left out"):
+    with pytest.raises(EvaluationError, match="there are no samples: every window was left out"):
         evaluate(model, samples.take(np.zeros(40, dtype=bool)), y[:0], split)
 
 

@@ -26,8 +26,8 @@ from dolorimeter.evaluation._recorder import (
     sample_keys,
     shrink_access,
 )
+from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold, leave_one_subject_out
-from dolorimeter.types import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 

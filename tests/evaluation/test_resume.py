@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run, evaluate
+from dolorimeter.samples import Samples
 from dolorimeter.splits import leave_one_subject_out
-from dolorimeter.types import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 
@@ -101,7 +101,7 @@ def test_a_failed_fold_is_tried_again(cohort: Cohort, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["data", "labels", "model", "seed", "facts", "groups", "baselines"]
+    "what", ["data", "labels", "model", "seed", "facts", "demographics", "baselines"]
 )
 def test_folds_of_another_experiment_are_refused(
     cohort: Cohort, tmp_path: Path, what: str
@@ -125,7 +125,7 @@ def test_folds_of_another_experiment_are_refused(
             split,
             run_dir=tmp_path,
             seed=int(what == "seed"),
-            groups=("dataset",) if what == "groups" else (),
+            demographics=("dataset",) if what == "demographics" else (),
             baselines=what == "baselines",
         )
 

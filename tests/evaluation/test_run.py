@@ -17,8 +17,8 @@ from sklearn.linear_model import LogisticRegression
 
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Question, Run, environment, evaluate
+from dolorimeter.samples import Samples
 from dolorimeter.splits import leave_one_subject_out
-from dolorimeter.types import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 
@@ -67,7 +67,12 @@ def run(cohort: Cohort) -> Run:
     samples, y = cohort(subjects=3)
     samples = replace(samples, lookalike=True, notes=("unit unconfirmed",))
     return evaluate(
-        LogisticRegression(), samples, y, leave_one_subject_out(), question=ASKED, groups=("sex",)
+        LogisticRegression(),
+        samples,
+        y,
+        leave_one_subject_out(),
+        question=ASKED,
+        demographics=("sex",),
     )
 
 

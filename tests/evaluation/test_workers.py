@@ -18,8 +18,8 @@ from sklearn.pipeline import make_pipeline
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.evaluation import Run, evaluate
+from dolorimeter.samples import Samples
 from dolorimeter.splits import leave_one_subject_out
-from dolorimeter.types import Samples
 
 Cohort = Callable[..., tuple[Samples, np.ndarray]]
 

@@ -382,7 +382,7 @@ def test_umap_is_asked_for_by_name_where_it_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(DependencyError, match="pip install umap-learn"):
+    with pytest.raises(DependencyError, match='pip install "umap-learn"'):
         map_embeddings(np.eye(6), ["a", "b"] * 3, ["s1"] * 6, method="umap")
 
 

@@ -24,8 +24,7 @@ from dolorimeter.explain import _picture_checks, _window, explain_model
 from dolorimeter.explain._painformer import Case, case_of, log_odds, parts_of, stream_maps
 from dolorimeter.explain._picture_checks import coarse
 from dolorimeter.explain._question import Counter
-from dolorimeter.explain._seen import StreamMaps
-from dolorimeter.explain.maps import BY_GRADIENT, FREE, OCCLUSION
+from dolorimeter.explain.maps import BY_GRADIENT, FREE, OCCLUSION, StreamMaps
 from dolorimeter.explain.regions import FACE, OUTSIDE
 from dolorimeter.models import painformer
 from dolorimeter.predictor import Predictor

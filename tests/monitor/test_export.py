@@ -181,7 +181,7 @@ def test_an_empty_session_and_the_verb(tmp_path: Path) -> None:
         assert all(path.is_file() for path in written)
     told = json.loads((tmp_path / "csv" / "session.json").read_text())
     assert "The session was running when it was exported." in told["remarks"]
-    arguments = ["monitor-export", "s1", "--format", "csv", "--store", str(where)]
+    arguments = ["monitor", "export", "s1", "--format", "csv", "--store", str(where)]
     out = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "again")])
     assert out.exit_code == 0, out.output
     assert (tmp_path / "again" / "entries.csv").is_file()

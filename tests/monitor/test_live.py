@@ -138,8 +138,9 @@ def test_it_does_not_end_in_silence_where_something_is_not_stored(tmp_path: Path
     other[0].close()
 
 
-def test_ctrl_c_is_how_it_ends(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor"]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_ctrl_c_is_how_it_ends(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor", "run"]
     place = ["--model", str(saved(tmp_path / "model")), "--store", str(tmp_path / "s.sqlite")]
     with subprocess.Popen(
         [*command, *place, "--headless"],
@@ -150,8 +151,12 @@ def test_ctrl_c_is_how_it_ends(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         assert "level" in process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         told = process.stderr.read()
-        assert process.wait(60) == 0
+        assert process.wait(60) == code
     assert "Traceback" not in told
-    assert "stored: dolorimeter monitor-export" in told.splitlines()[-1]
+    last = "stopped by SIGTERM" if code else "stored: dolorimeter monitor export"
+    assert last in told.splitlines()[-1]
+    with Store(tmp_path / "s.sqlite") as store:
+        (kept,) = store.sessions()
+        assert (kept.state, store.estimates(kept.info.id) != []) == ("ended", True)

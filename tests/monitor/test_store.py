@@ -524,11 +524,11 @@ def test_the_verbs_list_and_purge(file: Path) -> None:
     with Store(file) as store:
         store.begin(info())
         store.end("s1")
-    rows = _verb("monitor-sessions", "--store", str(file), "--json")
+    rows = _verb("monitor", "sessions", "--store", str(file), "--json")
     assert [(r["session"], r["subject"], r["state"]) for r in rows] == [("s1", "anna", "ended")]
-    gone = _verb("purge", "anna", "--yes", "--store", str(file), "--json")
+    gone = _verb("monitor", "purge", "anna", "--yes", "--store", str(file), "--json")
     assert (gone["subject"], gone["sessions"]) == ("anna", 1)
-    assert _verb("monitor-sessions", "--store", str(file), "--json") == []
+    assert _verb("monitor", "sessions", "--store", str(file), "--json") == []
 
 
 def _verb(*arguments: str) -> Any:

@@ -453,7 +453,7 @@ main()
 
 
 def test_the_verb_serves_until_it_is_interrupted(memory: Path) -> None:
-    command = [sys.executable, "-c", SLOW, "monitor-page"]
+    command = [sys.executable, "-c", SLOW, "monitor", "page"]
     place = ["--store", str(memory / "monitor.sqlite"), "--port", "0"]
     with subprocess.Popen([*command, *place], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

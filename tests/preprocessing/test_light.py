@@ -20,6 +20,7 @@ def light(
     return Recording("made", "s1", "r1", signals={name: signal}, facts=facts)
 
 
+@pytest.mark.extra("formats")
 def test_light_becomes_haemoglobin() -> None:
     done = Haemoglobin()(OpticalDensity(mode="recording")(light()))
     assert sorted(done.signals) == ["fnirs_hbo", "fnirs_hbr"]
@@ -30,6 +31,7 @@ def test_light_becomes_haemoglobin() -> None:
         assert signal.values.shape == (2, 100)
 
 
+@pytest.mark.extra("formats")
 def test_order_of_channels_does_not_matter() -> None:
     density = OpticalDensity(mode="recording")(light()).signals["fnirs"]
     order = [3, 0, 2, 1]
@@ -91,6 +93,7 @@ def test_no_light(mode: str) -> None:
         OpticalDensity(mode=mode)(made)
 
 
+@pytest.mark.extra("formats")
 def test_distances_come_from_the_recording_or_the_step() -> None:
     density = OpticalDensity(mode="recording")(light())
     bare = Recording("made", "s1", "r1", signals=density.signals)
@@ -119,6 +122,7 @@ def test_stream_needs_to_know_its_optics() -> None:
         Haemoglobin(distance=0.03).stream(10.0, 4)
 
 
+@pytest.mark.extra("formats")
 @pytest.mark.shared
 def test_real_light_is_what_mne_makes_of_it(data_root: Path) -> None:
     import mne

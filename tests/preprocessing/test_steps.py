@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +92,12 @@ def signal_for(name: str, seed: int = 0, gaps: bool = False) -> Recording:
     return made
 
 
+def applied(cases: list[tuple[str, str]]) -> list[Any]:
+    """Cases that run the step: haemoglobin takes extinction coefficients from MNE."""
+    needs = pytest.mark.extra("formats")
+    return [pytest.param(*c, marks=needs) if c[0] == "haemoglobin" else c for c in cases]
+
+
 def stacked(done: Recording) -> np.ndarray:
     return np.concatenate([signal.values for signal in done.signals.values()])
 
@@ -120,7 +127,7 @@ def test_unknown_name_suggests_the_nearest() -> None:
         PREPROCESSING.get("lowpas")
 
 
-@pytest.mark.parametrize(("name", "mode"), CAUSAL)
+@pytest.mark.parametrize(("name", "mode"), applied(CAUSAL))
 @given(seed=st.integers(0, 99), gaps=st.booleans(), cuts=st.lists(st.integers(0, 300), max_size=8))
 def test_chunked_equals_whole(
     name: str, mode: str, seed: int, gaps: bool, cuts: list[int]
@@ -132,7 +139,7 @@ def test_chunked_equals_whole(
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), stacked(one(made)))
 
 
-@pytest.mark.parametrize(("name", "mode"), CAUSAL)
+@pytest.mark.parametrize(("name", "mode"), applied(CAUSAL))
 def test_causal_never_looks_ahead(name: str, mode: str) -> None:
     one, made = step(name, mode), signal_for(name)
     values = stacked(made)
@@ -158,7 +165,7 @@ def test_scope_and_substitute(name: str, mode: str) -> None:
     assert bool(one.live_substitute) == (one.scope == "recording")
 
 
-@pytest.mark.parametrize(("name", "mode"), EVERY)
+@pytest.mark.parametrize(("name", "mode"), applied(EVERY))
 def test_lazy_signals_stay_lazy_and_give_the_same(name: str, mode: str) -> None:
     made, one = signal_for(name), step(name, mode)
     eager = one(made)
@@ -199,7 +206,7 @@ def test_frozen_picklable_and_carded(name: str, mode: str) -> None:
     assert one.card.summary
 
 
-@pytest.mark.parametrize(("name", "mode"), EVERY)
+@pytest.mark.parametrize(("name", "mode"), applied(EVERY))
 def test_gaps_stay_gaps(name: str, mode: str) -> None:
     made, one = signal_for(name, 3, gaps=True), step(name, mode)
     if one.output_rate(RATE) != RATE:
@@ -331,6 +338,7 @@ def test_modes_of_muscle_activity_are_those_of_the_function() -> None:
     assert EmdDenoise().scope == "window"
 
 
+@pytest.mark.extra("formats")
 @pytest.mark.shared
 def test_real_wearable_signals(data_root: Path) -> None:
     reader = DATASETS.get("stress_predict")(data_root / "stress_predict")

@@ -8,8 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from dolorimeter.chain._join import merged
+from dolorimeter.chain._parts import Part
+from dolorimeter.representations import Represented, count
+from dolorimeter.samples import Samples
 from dolorimeter.types import FaceTrack
 from dolorimeter.video import VideoWriter
 
@@ -124,3 +129,20 @@ def without() -> Callable[[FaceTrack, np.ndarray], FaceTrack]:
         return replace(whole, found=found, **arrays)
 
     return lose
+
+
+@pytest.fixture
+def joined() -> Callable[..., Represented]:
+    """Join representations of consecutive batches of windows, as the pipeline does."""
+
+    def join(*parts: Represented) -> Represented:
+        def part(stream: Represented) -> Part:
+            n = len(stream.x)
+            meta = Samples.from_arrays(np.zeros((n, 1)), subject=["s"] * n).meta
+            facts = pd.DataFrame(index=range(n))
+            return Part({"stream": stream}, meta, facts, np.ones(n), {}, ())
+
+        whole = merged([part(stream) for stream in parts]).streams["stream"]
+        return replace(whole, undefined=count(whole.undefined))
+
+    return join

@@ -96,6 +96,7 @@ def test_the_nearer_of_two_surfaces_is_seen() -> None:
         assert np.isinf(depth[10:]).all()
 
 
+@pytest.mark.extra("face")
 def test_the_nose_is_brightest_and_the_background_dark(points: np.ndarray) -> None:
     picture = mesh_picture(points)
     nose, ear, chin = (np.round(points[i, :2]).astype(int) for i in (4, 234, 152))
@@ -110,6 +111,7 @@ def test_the_nose_is_brightest_and_the_background_dark(points: np.ndarray) -> No
     assert not picture[: int(left[1])].any()
 
 
+@pytest.mark.extra("face")
 def test_brightness_is_depth(points: np.ndarray) -> None:
     picture = mesh_picture(points).astype(float)
     depth = depth_map(points, face_triangles(), 224)
@@ -126,6 +128,7 @@ def test_brightness_is_depth(points: np.ndarray) -> None:
         assert abs(picture[y, x] - float(mesh_picture(larger)[v, u])) < 8
 
 
+@pytest.mark.extra("face")
 def test_depth_of_a_window_decodes_nothing(whole: FaceTrack, points: np.ndarray) -> None:
     made = Depth(stride=2)
     window = window_of(replace(whole, path=Path("gone.mp4")), 0.0, 5.5)
@@ -141,6 +144,7 @@ def test_depth_of_a_window_decodes_nothing(whole: FaceTrack, points: np.ndarray)
     assert REPRESENTATIONS.get("depth") is Depth
 
 
+@pytest.mark.extra("face")
 def test_another_size(whole: FaceTrack, points: np.ndarray) -> None:
     large = mesh_picture(points).astype(float)
     small = next(Depth(size=112).pictures(window_of(whole)))[0, 0].astype(float)
@@ -191,6 +195,7 @@ def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return request.param
 
 
+@pytest.mark.extra("face")
 @pytest.mark.parametrize("nearer", ["high", "low"])
 def test_a_network_made_here(tmp_path: Path, whole: FaceTrack, runtime: str, nearer: str) -> None:
     pytest.importorskip("onnx")
@@ -216,6 +221,7 @@ def test_a_network_made_here(tmp_path: Path, whole: FaceTrack, runtime: str, nea
     )
 
 
+@pytest.mark.extra("face")
 def test_what_the_network_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     given = []
 
@@ -236,12 +242,14 @@ def test_what_the_network_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(given[0][0, :, 5, 7], wanted, rtol=1e-6)
 
 
+@pytest.mark.extra("face")
 def test_an_even_picture_has_no_depth(tmp_path: Path, whole: FaceTrack) -> None:
     path = onnx_file(tmp_path / "depth.onnx", (0.0, 0.0, 0.0), 32)
     made = Depth(depth_model=str(path), depth_size=32, size=48)
     assert not next(made.pictures(window_of(whole))).any()
 
 
+@pytest.mark.extra("fast")
 def test_the_file_is_part_of_the_representation(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "depth.onnx", (0.5, 0.3, 0.2), 56)
     made = Depth(depth_model=str(path))
@@ -253,6 +261,7 @@ def test_the_file_is_part_of_the_representation(tmp_path: Path) -> None:
     assert Depth(depth_model=str(path)).depth_sha256 != made.depth_sha256
 
 
+@pytest.mark.extra("face")
 def test_files_that_are_no_depth_network(tmp_path: Path, whole: FaceTrack, runtime: str) -> None:
     with pytest.raises(ConfigError, match=r"nowhere.onnx: the file is missing. Give the path"):
         Depth(depth_model=str(tmp_path / "nowhere.onnx"))
@@ -265,6 +274,7 @@ def test_files_that_are_no_depth_network(tmp_path: Path, whole: FaceTrack, runti
         list(Depth(depth_model=str(vector), depth_size=56).pictures(window_of(whole)))
 
 
+@pytest.mark.extra("face")
 def test_an_input_of_another_size(tmp_path: Path, whole: FaceTrack) -> None:
     pytest.importorskip("onnxruntime")
     _depth_model.network.cache_clear()

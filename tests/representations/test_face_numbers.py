@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError, SignalError
-from dolorimeter.representations import FaceActivity, Landmarks, Represented, concatenate
+from dolorimeter.representations import FaceActivity, Landmarks, Represented
 from dolorimeter.representations.face_numbers import SERIES, STATISTICS
 from dolorimeter.signals.face import BLENDSHAPES, interocular
 from dolorimeter.types import FaceTrack, Recording, Window
@@ -206,11 +207,11 @@ def test_a_single_frame_has_no_derivative_and_says_so() -> None:
     assert "too few neighbouring frames with a face" in got.notes[0]
 
 
-def test_parts_of_a_cohort_add_up() -> None:
+def test_parts_of_a_cohort_add_up(joined: Callable[..., Represented]) -> None:
     windows = windows_of(steady(8.0), (0.0, 2.0), (2.0, 2.0), (4.0, 2.0))
     for representation in (FaceActivity(), Landmarks()):
         whole = representation(windows)
-        parts = concatenate([representation(windows[:1]), representation(windows[1:])])
+        parts = joined(representation(windows[:1]), representation(windows[1:]))
         np.testing.assert_array_equal(parts.x, whole.x)
         assert parts.names == whole.names
 

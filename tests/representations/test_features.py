@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.registry import REPRESENTATIONS
-from dolorimeter.representations import Features, concatenate
+from dolorimeter.representations import Features, Represented
 from dolorimeter.types import Recording, Signal, Stimulus, Window
 
 MODALITIES = {
@@ -220,10 +221,10 @@ def test_no_windows_at_all() -> None:
     assert made.notes == ()
 
 
-def test_batches_put_together_are_the_whole() -> None:
+def test_batches_put_together_are_the_whole(joined: Callable[..., Represented]) -> None:
     windows = [window(response(size=k * 1e-7), onset=2.0) for k in range(6)]
     represent = Features("eda")
     whole = represent(windows)
-    parts = concatenate([represent(windows[:2]), represent(windows[2:])])
+    parts = joined(represent(windows[:2]), represent(windows[2:]))
     np.testing.assert_array_equal(whole.x, parts.x)
     assert whole.notes == parts.notes

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.registry import REPRESENTATIONS
-from dolorimeter.representations import Raw, Represented, Undefined, concatenate
+from dolorimeter.representations import Raw, Represented, Undefined
 from dolorimeter.types import Recording, Signal, Stimulus, Window
 
 
@@ -182,24 +183,22 @@ def test_a_batch_of_one_equals_its_row(row: int, how: Any) -> None:
     np.testing.assert_array_equal(represent(windows).x[row], represent([windows[row]]).x[0])
 
 
-def test_parts_put_together_again() -> None:
+def test_parts_put_together_again(joined: Callable[..., Represented]) -> None:
     windows = [window(np.arange(10.0)), window(np.arange(10.0), name="ecg")]
     represent = Raw("eda")
     parts = [represent(windows), represent(windows[:1]), represent(windows)]
-    whole = concatenate(parts)
+    whole = joined(*parts)
     assert whole.x.shape == (5, 1, 10)
     assert whole.present.tolist() == [True, False, True, True, False]
     assert whole.undefined == (Undefined("eda", "the recording has no such signal", 2),)
     assert whole.notes == ("eda: NaN in 2 of 5 windows: the recording has no such signal.",)
 
 
-def test_parts_that_differ() -> None:
+def test_parts_that_differ(joined: Callable[..., Represented]) -> None:
     part = Represented(np.ones((1, 2)), ("a", "b"), ("1", "1"), np.ones(1, dtype=bool))
     other = Represented(np.ones((1, 1)), ("a",), ("1",), np.ones(1, dtype=bool))
-    with pytest.raises(SignalError, match=r"parts differ: 1 × \(1,\)"):
-        concatenate([part, other])
-    with pytest.raises(SignalError, match="no representations to concatenate"):
-        concatenate([])
+    with pytest.raises(SignalError, match=r"recordings differ: 1 × \(1,\)"):
+        joined(part, other)
 
 
 def test_raw_never_reads_a_file_twice_for_windows_of_one_recording(tmp_path: Path) -> None:

@@ -242,6 +242,7 @@ def test_without_the_smile_there_is_no_pain_expression() -> None:
         pain_expression(coded((1, 0, 0, 0, 0, 0)))
 
 
+@pytest.mark.extra("face")
 @pytest.mark.long
 @pytest.mark.shared
 def test_on_one_clip_the_grimace_lies_above_neutral_and_laugh(data_root: Path) -> None:

@@ -216,6 +216,7 @@ def on_a_picture(mesh: np.ndarray, size: int) -> np.ndarray:
     return flat * size * 0.3 + np.array([size / 2, size * 0.42, 0.0])
 
 
+@pytest.mark.extra("face")
 def test_regions_do_not_overlap_and_lie_as_in_a_face(mesh: np.ndarray) -> None:
     points = on_a_picture(mesh, 224)
     masks = region_masks(points)
@@ -232,6 +233,7 @@ def test_regions_do_not_overlap_and_lie_as_in_a_face(mesh: np.ndarray) -> None:
     assert 0.3 < left < 0.7
 
 
+@pytest.mark.extra("face")
 def test_regions_scale_with_the_picture(mesh: np.ndarray) -> None:
     small = region_masks(on_a_picture(mesh, 224), 224)
     large = region_masks(on_a_picture(mesh, 448), 448)
@@ -240,6 +242,7 @@ def test_regions_scale_with_the_picture(mesh: np.ndarray) -> None:
         assert large[name].mean() == pytest.approx(small[name].mean(), rel=0.1)
 
 
+@pytest.mark.extra("face")
 def test_regions_of_no_face_are_empty_and_of_a_far_one_too(mesh: np.ndarray) -> None:
     assert not any(mask.any() for mask in region_masks(np.full((478, 2), np.nan)).values())
     far = on_a_picture(mesh, 224) + np.array([1e7, 0.0, 0.0])

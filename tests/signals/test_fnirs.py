@@ -20,6 +20,7 @@ def test_no_light_has_no_logarithm() -> None:
         optical_density(np.array([[1.0, 2.0], [1.0, -2.0]]))
 
 
+@pytest.mark.extra("formats")
 def test_matrix_inverts_the_law_with_published_extinction() -> None:
     """Gratzer's table (omlc.org), 1/cm per mol/L to base 10, at 760 and 850 nm: HbO 586 and 1058,
     Hb 1548.52 and 691.32; the path is 6 × 0.03 m."""
@@ -29,6 +30,7 @@ def test_matrix_inverts_the_law_with_published_extinction() -> None:
     np.testing.assert_allclose(matrix[0], expected, rtol=2e-3)  # log 10 is 2.303 in MNE's table
 
 
+@pytest.mark.extra("formats")
 def test_distance_scales_and_law_is_linear() -> None:
     near, far = beer_lambert_matrix((760.0, 850.0), np.array([0.02, 0.04]))
     np.testing.assert_allclose(near, 2 * far)
@@ -58,10 +60,11 @@ def test_one_wavelength_is_too_few() -> None:
 
 def test_without_mne(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mne", None)
-    with pytest.raises(DependencyError, match=r"pip install 'dolorimeter\[formats\]'"):
+    with pytest.raises(DependencyError, match=r'pip install "dolorimeter\[formats\]"'):
         beer_lambert_matrix((760.0, 850.0), np.array([0.03]))
 
 
+@pytest.mark.extra("formats")
 @pytest.mark.shared
 def test_real_light_is_what_mne_makes_of_it(data_root: Path) -> None:
     import mne

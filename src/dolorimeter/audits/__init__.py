@@ -20,8 +20,9 @@ from dolorimeter.audits import (
 from dolorimeter.audits.case import Case
 from dolorimeter.audits.findings import CHECKS, Evidence, Finding, Severity, has_fault
 from dolorimeter.audits.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
-from dolorimeter.evaluation import Run
-from dolorimeter.types import Array, Samples
+from dolorimeter.evaluation import Run, labels_of
+from dolorimeter.samples import Samples
+from dolorimeter.splits import as_split
 
 __all__ = [
     "CHECKS",
@@ -66,7 +67,7 @@ def audit(
     run: Run,
     *,
     samples: Samples | None = None,
-    y: Array | None = None,
+    y: Any = None,
     estimator: Any = None,
     split: Any = None,
     rerun: int = 0,
@@ -82,8 +83,14 @@ def audit(
     ----------
     run : Run
         What `evaluate` returned or `Run.load` read.
-    samples, y, estimator, split
-        What `evaluate` was given.
+    samples : Samples, optional
+        The samples of the run.
+    y : array-like of shape (n_samples,), optional
+        Their labels, of any type that `evaluate` takes.
+    estimator : scikit-learn estimator, optional
+        The estimator, as it was passed to `evaluate`.
+    split : str, split or scikit-learn splitter, optional
+        The split, as it was passed to `evaluate`.
     rerun : int
         How often the pipeline is refitted on labels shuffled within subject (20 is usual).
     declared : mapping, optional
@@ -96,6 +103,9 @@ def audit(
     list of Finding
         At least one for every check in `CHECKS`, in their order.
     """
+    if y is not None:
+        y = labels_of(run, y)
+    split = None if split is None else as_split(split, run.seeds[0])
     case = Case(run, samples, y, estimator, split, rerun, dict(declared or {}))
     found = [finding for look in _LOOKS for finding in look(case)]
     order = list(CHECKS)

@@ -22,7 +22,8 @@ from dolorimeter.audits.findings import Finding, passed, some, unverified
 from dolorimeter.audits.parts import shared_state
 from dolorimeter.evaluation import Run, evaluate, fit_fold, permuted_within, scores_by_subject
 from dolorimeter.metrics import balanced_accuracy
-from dolorimeter.types import Array, Samples, take_rows
+from dolorimeter.samples import Samples, take_rows
+from dolorimeter.types import Array
 
 SAME = 1e-8
 """Largest difference between two runs of the same fold; sums in another order reach 1e-12."""

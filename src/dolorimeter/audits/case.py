@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.evaluation import Run
-from dolorimeter.types import Array, Samples
+from dolorimeter.samples import Samples
+from dolorimeter.types import Array
 
 MOST_COLUMNS = 10_000
 """Columns that are looked at, of samples that have more. A fault of pre-processing shows in

@@ -13,7 +13,8 @@ from dolorimeter.audits.case import Case, Sets
 from dolorimeter.audits.findings import Finding, passed, some, unverified
 from dolorimeter.audits.parts import is_fitted, parts
 from dolorimeter.registry import DATASETS
-from dolorimeter.types import Array, take_rows
+from dolorimeter.samples import take_rows
+from dolorimeter.types import Array
 
 
 def prefitted_parts(case: Case) -> Iterator[Finding]:

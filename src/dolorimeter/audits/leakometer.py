@@ -10,8 +10,9 @@ import numpy as np
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import evaluate, fit_fold, scores_by_subject
 from dolorimeter.metrics import accuracy
+from dolorimeter.samples import Samples, take_rows
 from dolorimeter.statistics import interval_over_subjects
-from dolorimeter.types import Array, Samples, Selection, take_rows
+from dolorimeter.types import Array, Selection
 
 
 @dataclass(frozen=True)

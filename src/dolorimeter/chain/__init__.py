@@ -11,16 +11,15 @@ from dolorimeter.chain._chain import (
     BATCH,
     Pipeline,
     Progress,
-    Stream,
     build,
     encoder_of,
     in_time,
     reference_of,
 )
 from dolorimeter.chain._live import LiveChain, check_live
-from dolorimeter.chain._parts import interval_of
 from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
+from dolorimeter.chain._stream import Stream, interval_of
 from dolorimeter.chain._values import check_types
 
 __all__ = [

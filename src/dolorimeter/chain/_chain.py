@@ -15,25 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from dolorimeter.chain._encoded import POOLINGS
 from dolorimeter.chain._join import join, made_part, nothing_left
 from dolorimeter.chain._kept import key_of, pack, unpack
-from dolorimeter.chain._parts import Part, interval_of, stream_window, windows_of
+from dolorimeter.chain._parts import Part, stream_window, windows_of
+from dolorimeter.chain._stream import Stream, margins_of, sources_of
 from dolorimeter.chain._values import check_types
 from dolorimeter.clusters import cluster
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
+from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache
-from dolorimeter.types import (
-    Array,
-    Exclusion,
-    LabelSource,
-    Recording,
-    Samples,
-    TargetAccess,
-    Window,
-)
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetAccess, Window
 from dolorimeter.windows import WindowSpec
 
 BATCH = 128
@@ -48,77 +41,6 @@ MEMORY = 16 * 2**30
 
 Progress = Callable[[int, int], None]
 """Called with the count done and the count in all."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """One modality on its way: preprocessing steps, a representation, and perhaps an encoder.
-
-    Parameters
-    ----------
-    name : str
-    steps : tuple of preprocessing steps
-    representation : a registered representation
-    margin : float
-        How many seconds before the window its window-wise steps see, for a baseline.
-    encoder : Encoder, optional
-        Turns the pictures of a representation into embeddings; nothing is trained in it.
-    pooling : str
-        Of the embeddings of a window: ``none`` keeps (window, picture, feature), ``mean`` and
-        ``add`` give (window, feature), ``concat`` one long vector.
-
-    Raises
-    ------
-    ConfigError
-        If a step inside the window stands before one along the recording, the pooling is unknown,
-        or the representation gives no pictures that an encoder could take.
-    """
-
-    name: str
-    steps: tuple[Any, ...]
-    representation: Any
-    margin: float = 0.0
-    encoder: Any = None
-    pooling: str = "none"
-
-    def __post_init__(self) -> None:
-        if self.pooling not in POOLINGS:
-            raise ConfigError(
-                f"stream '{self.name}': pooling is '{self.pooling}', expected one of "
-                f"{', '.join(POOLINGS)}."
-            )
-        if self.encoder is None and self.pooling != "none":
-            raise ConfigError(
-                f"stream '{self.name}': pooling = '{self.pooling}' joins embeddings, and there is "
-                "no encoder. Give encoder = { name = … }, or leave pooling out."
-            )
-        if self.encoder is not None and not hasattr(self.representation, "pictures"):
-            raise ConfigError(
-                f"stream '{self.name}': the encoder {self.encoder.name} takes pictures, and "
-                f"{self.representation.card.name} gives none. Take a picture representation "
-                "(dolorimeter list representations), or leave the encoder out."
-            )
-        self._check_size()
-        scopes = [step.scope for step in self.steps]
-        if "window" in scopes and any(s != "window" for s in scopes[scopes.index("window") :]):
-            raise ConfigError(
-                f"stream '{self.name}': a step inside the window stands before one along the "
-                "recording. Put the steps with mode = 'window' last."
-            )
-
-    def _check_size(self) -> None:
-        """Refuse pictures of a size that the encoder does not take, before one is drawn."""
-        side = getattr(self.representation, "size", None)
-        if self.encoder is None or side is None:
-            return
-        wanted = self.encoder.input.shape[-2:]
-        if (side, side) != tuple(wanted):
-            raise ConfigError(
-                f"stream '{self.name}': {self.representation.card.name} gives pictures of "
-                f"{side} × {side}, and the encoder {self.encoder.name} takes "
-                f"{' × '.join(map(str, wanted))}. Give both the same size: size = {wanted[0]} of "
-                f"the representation, or size = {side} of the encoder if its weights are for that."
-            )
 
 
 @dataclass(frozen=True)
@@ -171,21 +93,12 @@ class Pipeline:
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the signals and videos that the streams read from a recording, sorted."""
-        found = set()
-        for stream in self.streams:
-            by_steps = {m for step in stream.steps for m in step.modalities}
-            found |= by_steps or {stream.representation.modality}
-        return tuple(sorted(found))
+        return sources_of(self.streams)
 
     @property
     def margins(self) -> tuple[float, float]:
         """Seconds before and after a window that shifted streams reach."""
-        before = after = 0.0
-        for stream in self.streams:
-            start, duration = interval_of(stream, self.windows.duration)
-            before = max(before, stream.margin - start)
-            after = max(after, start + duration - self.windows.duration)
-        return before, after
+        return margins_of(self.streams, self.windows.duration)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` reads back."""
@@ -253,7 +166,7 @@ class Pipeline:
         RecordingError
             If a file cannot be read.
         """
-        found, processed, _ = windows_of(self, recording)
+        found, processed, _ = windows_of(self.windows, self.streams, recording)
         streams = [
             {s.name: stream_window(window, s, processed, {}) for s in self.streams}
             for window in found.windows
@@ -331,8 +244,9 @@ class Pipeline:
         """
         if cache is None:
             return [None] * len(batches)
+        unfitted = replace(self, standardise="none", baseline=()).identity()
         with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(partial(key_of, self), batches))
+            return list(pool.map(partial(key_of, unfitted, self.streams), batches))
 
     def parts(
         self,
@@ -364,7 +278,7 @@ class Pipeline:
             if kept is not None:
                 yield unpack(kept)
                 continue
-            part = made_part(self, batch) if known else next(made)
+            part = made_part(self.windows, self.streams, batch) if known else next(made)
             if cache is not None and key is not None:
                 cache.put(key, pack(part))
             yield part
@@ -373,10 +287,10 @@ class Pipeline:
         self, batches: Sequence[Sequence[Recording]], workers: int, backend: str | None
     ) -> Iterable[Part]:
         if workers == 1 and backend is None:
-            return (made_part(self, batch) for batch in batches)
+            return (made_part(self.windows, self.streams, batch) for batch in batches)
         from joblib import Parallel, delayed
 
-        jobs = [delayed(made_part)(self, batch) for batch in batches]
+        jobs = [delayed(made_part)(self.windows, self.streams, batch) for batch in batches]
         if backend is not None:
             return _on_cluster(backend, workers, jobs)
         parts: Iterable[Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)

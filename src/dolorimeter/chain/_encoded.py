@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dolorimeter.chain._stream import Stream
 from dolorimeter.errors import SignalError
 from dolorimeter.representations import FacePictures, Represented, Undefined
 from dolorimeter.types import Array, Window
-
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Stream
-
-POOLINGS = ("none", "mean", "add", "concat")
-"""What can be done with the embeddings of one window."""
 
 
 def represented(

@@ -5,57 +5,86 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from dolorimeter.chain._parts import Part, part_of
+from dolorimeter.chain._stream import Stream
 from dolorimeter.errors import DatasetError, RecordingError, SignalError
-from dolorimeter.representations import Represented, concatenate
-from dolorimeter.types import (
-    Array,
-    Exclusion,
-    LabelSource,
-    Recording,
-    Samples,
-)
-
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline
+from dolorimeter.representations import Represented, count
+from dolorimeter.samples import Samples
+from dolorimeter.types import Exclusion, LabelSource, Recording
+from dolorimeter.windows import WindowSpec
 
 
-def made_part(chain: Pipeline, batch: Sequence[Recording]) -> Part:
+def made_part(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]) -> Part:
     """`part_of`, where a file that breaks while it is read costs only its own recording."""
     try:
-        return part_of(chain, batch)
+        return part_of(spec, streams, batch)
     except RecordingError as error:
         if len(batch) == 1:
             (recording,) = batch
             fault = Exclusion(recording.subject, recording.name, "recording", str(error))
-            return replace(part_of(chain, ()), exclusions=(fault,))
-    return _merged([made_part(chain, [recording]) for recording in batch])
+            return replace(part_of(spec, streams, ()), exclusions=(fault,))
+    return merged([made_part(spec, streams, [recording]) for recording in batch])
 
 
-def _merged(parts: Sequence[Part]) -> Part:
-    """Parts of one batch as one."""
+def merged(parts: Sequence[Part]) -> Part:
+    """Join parts. Reasons for missing values stay listed per window, as `store` needs them."""
     full = [part for part in parts if len(part.meta)] or parts[:1]
+    known = {name: _known(name, full) for name in full[0].streams}
+    joined = Samples.concatenate([part.samples for part in full])
+    x, present = joined.x, joined.present or {}
+    assert isinstance(x, Mapping)
     notes: Counter[str] = Counter()
     for part in parts:
         notes.update(part.notes)
-    streams = {}
-    for name in full[0].streams:
-        found = [part.streams[name] for part in full]
-        undefined = tuple(entry for stream in found for entry in stream.undefined)
-        # not counted together: `store` wants the reason of each window
-        streams[name] = replace(concatenate(shaped_alike(found)), undefined=undefined)
-    return Part(
-        streams,
-        pd.concat([part.meta for part in full], ignore_index=True),
-        pd.concat([part.facts for part in full], ignore_index=True),
-        np.concatenate([part.quality for part in full]),
-        notes,
-        tuple(e for part in parts for e in part.exclusions),
+    of_parts = {name: [part.streams[name] for part in full] for name in known}
+    streams = {
+        name: Represented(
+            x[name],
+            stream.names,
+            stream.units,
+            present[name],
+            tuple(dict.fromkeys(r for each in of_parts[name] for r in each.remarks)),
+            tuple(entry for each in of_parts[name] for entry in each.undefined),
+        )
+        for name, stream in known.items()
+    }
+    exclusions = tuple(e for part in parts for e in part.exclusions)
+    assert joined.facts is not None
+    assert joined.quality is not None
+    return Part(streams, joined.meta, joined.facts, joined.quality, notes, exclusions)
+
+
+def _known(name: str, parts: Sequence[Part]) -> Represented:
+    """The first part's stream that any window has, whose names and shape the others must share.
+
+    Raises
+    ------
+    SignalError
+        If names, units or shapes differ.
+    """
+    streams = [part.streams[name] for part in parts]
+    present = [stream for stream in streams if stream.present.any()] or streams[:1]
+    first = present[0]
+    for stream in present[1:]:
+        if (stream.names, stream.units, stream.x.shape[1:]) != (
+            first.names,
+            first.units,
+            first.x.shape[1:],
+        ):
+            raise SignalError(
+                f"stream '{name}': recordings differ: {_described(stream)} after "
+                f"{_described(first)}. Use one representation, sampling rate and set of channels."
+            )
+    return first
+
+
+def _described(stream: Represented) -> str:
+    return (
+        f"{len(stream.names)} × {stream.x.shape[1:]} ({', '.join(stream.names[:3])} … in "
+        f"{', '.join(dict.fromkeys(stream.units))})"
     )
 
 
@@ -65,30 +94,23 @@ def join(
     lookalike: bool,
     exclusions: tuple[Exclusion, ...],
 ) -> Samples:
-    streams = {}
-    for name in parts[0].streams:
-        try:
-            streams[name] = concatenate(shaped_alike([part.streams[name] for part in parts]))
-        except SignalError as error:
-            raise SignalError(f"stream '{name}': {error}") from error
-    notes: Counter[str] = Counter()
-    for part in parts:
-        notes.update(part.notes)
-    samples = Samples(
-        x={name: stream.x for name, stream in streams.items()},
-        meta=pd.concat([part.meta for part in parts], ignore_index=True),
-        present={name: stream.present for name, stream in streams.items()},
-        facts=pd.concat([part.facts for part in parts], ignore_index=True),
-        quality=np.concatenate([part.quality for part in parts]),
+    """Return the samples of all parts, as one table where every stream is a table."""
+    part = merged(parts)
+    streams = {
+        name: replace(stream, undefined=count(stream.undefined))
+        for name, stream in part.streams.items()
+    }
+    samples = replace(
+        part.samples,
         exclusions=exclusions,
         label_source=label_source,
         notes=(
-            *(f"{note} (windows: {count})" for note, count in sorted(notes.items())),
+            *_absent(streams),
+            *(f"{note} (windows: {number})" for note, number in sorted(part.notes.items())),
             *(note for stream in streams.values() for note in stream.notes),
         ),
         lookalike=lookalike,
     )
-    samples = replace(samples, notes=(*_absent(streams), *samples.notes))
     return _without_empty(flattened(samples, streams), streams)
 
 
@@ -112,30 +134,6 @@ def _absent(streams: Mapping[str, Represented]) -> tuple[str, ...]:
             f"{'. '.join(notes)}. Check modality and preprocessing of the stream, and the files."
         )
     return tuple(notes)
-
-
-def shaped_alike(parts: Sequence[Represented]) -> list[Represented]:
-    """Parts in which no window has the modality, as NaN in the shape that the others have."""
-    known = next((part for part in parts if part.present.any()), None)
-    if known is None:
-        return list(parts)
-    return [
-        part
-        if part.present.any()
-        else replace(
-            part,
-            x=nothing(len(part.x), known.x),
-            names=known.names,
-            units=known.units,
-        )
-        for part in parts
-    ]
-
-
-def nothing(rows: int, like: Array) -> Array:
-    """Rows without content: NaN, or zeros where the array is of pictures."""
-    empty = np.nan if np.issubdtype(like.dtype, np.floating) else 0
-    return np.full((rows, *like.shape[1:]), empty, dtype=like.dtype)
 
 
 def flattened(samples: Samples, streams: Mapping[str, Represented]) -> Samples:

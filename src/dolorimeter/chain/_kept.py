@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._parts import Part
+from dolorimeter.chain._stream import Stream, sources_of
 from dolorimeter.errors import StorageError
 from dolorimeter.representations import Represented, Undefined
 from dolorimeter.storage import digest
@@ -23,9 +24,6 @@ from dolorimeter.types import (
     Recording,
 )
 
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline
-
 _SAID = tuple(
     field.name
     for field in fields(Recording)
@@ -33,8 +31,10 @@ _SAID = tuple(
 )
 
 
-def key_of(chain: Pipeline, batch: Sequence[Recording]) -> str | None:
-    """Digest of the code, the chain, what the reader said, and the bytes of the files.
+def key_of(
+    identity: Mapping[str, Any], streams: Sequence[Stream], batch: Sequence[Recording]
+) -> str | None:
+    """Digest of the code, the pipeline's identity, what the reader said, and the files' bytes.
 
     None when a file cannot be read: then the part is made, and says why. None too where pictures
     of people would be kept: the cache holds numbers, never frames. Weights that cannot be read
@@ -42,19 +42,20 @@ def key_of(chain: Pipeline, batch: Sequence[Recording]) -> str | None:
     """
     if any(
         s.encoder is None and getattr(s.representation, "pictures_of_people", False)
-        for s in chain.streams
+        for s in streams
     ):
         return None
-    encoders = [s.encoder.digest for s in chain.streams if s.encoder is not None]
+    encoders = [s.encoder.digest for s in streams if s.encoder is not None]
+    sources = sources_of(streams)
     told = [_reader_told(r) + _signals_told(r) + _videos_told(r) for r in batch]
     try:
         return digest(
             _code(),
-            json.dumps(replace(chain, standardise="none", baseline=()).identity(), sort_keys=True),
+            json.dumps(identity, sort_keys=True),
             *encoders,
             *told,
             *(path for r in batch for path in r.sources),
-            *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in chain.sources),
+            *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in sources),
         )
     except (OSError, StorageError):
         return None
@@ -118,7 +119,7 @@ def _plain(value: Any) -> Any:
 def _code() -> str:
     """Digest of the source of every stage here: changed code never meets an old cache entry."""
     here = Path(__file__).parent.parent
-    files = [here / name for name in ("types.py", "windows.py")]
+    files = [here / name for name in ("samples.py", "types.py", "windows.py")]
     files.append(here / "assets" / "face_landmarker.task")
     for stage in (
         "chain",

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dolorimeter.chain._chain import Pipeline, Stream
+from dolorimeter.chain._chain import Pipeline
 from dolorimeter.chain._encoded import Remembered, represented
-from dolorimeter.chain._join import join, nothing
+from dolorimeter.chain._join import join
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
+from dolorimeter.chain._stream import Stream
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.preprocessing import (
     FaceFrame,
@@ -29,7 +30,8 @@ from dolorimeter.preprocessing import (
     SignalStream,
 )
 from dolorimeter.representations import Represented, VideoFrames
-from dolorimeter.types import FaceTrack, Recording, Samples, Signal, Video, Window
+from dolorimeter.samples import Samples, empty_rows
+from dolorimeter.types import FaceTrack, Recording, Signal, Video, Window
 
 SPARE = 10.0
 """Seconds held beyond the longest window: how far one stream may run ahead of another."""
@@ -91,7 +93,6 @@ class LiveChain:
         self.chain = replace(
             chain, windows=replace(chain.windows, anchor="sliding", conditions=(), offset=0.0)
         )
-        self._without = replace(self.chain, standardise="none")
         self._feature_names = tuple(feature_names)
         self._recording = Recording("live", subject, "live", facts=dict(facts or {}))
         before, after = chain.margins
@@ -332,7 +333,7 @@ class LiveChain:
         """
         window = self.window(start, leave_out)
         self._check_covered(window)
-        gathered = Gathered(self._without)
+        gathered = Gathered(self.chain.streams)
         gathered.add(window, self._processed(window.recording, leave_out))
         samples = join([gathered.part(self._represented)], None, False, ())
         if self.chain.standardise == "none":
@@ -460,7 +461,7 @@ class LiveChain:
         if like is not None:
             undefined = () if found is None else found.undefined
             missing = np.zeros(1, dtype=bool)
-            return replace(like, x=nothing(1, like.x), present=missing, undefined=undefined)
+            return replace(like, x=empty_rows(1, like.x), present=missing, undefined=undefined)
         return self._never_seen(stream, found)
 
     def _never_seen(self, stream: Stream, found: Represented | None) -> Represented:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._encoded import represented
 from dolorimeter.chain._rows import facts_of, meta_of, quality_of
+from dolorimeter.chain._stream import Stream, interval_of, margins_of, sources_of
 from dolorimeter.errors import DolorimeterError, SignalError
 from dolorimeter.representations import Represented
-from dolorimeter.types import (
-    META_COLUMNS,
-    Array,
-    Exclusion,
-    Recording,
-    Window,
-)
-from dolorimeter.windows import Cut, cut
-
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline, Stream
+from dolorimeter.samples import META_COLUMNS, Samples
+from dolorimeter.types import Array, Exclusion, Recording, Window
+from dolorimeter.windows import Cut, WindowSpec, cut
 
 
 @dataclass(frozen=True)
@@ -37,16 +30,28 @@ class Part:
     notes: Mapping[str, int]
     exclusions: tuple[Exclusion, ...]
 
+    @property
+    def samples(self) -> Samples:
+        """The arrays and tables as samples, one stream per entry of ``x``."""
+        return Samples(
+            {name: stream.x for name, stream in self.streams.items()},
+            self.meta,
+            present={name: stream.present for name, stream in self.streams.items()},
+            facts=self.facts,
+            quality=self.quality,
+            exclusions=self.exclusions,
+        )
 
-def part_of(chain: Pipeline, batch: Sequence[Recording]) -> Part:
+
+def part_of(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]) -> Part:
     """Load, cut and represent one batch."""
     exclusions: list[Exclusion] = []
-    gathered = Gathered(chain)
+    gathered = Gathered(streams)
     for recording in batch:
-        if not chain.windows.asks_about(recording):
+        if not spec.asks_about(recording):
             continue  # before a face is looked for in a video that gives no window
         try:
-            found, processed, told = windows_of(chain, recording)
+            found, processed, told = windows_of(spec, streams, recording)
         except DolorimeterError as error:
             exclusions.append(
                 Exclusion(recording.subject, recording.name, "recording", str(error))
@@ -63,9 +68,10 @@ def part_of(chain: Pipeline, batch: Sequence[Recording]) -> Part:
 class Gathered:
     """Windows of one batch: what each stream sees of them, and what is known of them besides."""
 
-    def __init__(self, chain: Pipeline) -> None:
-        self._chain = chain
-        self._windows: dict[str, list[Window]] = {s.name: [] for s in chain.streams}
+    def __init__(self, streams: Sequence[Stream]) -> None:
+        self._streams = streams
+        self._sources = sources_of(streams)
+        self._windows: dict[str, list[Window]] = {s.name: [] for s in streams}
         self._rows: list[dict[str, Any]] = []
         self._facts: list[dict[str, float]] = []
         self._quality: list[float] = []
@@ -73,11 +79,10 @@ class Gathered:
 
     def add(self, window: Window, processed: Mapping[str, Recording]) -> None:
         """Add a window of a recording, given what each stream's steps along it have made of it."""
-        chain = self._chain
         self._rows.append(meta_of(window))
-        self._facts.append(facts_of(window, chain.sources))
-        self._quality.append(quality_of(window, chain.sources, self._rows[-1], self.notes))
-        for stream in chain.streams:
+        self._facts.append(facts_of(window, self._sources))
+        self._quality.append(quality_of(window, self._sources, self._rows[-1], self.notes))
+        for stream in self._streams:
             own = stream_window(window, stream, processed, self.notes)
             self._windows[stream.name].append(own)
 
@@ -89,7 +94,7 @@ class Gathered:
         """All of them as arrays."""
         rows = self._rows
         return Part(
-            {s.name: represent(s, self._windows[s.name]) for s in self._chain.streams if rows},
+            {s.name: represent(s, self._windows[s.name]) for s in self._streams if rows},
             pd.DataFrame(rows, columns=None if rows else list(META_COLUMNS)),
             pd.DataFrame(self._facts),
             np.array(self._quality, dtype=float),
@@ -99,15 +104,16 @@ class Gathered:
 
 
 def windows_of(
-    chain: Pipeline, recording: Recording
+    spec: WindowSpec, streams: Sequence[Stream], recording: Recording
 ) -> tuple[Cut, dict[str, Recording], dict[str, int]]:
     """The windows of a recording, and what each stream's steps made of it, with their notes."""
-    loaded = _with_modalities(recording.load(), chain.sources)
+    loaded = _with_modalities(recording.load(), sources_of(streams))
     told: dict[str, int] = {}
-    processed = _processed(loaded, chain.streams, told)
+    processed = _processed(loaded, streams, told)
     faces = {k: v for r in processed.values() for k, v in r.faces.items()}
     loaded = replace(loaded, faces=faces)
-    return cut(loaded, chain.windows, margins=chain.margins), processed, told
+    margins = margins_of(streams, spec.duration)
+    return cut(loaded, spec, margins=margins), processed, told
 
 
 def _with_modalities(recording: Recording, modalities: Sequence[str]) -> Recording:
@@ -175,9 +181,3 @@ def _tell(step: Any, recording: Recording, notes: dict[str, int]) -> None:
     """Count what a step has to say of a recording or of a window of it."""
     for note in step.remarks(recording) if hasattr(step, "remarks") else ():
         notes[note] = notes.get(note, 0) + 1
-
-
-def interval_of(stream: Stream, duration: float) -> tuple[float, float]:
-    """Start and length, in seconds from the window's start, of what the stream reads."""
-    own = stream.representation.duration
-    return stream.representation.offset, duration if own is None else own

@@ -13,11 +13,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,17 +25,15 @@ from jaxtyping import Bool
 
 from dolorimeter import __version__
 from dolorimeter.chain._arrays import GrowingArray
+from dolorimeter.chain._chain import Pipeline, Progress
 from dolorimeter.chain._join import flattened, nothing_left
 from dolorimeter.chain._parts import Part
 from dolorimeter.errors import ConfigError, DatasetError, SignalError, StorageError
 from dolorimeter.representations import Represented, Undefined, count
+from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache, digest, write_json, write_parquet
-from dolorimeter.types import Array, Exclusion, LabelSource, Recording, Samples
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording
 
-if TYPE_CHECKING:
-    from dolorimeter.chain._chain import Pipeline
-
-Progress = Callable[[int, int], None]
 DESCRIPTION = "embeddings.json"
 META, FACTS, EXCLUSIONS = "meta.parquet", "facts.parquet", "exclusions.parquet"
 PARTS = "parts"
@@ -50,7 +48,7 @@ class Stored:
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
     description : mapping
         As in ``embeddings.json``.
     exclusions : tuple of Exclusion
@@ -71,7 +69,7 @@ class Stored:
 def store(
     chain: Pipeline,
     recordings: Sequence[Recording],
-    out: Path,
+    out: str | Path,
     *,
     told: Mapping[str, Any] | None = None,
     versions: Mapping[str, Any] | None = None,
@@ -95,7 +93,7 @@ def store(
     chain : Pipeline
         Every stream of it has an encoder.
     recordings : sequence of Recording
-    out : Path
+    out : str or Path
         A folder; one that holds other embeddings is refused.
     told : mapping
         Plain values that say what was asked for (data set, options), kept in the description. A
@@ -124,6 +122,7 @@ def store(
         If windows differ in their number of pictures, and are not pooled.
     """
     _check_encoders(chain)
+    out = Path(out)
     asked = {"told": dict(told or {}), "chain": chain.identity(), "encoders": _digests(chain)}
     damaged = _same_or_none(out, asked)
     own = Cache(out / PARTS) if cache is None else cache

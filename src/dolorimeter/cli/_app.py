@@ -1,11 +1,16 @@
-"""The application, and the options that several verbs share."""
+"""The application, its groups of verbs, and the options that several verbs share."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from dolorimeter import __version__
 
@@ -33,13 +38,94 @@ ReaderOptions = Annotated[
 ]
 
 
+RENAMED: dict[str, str] = {
+    "sweep": "study sweep",
+    "occlusion": "study occlusion",
+    "relevance": "study relevance",
+    "monitor": "monitor run",
+    "monitor-export": "monitor export",
+    "monitor-page": "monitor page",
+    "monitor-sessions": "monitor sessions",
+    "purge": "monitor purge",
+}
+"""Old spellings of verbs, which still work with a notice, and what replaces them."""
+
+EPILOG = """\b
+Exit codes:
+  0    done
+  1    findings: faults in the data (check) or in a run (audit)
+  2    the command, its files, the data or the environment must change
+  70   a fault of dolorimeter
+  130  stopped by Ctrl-C
+  143  stopped by SIGTERM
+"""
+
+
+class Verbs(TyperGroup):
+    """The top level: verbs by their names, and for one release by their old names."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the name, the command and the remaining words."""
+        old = args[0]
+        new = RENAMED.get(old)
+        if new is not None and not self._names_verb_of_group(ctx, args):
+            typer.echo(
+                f"notice: `dolorimeter {old}` is now `dolorimeter {new}`; "
+                "the old name will be removed in version 0.3",
+                err=True,
+            )
+            args = [*new.split(), *args[1:]]
+        return super().resolve_command(ctx, args)
+
+    def _names_verb_of_group(self, ctx: Any, args: list[str]) -> bool:
+        """Whether the first word is a group and the second its verb, or asks for its help."""
+        if args[0] not in self.commands or len(args) == 1:
+            return False
+        return not args[1].startswith("-") or args[1] in ctx.help_option_names
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Read the command line; ``--help`` prints here."""
+        with _quiet_without_reader():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        with _quiet_without_reader():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _quiet_without_reader() -> Iterator[None]:
+    """End quietly when the reader of a pipe has closed it (typer would exit with 1)."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit from None
+
+
 app = typer.Typer(
     name="dolorimeter",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EPILOG,
 )
+study = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Run one experiment many times, with one thing changed from run to run.",
+)
+monitor = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Follow one person live; look at, export and remove what was stored.",
+)
+app.add_typer(study, name="study")
+app.add_typer(monitor, name="monitor")
 
 
 def _version(value: bool | None) -> None:

@@ -32,7 +32,9 @@ def show(rows: Any, as_json: bool, title: str = "") -> None:
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False)
-    console.print(table)
+    with console.capture() as text:  # rich would end with 1 where nobody reads on
+        console.print(table)
+    typer.echo(text.get(), nl=False)
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,7 +67,7 @@ def check(
     option: ReaderOptions = None,
     as_json: Json = False,
 ) -> None:
-    """Read a data set through: what is missing, flat, clipped, short, of another version."""
+    """Read a data set through: what is missing, flat, clipped, short. Exits with 1 on faults."""
     from dolorimeter.datasets import open_dataset
 
     report = open_dataset(name, root, **options_of(option)).check()
@@ -74,19 +75,23 @@ def check(
         {"severity": p.severity, "kind": p.kind, "file": str(p.path), "what": p.what}
         for p in report.problems
     ]
+    severities = Counter(p.severity for p in report.problems)
     summary = {
         "data set": report.dataset,
         "root": str(report.root),
         "subjects": f"{report.subjects_found} of {report.subjects_expected or '?'}",
         "recordings": report.recordings,
-        "problems": len(rows),
+        "faults": severities["fault"],
+        "warnings": severities["warning"],
     }
     if as_json:
         show(summary | {"problems": rows}, True)
-        return
-    show(summary, False, f"check {name}")
-    if rows:
-        show(rows, False, "problems")
+    else:
+        show(summary, False, f"check {name}")
+        if rows:
+            show(rows, False, "problems")
+    if severities["fault"]:
+        raise typer.Exit(1)
 
 
 @app.command()

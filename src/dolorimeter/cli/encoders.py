@@ -212,15 +212,13 @@ def pretrain(
     as_json: Json = False,
 ) -> None:
     """Train one encoder on many tasks; its weights say whom they have met."""
-    from accelerate import PartialState
-
-    from dolorimeter.experiment import read_values
+    from dolorimeter._extras import accelerate
     from dolorimeter.pretraining import pretrain as fit
-    from dolorimeter.pretraining import pretraining_from
+    from dolorimeter.pretraining import read_pretraining
 
-    values = read_values(config, options_of(override))
-    found = fit(pretraining_from(values, str(config)), out, progress=Progress("steps"))
-    if not PartialState().is_main_process:
+    settings = read_pretraining(config, options_of(override), paths_exist=True)
+    found = fit(settings, out, progress=Progress("steps"))
+    if not accelerate.PartialState().is_main_process:
         return  # one table for all processes
     rows = [vars(task) for task in found.tasks]
     show(rows, as_json, f"{found.steps} steps, {found.weights}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import Json, StorePlace, app
+from dolorimeter.cli._app import Json, StorePlace, monitor
 from dolorimeter.cli._printing import show
 from dolorimeter.errors import ConfigError
 
@@ -20,8 +20,8 @@ Token = Annotated[
 ]
 
 
-@app.command()
-def monitor(
+@monitor.command("run")
+def monitor_run(
     model: Annotated[
         Path | None, typer.Option(help="Model folder; else the demo's, fitted on look-alikes.")
     ] = None,
@@ -87,7 +87,7 @@ def monitor(
     place = "" if store is None else f" --store '{store}'"
     for session in sessions:
         typer.echo(
-            f"stored: dolorimeter monitor-export {session} --format csv --out FOLDER{place}",
+            f"stored: dolorimeter monitor export {session} --format csv --out FOLDER{place}",
             err=True,
         )
 
@@ -132,9 +132,9 @@ def _show_estimate(estimate: Any) -> None:
         typer.echo(f"          {remark}")
 
 
-@app.command("monitor-export")
+@monitor.command("export")
 def monitor_export(
-    session: Annotated[str, typer.Argument(help="See: dolorimeter monitor-sessions.")],
+    session: Annotated[str, typer.Argument(help="See: dolorimeter monitor sessions.")],
     out: Annotated[Path, typer.Option(help="A new folder.")],
     form: Annotated[
         str, typer.Option("--format", help="csv, parquet, bids, fhir-r5 or fhir-r4b.")
@@ -155,7 +155,7 @@ def monitor_export(
     typer.echo("Research software, not a medical device.", err=True)
 
 
-@app.command("monitor-page")
+@monitor.command("page")
 def monitor_page(
     store: StorePlace = None,
     host: Host = "127.0.0.1",
@@ -181,7 +181,7 @@ def monitor_page(
     )
 
 
-@app.command("monitor-sessions")
+@monitor.command("sessions")
 def monitor_sessions(
     subject: Annotated[str | None, typer.Option(help="Only of this subject.")] = None,
     store: StorePlace = None,
@@ -206,7 +206,7 @@ def monitor_sessions(
     show(rows, as_json, "Research software, not a medical device.")
 
 
-@app.command()
+@monitor.command()
 def purge(
     subject: Annotated[str, typer.Argument(help="Whose sessions to remove, wholly.")],
     store: StorePlace = None,

@@ -42,7 +42,7 @@ def train(
 
     overrides = options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
     predictor = fit(
-        read_experiment(experiment, overrides),
+        read_experiment(experiment, overrides, paths_exist=True),
         root,
         out,
         workers=workers,

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from dolorimeter.cli._app import ExperimentFile, FirstSubjects, Json, Overrides, Root, Workers, app
+from dolorimeter.cli._app import (
+    ExperimentFile,
+    FirstSubjects,
+    Json,
+    Overrides,
+    Root,
+    Workers,
+    app,
+    study,
+)
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
 
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
@@ -48,7 +57,7 @@ def evaluate(
     if subjects is not None:
         overrides["dataset.first"] = subjects
     found = run(
-        read_experiment(experiment, overrides),
+        read_experiment(experiment, overrides, paths_exist=True),
         root,
         out,
         test_root=test_root,
@@ -84,7 +93,7 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
     typer.echo("Research software, not a medical device.")
 
 
-@app.command()
+@study.command()
 def sweep(
     experiment: ExperimentFile,
     key: Annotated[str, typer.Argument(help="DOTTED.KEY, streams.0.representation.stride.")],
@@ -117,7 +126,7 @@ def sweep(
     close(table, as_json)
 
 
-@app.command()
+@study.command()
 def occlusion(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option(help="Run folder; keeps each fold's model.")],
@@ -143,7 +152,7 @@ def occlusion(
     given: dict[str, Any] = {} if not region else {"regions": region}
     given |= {} if not share else {"shares": share}
     table = cover(
-        read_experiment(experiment, overrides),
+        read_experiment(experiment, overrides, paths_exist=True),
         root,
         out,
         workers=workers,
@@ -155,7 +164,7 @@ def occlusion(
     close(table, as_json)
 
 
-@app.command()
+@study.command()
 def relevance(
     experiment: Annotated[Path, typer.Argument(help="A TOML file with two classes.")],
     out: Annotated[Path, typer.Option(help="Folder: a model a level, and relevance.csv.")],
@@ -176,7 +185,7 @@ def relevance(
 
     given: dict[str, Any] = {} if not level else {"levels": level}
     table = of_levels(
-        read_experiment(experiment, options_of(override)),
+        read_experiment(experiment, options_of(override), paths_exist=True),
         root,
         out,
         people=people,

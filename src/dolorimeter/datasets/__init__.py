@@ -96,7 +96,7 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
 
 
 def recordings_of(
-    name: str, path: Path, options: Mapping[str, Any], *, loose: bool = False
+    name: str, path: str | Path, options: Mapping[str, Any], *, loose: bool = False
 ) -> tuple[list[Recording], tuple[Exclusion, ...]]:
     """Recordings of a folder and what its reader left out, or those a single file belongs to.
 
@@ -110,6 +110,7 @@ def recordings_of(
     RecordingError
         If a video of its own cannot be read.
     """
+    path = Path(path)
     faults = []
     for folder in (path, *path.resolve().parents)[:6]:
         if not folder.is_dir():

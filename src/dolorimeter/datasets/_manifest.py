@@ -127,7 +127,7 @@ def _parse(value: dict[str, Any]) -> Manifest:
 
 def fetch(
     name: str,
-    target: Path | None = None,
+    target: str | Path | None = None,
     progress: Progress | None = None,
     *,
     manifest: Manifest | None = None,
@@ -138,7 +138,7 @@ def fetch(
     ----------
     name : str
         Registry name (``"oxazepam_ep"``).
-    target : Path, optional
+    target : str or Path, optional
         Folder; default ``data/<name>`` in the user cache, where `open_dataset` looks.
     progress : callable, optional
         Called with bytes at hand and bytes wanted, over all files.
@@ -160,7 +160,7 @@ def fetch(
         another run resumes.
     """
     manifest = manifest or read_manifest(name)
-    root = storage.user_cache() / "data" / name if target is None else target
+    root = storage.user_cache() / "data" / name if target is None else Path(target)
     done = 0
     files = []
     for file in manifest.files:

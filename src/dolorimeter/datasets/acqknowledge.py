@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from dolorimeter.datasets._open import (
     field_names,
     signal_in_si,
 )
-from dolorimeter.errors import DatasetError, DependencyError, RecordingError
+from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
@@ -101,13 +100,8 @@ def _is_acq(path: Path) -> bool:
 
 
 def _read(path: Path) -> Any:
-    try:
-        bioread = importlib.import_module("bioread")
-    except ImportError as error:
-        raise DependencyError(
-            "AcqKnowledge files need bioread, which is not installed: "
-            "pip install 'dolorimeter[formats]'"
-        ) from error
+    from dolorimeter._extras import bioread
+
     read_bytes(path)  # names a missing or empty file
     try:
         data = bioread.read(str(path))

@@ -7,13 +7,11 @@ groups of one rate, so that no sample is made up.
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ from dolorimeter.datasets._open import (
     signal_in_si,
     to_si,
 )
-from dolorimeter.errors import DatasetError, DependencyError, RecordingError
+from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
@@ -204,18 +202,10 @@ def _header(path: Path) -> list[_Channel]:
     return [_Channel(label, dimension, n / seconds) for label, dimension, n in signals]
 
 
-def _mne() -> ModuleType:
-    try:
-        return importlib.import_module("mne")
-    except ImportError as error:
-        raise DependencyError(
-            "EDF and BDF files need mne, which is not installed: "
-            "pip install 'dolorimeter[formats]'"
-        ) from error
-
-
 def _open(path: Path, include: Sequence[str] | None = None) -> Any:
-    read = _mne().io.read_raw_bdf if path.suffix.lower() == ".bdf" else _mne().io.read_raw_edf
+    from dolorimeter._extras import mne
+
+    read = mne.io.read_raw_bdf if path.suffix.lower() == ".bdf" else mne.io.read_raw_edf
     try:
         if include is None:
             return read(path, preload=False, verbose="ERROR")

@@ -37,7 +37,8 @@ from dolorimeter.datasets._files import (
 )
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
-from dolorimeter.types import META_COLUMNS, Exclusion, Samples
+from dolorimeter.samples import META_COLUMNS, Samples
+from dolorimeter.types import Exclusion
 
 Layout = Literal["plain", "openface", "py-feat"]
 LAYOUTS = ("auto", "plain", "openface", "py-feat")

@@ -30,7 +30,8 @@ from dolorimeter.datasets._files import (
 )
 from dolorimeter.errors import RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
-from dolorimeter.types import META_COLUMNS, Exclusion, Samples
+from dolorimeter.samples import META_COLUMNS, Samples
+from dolorimeter.types import Exclusion
 
 MICROSIEMENS = 1e-6
 """SCR.csv holds microsiemens (the folder's SOURCE.md; the codebook says "amplitude" only)."""

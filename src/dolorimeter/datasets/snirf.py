@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from dolorimeter._extras import load
 from dolorimeter.datasets._files import (
     relative,
     require_dir,
@@ -23,7 +23,7 @@ from dolorimeter.datasets._files import (
 )
 from dolorimeter.datasets._listed import Listed
 from dolorimeter.datasets._open import LIBRARY_FAULTS
-from dolorimeter.errors import DatasetError, DependencyError, RecordingError
+from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
@@ -138,20 +138,9 @@ class _Content:
     distances: Mapping[str, float]
 
 
-def _need(module: str) -> ModuleType:
-    import importlib
-
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise DependencyError(
-            f"SNIRF files need {module}, which is not installed: "
-            "pip install 'dolorimeter[formats]'"
-        ) from error
-
-
 def _describe(path: Path) -> _Content:
-    h5py = _need("h5py")
+    from dolorimeter._extras import h5py
+
     try:
         with h5py.File(path, "r") as tree:
             start, stimuli = _clock(path, tree)
@@ -166,7 +155,7 @@ def _describe(path: Path) -> _Content:
         raise RecordingError(
             f"{path}: channels of type {', '.join(unknown)}; understood are {', '.join(KINDS)}."
         )
-    distances = _need("mne").preprocessing.nirs.source_detector_distances(raw.info)
+    distances = load("mne.preprocessing.nirs").source_detector_distances(raw.info)
     facts = {
         f"distance {name.split(' ')[0]}": float(distance)
         for name, distance in zip(raw.ch_names, distances, strict=True)
@@ -212,7 +201,8 @@ def _text(value: object) -> str:
 
 
 def _open(path: Path) -> Any:
-    mne = _need("mne")
+    from dolorimeter._extras import mne
+
     try:
         return mne.io.read_raw_snirf(path, preload=False, verbose="ERROR")
     except LIBRARY_FAULTS as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from dolorimeter._extras import missing
 from dolorimeter.datasets._e4 import SENSORS, Session, is_session, open_session
 from dolorimeter.datasets._files import (
     list_dirs,
@@ -27,7 +28,7 @@ from dolorimeter.datasets._files import (
 )
 from dolorimeter.datasets._listed import Listed
 from dolorimeter.datasets._open import LIBRARY_FAULTS
-from dolorimeter.errors import DatasetError, DependencyError, RecordingError
+from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, Recording, Stimulus
 
@@ -146,13 +147,14 @@ class _Phase:
 
 def _read_log(path: Path) -> dict[str, list[_Phase]]:
     """Phases of each subject with local times, from the sheet with two heading rows."""
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
+    from dolorimeter._extras import load, openpyxl
+
+    unreadable = load("openpyxl.utils.exceptions").InvalidFileException
 
     try:
         book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-    except (*LIBRARY_FAULTS, zipfile.BadZipFile, InvalidFileException, SyntaxError) as error:
+    except (*LIBRARY_FAULTS, zipfile.BadZipFile, unreadable, SyntaxError) as error:
         # a damaged sheet is a ParseError of XML, which is a SyntaxError
         raise RecordingError(
             f"{path}: not an Excel workbook ({error}). Fetch it again."
@@ -205,10 +207,7 @@ def _dublin() -> ZoneInfo:
     try:
         return ZoneInfo("Europe/Dublin")
     except ZoneInfoNotFoundError as error:
-        raise DependencyError(
-            "the time zone Europe/Dublin is not known here, and the log is in its clock time: "
-            "pip install tzdata"
-        ) from error
+        raise missing("tzdata") from error
 
 
 def _phases(

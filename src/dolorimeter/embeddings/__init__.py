@@ -4,10 +4,12 @@
 pictures into one array. Nothing is trained here, and nothing here knows what the pictures show.
 """
 
-from dolorimeter.embeddings._encoder import PRECISIONS, PUBLISHED, Encoder, provenance_of
+from dolorimeter._extras import torch  # noqa: F401  # raises if it is missing
+from dolorimeter.embeddings._encoder import PRECISIONS, Encoder, provenance_of
 from dolorimeter.embeddings._engine import embed, embed_stream
 from dolorimeter.embeddings._export import Exported, export
 from dolorimeter.embeddings.runtimes import Agreement, agreement
+from dolorimeter.registry import PUBLISHED
 
 __all__ = [
     "PRECISIONS",

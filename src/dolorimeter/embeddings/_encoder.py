@@ -18,10 +18,7 @@ from dolorimeter import storage
 from dolorimeter.embeddings._tokens import Tokens, check_tokens
 from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.models import create_model, load_weights, model_arguments
-from dolorimeter.registry import MODELS, InputSpec, Weights
-
-PUBLISHED = "published"
-"""As `Encoder.weights`: the file on the model's Card, fetched once and checked."""
+from dolorimeter.registry import MODELS, PUBLISHED, InputSpec, Weights
 
 PRECISIONS: Mapping[str, tuple[str, ...]] = {
     "torch": ("f32", "bf16"),
@@ -334,7 +331,7 @@ def _check_size(encoder: Encoder) -> None:
         ) from error
 
 
-def provenance_of(weights: Path) -> Weights:
+def provenance_of(weights: str | Path) -> Weights:
     """Whom a weights file has met, as ``FILE.json`` beside it says.
 
     Raises
@@ -342,7 +339,7 @@ def provenance_of(weights: Path) -> Weights:
     StorageError
         If the file beside the weights is not such JSON.
     """
-    path = weights.with_name(weights.name + ".json")
+    path = Path(f"{weights}.json")
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
         met = told.get("trained_on")

@@ -14,10 +14,11 @@ import torch
 from jaxtyping import UInt8
 
 from dolorimeter import storage
+from dolorimeter._extras import load
 from dolorimeter.embeddings import runtimes
 from dolorimeter.embeddings._encoder import Encoder
 from dolorimeter.embeddings._engine import check_pictures
-from dolorimeter.embeddings._onnx import INPUT, OUTPUT, require, write_onnx
+from dolorimeter.embeddings._onnx import INPUT, OUTPUT, write_onnx
 from dolorimeter.embeddings.runtimes import Agreement
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import MODELS
@@ -93,7 +94,7 @@ def export(
         encoder = plain  # nothing else is written, whatever PyTorch was asked to compute in
     checks = [plain] if encoder.runtime != "openvino" else [plain, encoder]
     for each in checks:
-        require("onnxruntime" if each.runtime == "onnx" else each.runtime)
+        load("onnxruntime" if each.runtime == "onnx" else each.runtime)
     with TemporaryDirectory() as folder:
         made = Path(folder) / f"{encoder.name}.onnx"
         write_onnx(plain, made)
@@ -117,7 +118,7 @@ def _check(encoder: Encoder, path: Path, pictures: Array) -> Agreement:
 
 
 def _write_ir(path: Path) -> list[Path]:
-    ov = require("openvino")
+    ov = load("openvino")
     target = path.with_suffix(".xml")
     ov.save_model(ov.Core().read_model(path), target, compress_to_fp16=False)
     return [target, target.with_suffix(".bin")]

@@ -11,13 +11,11 @@ gives is written into the file as a constant.
 
 from __future__ import annotations
 
-import importlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,8 +24,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from dolorimeter import storage
+from dolorimeter._extras import load
 from dolorimeter.embeddings._encoder import Encoder
-from dolorimeter.errors import ConfigError, DependencyError, StorageError
+from dolorimeter.errors import ConfigError, StorageError
 from dolorimeter.registry import MODELS
 from dolorimeter.types import Array
 
@@ -62,24 +61,6 @@ class Pictures(nn.Module):
         return self.module((pictures.float() - self.mean) / self.std)
 
 
-def require(name: str) -> ModuleType:
-    """A package of the extra ``fast``.
-
-    Raises
-    ------
-    DependencyError
-        If it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        package = name.split(".", maxsplit=1)[0]
-        raise DependencyError(
-            f"this runtime needs {package}, which is not installed: "
-            "pip install 'dolorimeter[fast]'. runtime = 'torch' needs nothing more."
-        ) from error
-
-
 def write_onnx(encoder: Encoder, path: Path) -> None:
     """Write the network of `encoder` to `path`, quantised if its precision is int8.
 
@@ -92,12 +73,12 @@ def write_onnx(encoder: Encoder, path: Path) -> None:
     ConfigError
         If the network cannot be written, or the calibration pictures do not fit it.
     """
-    require("onnx")
+    load("onnx")
     if encoder.precision != "int8":
         with storage.atomic_path(path) as part:
             _trace(encoder, part)
         return
-    require("onnxruntime.quantization")
+    load("onnxruntime.quantization")
     pictures = calibration_pictures(encoder) if encoder.calibration else None
     with TemporaryDirectory() as folder, storage.atomic_path(path) as part:
         whole = Path(folder) / "whole.onnx"
@@ -148,9 +129,9 @@ def _transposed(g: Any, x: Any) -> Any:
 
 
 def _quantise(pictures: Array | None, parts: Sequence[str], source: Path, target: Path) -> None:
-    quantization = require("onnxruntime.quantization")
+    quantization = load("onnxruntime.quantization")
     prepared = source.with_name("prepared.onnx")
-    require("onnxruntime.quantization.shape_inference").quant_pre_process(
+    load("onnxruntime.quantization.shape_inference").quant_pre_process(
         source, prepared, skip_symbolic_shape=True
     )
     settings = {
@@ -187,7 +168,7 @@ def _quantise(pictures: Array | None, parts: Sequence[str], source: Path, target
 
 def _left_out(path: Path, parts: Sequence[str]) -> list[str]:
     """Names of products that are no linear layer, or a narrow one, or within one of `parts`."""
-    graph = require("onnx").load(path).graph
+    graph = load("onnx").load(path).graph
     shapes = {each.name: tuple(each.dims) for each in graph.initializer}
     kept = re.compile("|".join(rf"/{re.escape(part)}[./]" for part in parts) or r"(?!)")
     return [

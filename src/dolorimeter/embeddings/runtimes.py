@@ -22,8 +22,9 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 
 from dolorimeter import storage
+from dolorimeter._extras import load
 from dolorimeter.embeddings._encoder import Encoder
-from dolorimeter.embeddings._onnx import INPUT, Pictures, require, write_onnx
+from dolorimeter.embeddings._onnx import INPUT, Pictures, write_onnx
 from dolorimeter.errors import ConfigError
 from dolorimeter.types import Array
 
@@ -77,14 +78,14 @@ class OnnxRuntime(Runtime):
 
     def __init__(self, path: Path, threads: int) -> None:
         super().__init__()
-        ort = require("onnxruntime")
+        ort = load("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # it warns of its own fusions; errors are raised
         # Idle threads sleep: the next batch is decoded meanwhile on the same processor.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        state = require("onnxruntime.capi.onnxruntime_pybind11_state")
+        state = load("onnxruntime.capi.onnxruntime_pybind11_state")
         self.faults = (state.Fail, state.InvalidArgument, state.RuntimeException)
 
     def _run(self, pictures: Array) -> Array:
@@ -102,7 +103,7 @@ class OpenVinoRuntime(Runtime):
 
     def __init__(self, path: Path, precision: str, threads: int) -> None:
         super().__init__()
-        ov = require("openvino")
+        ov = load("openvino")
         core = ov.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         half = precision == "bf16" or (precision == "int8" and has_bf16)
@@ -222,7 +223,7 @@ def runtime_of(encoder: Encoder) -> Runtime:
 def _loaded(encoder: Encoder, _digest: str, threads: int) -> Runtime:
     if encoder.runtime == "torch":
         return TorchRuntime(encoder, threads)
-    require("onnxruntime" if encoder.runtime == "onnx" else "openvino")
+    load("onnxruntime" if encoder.runtime == "onnx" else "openvino")
     path = _kept(encoder)
     runtime = open_runtime(encoder, path, threads)
     seal = path.with_name(f"{encoder.runtime}-{encoder.precision}.json")

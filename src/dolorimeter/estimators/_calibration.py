@@ -29,7 +29,7 @@ from dolorimeter.estimators._inner import (
     require_groups,
     softmax,
 )
-from dolorimeter.types import take_rows
+from dolorimeter.samples import take_rows
 
 ISOTONIC_WINDOWS = 1000
 ISOTONIC_SUBJECTS = 30

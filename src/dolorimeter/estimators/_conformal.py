@@ -37,7 +37,7 @@ from dolorimeter.estimators._inner import (
     require_groups,
     softmax,
 )
-from dolorimeter.types import take_rows
+from dolorimeter.samples import take_rows
 
 FEWEST_SUBJECTS = 10
 ROUNDING = 1e-9

@@ -313,9 +313,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def _probabilities(
         self, weights: Mapping[str, np.ndarray], X: Any
     ) -> Float[np.ndarray, "window class"]:
-        import torch
-
         from dolorimeter import training
+        from dolorimeter._extras import torch
 
         if isinstance(X, np.ndarray) and X.ndim >= 3:
             self._as_in_fit(X)
@@ -349,7 +348,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return self._with(self.weights_)
 
     def _with(self, weights: Mapping[str, np.ndarray]) -> nn.Module:
-        import torch
+        from dolorimeter._extras import torch
 
         network = self._network(0)
         network.load_state_dict({name: torch.tensor(v) for name, v in weights.items()})
@@ -406,8 +405,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return training.warm_up(schedule, warm) if warm else schedule
 
     def _network(self, seed: int, *, start: bool = False) -> nn.Module:
-        import torch
-
+        from dolorimeter._extras import torch
         from dolorimeter.models import create_model, model_arguments
 
         arguments = dict(self.module_args or {})

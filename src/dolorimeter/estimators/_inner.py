@@ -14,8 +14,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from dolorimeter.errors import ConfigError, TrainingError
+from dolorimeter.samples import take_rows
 from dolorimeter.splits import inner_folds
-from dolorimeter.types import Array, take_rows
+from dolorimeter.types import Array
 
 Windows = Array | Mapping[str, Array]
 """First axis: the window. One array, or one a stream."""

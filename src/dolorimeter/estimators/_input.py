@@ -35,7 +35,7 @@ class PictureScaling:
 
     def __call__(self, x: Tensor) -> Tensor:
         """A batch ``(…, channel, height, width)`` as float32."""
-        import torch
+        from dolorimeter._extras import torch
 
         if x.dtype != torch.uint8:
             return x

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
 import sklearn
-from safetensors import SafetensorError
 
+from dolorimeter._extras import load
 from dolorimeter.errors import StorageError
 from dolorimeter.estimators._deep import NetworkClassifier
 from dolorimeter.storage import atomic_path, write_bytes, write_json
 
 FORMAT = 1
+TENSORS = "tensors.safetensors"
 TRUSTED = (
     "dolorimeter.estimators._calibration.IsotonicCalibrated",
     "dolorimeter.estimators._calibration.TemperatureCalibrated",
@@ -47,7 +47,9 @@ They run no code on load; a forged tree could still make the process read beyond
 
 
 def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str] = ()) -> None:
-    """Write a fitted estimator as ``estimator.skops``, ``tensors.safetensors`` and a note.
+    """Write a fitted estimator as ``estimator.skops`` and a note.
+
+    Weights of networks go into ``tensors.safetensors``; without a network there is no such file.
 
     Parameters
     ----------
@@ -69,8 +71,9 @@ def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str]
 
     folder = Path(folder)
     bare = copy.deepcopy(estimator)
+    networks = list(_networks(bare))
     tensors: dict[str, np.ndarray] = {}
-    for number, network in enumerate(_networks(bare)):
+    for number, network in enumerate(networks):
         tensors |= _detach(network, number)
     try:
         content = skops.io.dumps(bare)
@@ -81,8 +84,11 @@ def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str]
         ) from error
     _refuse_unknown(skops.io.get_untrusted_types(data=content), trusted, folder)
     write_bytes(folder / "estimator.skops", content)
-    with atomic_path(folder / "tensors.safetensors") as part:
-        safetensors.numpy.save_file(tensors, part)
+    if networks:
+        with atomic_path(folder / TENSORS) as part:
+            load("safetensors.numpy").save_file(tensors, part)
+    else:
+        (folder / TENSORS).unlink(missing_ok=True)  # of an estimator that this one replaces
     write_json(
         folder / "estimator.json",
         {
@@ -106,9 +112,8 @@ def load_estimator(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
     import skops.io  # walks through all of scikit-learn, and so imports torch
 
     folder = Path(folder)
-    for name in ("estimator.json", "estimator.skops", "tensors.safetensors"):
-        if not (folder / name).is_file():
-            raise StorageError(f"{folder}: no {name}, so that this is no saved estimator.")
+    for name in ("estimator.json", "estimator.skops"):
+        _check_file(folder, name)
     try:
         about = json.loads((folder / "estimator.json").read_text(encoding="utf-8"))
         if about["format"] != FORMAT:
@@ -119,14 +124,30 @@ def load_estimator(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
         unknown = skops.io.get_untrusted_types(file=folder / "estimator.skops")
         _refuse_unknown(unknown, trusted, folder)
         estimator = skops.io.load(folder / "estimator.skops", trusted=unknown)
-        tensors = safetensors.numpy.load_file(folder / "tensors.safetensors")
-    except (zipfile.BadZipFile, SafetensorError, ValueError, KeyError, OSError) as error:
-        raise StorageError(
-            f"{folder}: the saved estimator is damaged ({error}). Save it again."
-        ) from error
-    for number, network in enumerate(_networks(estimator)):
+    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+        raise _damaged(folder, error) from error
+    networks = list(_networks(estimator))
+    tensors = _read_tensors(folder) if networks else {}
+    for number, network in enumerate(networks):
         _attach(network, number, tensors)
     return estimator
+
+
+def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
+    _check_file(folder, TENSORS)
+    try:
+        return load("safetensors.numpy").load_file(folder / TENSORS)
+    except (load("safetensors").SafetensorError, ValueError, OSError) as error:
+        raise _damaged(folder, error) from error
+
+
+def _check_file(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise StorageError(f"{folder}: no {name}, so that this is no saved estimator.")
+
+
+def _damaged(folder: Path, error: Exception) -> StorageError:
+    return StorageError(f"{folder}: the saved estimator is damaged ({error}). Save it again.")
 
 
 def _refuse_unknown(found: Sequence[str], trusted: Sequence[str], folder: Path) -> None:

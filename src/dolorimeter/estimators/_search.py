@@ -22,8 +22,8 @@ from dolorimeter.estimators._inner import (
     fit_with_groups,
     require_groups,
 )
+from dolorimeter.samples import take_rows
 from dolorimeter.splits import inner_folds
-from dolorimeter.types import take_rows
 
 
 def _has(name: str) -> Any:

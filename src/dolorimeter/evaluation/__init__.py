@@ -10,19 +10,18 @@ _HOMES = {
     "_environment": ("environment",),
     "_evaluate": ("evaluate", "select_oracle"),
     "_folds": ("fit_fold", "fold_seed"),
+    "_labels": ("encode_labels", "labels_of"),
     "_overlap": ("refuse_overlap",),
-    "_run": ("ROW_COLUMNS", "Permutations", "Question", "Run", "probabilities_of"),
-    "_summary": (
-        "Coverage",
-        "Score",
-        "Summary",
+    "_permutation": ("permutation_test", "permuted_within"),
+    "_rows": (
+        "ROW_COLUMNS",
+        "SCORE_COLUMNS",
         "aggregate",
-        "coverage_of",
-        "permutation_test",
-        "permuted_within",
+        "probabilities_of",
         "scores_by_subject",
-        "summarise",
     ),
+    "_run": ("Question", "Run"),
+    "_summary": ("Coverage", "Permutations", "Score", "Summary", "coverage_of", "summarise"),
     "_thinning": ("THINNED", "thin_classes"),
 }
 

@@ -4,23 +4,23 @@ from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimu
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._labels import encode_labels, labels_of
 from dolorimeter.evaluation._overlap import refuse_overlap
-from dolorimeter.evaluation._run import (
+from dolorimeter.evaluation._permutation import permutation_test, permuted_within
+from dolorimeter.evaluation._rows import (
     ROW_COLUMNS,
-    Permutations,
-    Question,
-    Run,
+    SCORE_COLUMNS,
+    aggregate,
     probabilities_of,
+    scores_by_subject,
 )
+from dolorimeter.evaluation._run import Question, Run
 from dolorimeter.evaluation._summary import (
     Coverage,
+    Permutations,
     Score,
     Summary,
-    aggregate,
     coverage_of,
-    permutation_test,
-    permuted_within,
-    scores_by_subject,
     summarise,
 )
 from dolorimeter.evaluation._thinning import THINNED, thin_classes
@@ -28,6 +28,7 @@ from dolorimeter.evaluation._thinning import THINNED, thin_classes
 __all__ = [
     "BASELINES",
     "ROW_COLUMNS",
+    "SCORE_COLUMNS",
     "THINNED",
     "Coverage",
     "Permutations",
@@ -38,10 +39,12 @@ __all__ = [
     "aggregate",
     "baseline_outputs",
     "coverage_of",
+    "encode_labels",
     "environment",
     "evaluate",
     "fit_fold",
     "fold_seed",
+    "labels_of",
     "permutation_test",
     "permuted_within",
     "probabilities_of",

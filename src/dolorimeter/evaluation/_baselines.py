@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from dolorimeter.types import Samples, TargetKind
+from dolorimeter.samples import Samples
+from dolorimeter.types import TargetKind
 
 if TYPE_CHECKING:
     import pandas as pd

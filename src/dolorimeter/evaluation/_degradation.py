@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from dolorimeter.types import Array, Samples
+from dolorimeter.samples import Samples
+from dolorimeter.types import Array
 
 EVERY_SUBSET_UP_TO = 3
 """Streams up to which every subset is taken away; from there each stream by itself."""

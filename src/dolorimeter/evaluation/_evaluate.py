@@ -1,9 +1,10 @@
-"""`evaluate`: an estimator, samples, labels and a split in; every row of the answer out."""
+"""`evaluate`: fit and test an estimator on every fold of a split."""
 
 from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
+from sklearn.base import is_regressor
 
-from dolorimeter import __version__
+from dolorimeter import __version__, metrics
+from dolorimeter._on_demand import notice, renamed_argument
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
 from dolorimeter.evaluation._degradation import Missing, missing_parts
@@ -28,36 +30,41 @@ from dolorimeter.evaluation._folds import (
     run_jobs,
     store_fold,
 )
+from dolorimeter.evaluation._labels import Labels, encode_labels
 from dolorimeter.evaluation._recorder import empty_access, expand_access, sample_keys
-from dolorimeter.evaluation._run import ROW_COLUMNS, Question, Run
-from dolorimeter.splits import Fold
+from dolorimeter.evaluation._rows import ROW_COLUMNS
+from dolorimeter.evaluation._run import Question, Run
+from dolorimeter.samples import Samples
+from dolorimeter.splits import Fold, as_split, refuse_shared_subjects
 from dolorimeter.storage import digest, write_json
-from dolorimeter.types import Samples, Selection, TargetAccess, TargetKind
-
-Labels = Shaped[np.ndarray, " sample"]
+from dolorimeter.types import TARGET_ACCESS_ORDER, Selection, TargetAccess, TargetKind
 
 _STAGED = ("oracle_fold_epoch", "oracle_global_epoch")
-_ACCESS_ORDER: tuple[TargetAccess, ...] = ("none", "unlabelled_target", "labelled_reference")
 
 
+@renamed_argument("samples", "X")
 def evaluate(
     estimator: Any,
-    samples: Samples,
-    y: Labels,
-    split: Any,
+    X: Any,
+    y: Any = None,
+    split: Any = "leave_one_subject_out",
     *,
-    target_kind: TargetKind = "classifier",
-    classes: Sequence[str] | None = None,
+    groups: Any = None,
+    scoring: str | Sequence[str] | None = None,
+    classes: Sequence[Any] | None = None,
+    target_kind: TargetKind | None = None,
+    demographics: Sequence[str] = (),
+    seed: int | Sequence[int] = 0,
+    workers: int = 1,
+    backend: str | None = None,
+    cluster_address: str | None = None,
+    run_dir: str | Path | None = None,
+    verbose: bool = False,
     selection: Selection = "fixed",
     question: Question | None = None,
     model: str = "",
-    seed: int | Sequence[int] = 0,
-    groups: Sequence[str] = (),
     modalities: Sequence[str] = (),
-    workers: int = 1,
-    backend: str | None = None,
     threads_per_fold: int = 1,
-    run_dir: Path | None = None,
     keep_models: bool = False,
     baselines: bool = True,
     degradation: bool = False,
@@ -65,94 +72,258 @@ def evaluate(
 ) -> Run:
     """Fit and test an estimator fold by fold.
 
-    Every fold gets a clone, seeded by (seed, fold) in every ``random_state``, and the subjects as
-    ``groups`` if its `fit` takes them, also through pipelines and searches. The same rows come out
-    whatever `workers` and `backend` are.
+    Every fold gets a clone of the estimator. Every ``random_state`` in it is seeded by the seed
+    and the fold. The subjects are passed as ``groups`` where ``fit`` takes them, also through
+    pipelines and searches. Predictions do not depend on `workers` and `backend`.
 
     Parameters
     ----------
     estimator : scikit-learn estimator
         With ``predict_proba`` (classifier, ordinal) or ``predict`` (regressor).
-    samples : Samples
-    y : array
-        Class indices 0 … C−1, or a number each for a regressor.
-    split : Split
-        From `dolorimeter.splits`.
-    classes : sequence of str, optional
-        Names of the classes.
-    selection : Selection
-        ``fixed``, ``inner`` (chosen inside `fit`, on training subjects), or an oracle over epochs,
-        which joins ``staged_predict_proba`` with test labels to re-run a published figure.
+    X : Samples, DataFrame, array-like, or mapping of str to array-like
+        First axis: sample. Columns of a DataFrame are numbers.
+    y : array-like of shape (n_samples,), optional
+        Labels of any type, or numbers for a regressor. Optional for `Samples`, whose conditions
+        are the labels then.
+    split : str, split or scikit-learn splitter, default "leave_one_subject_out"
+        Name of a split, a split of `dolorimeter.splits`, a scikit-learn splitter, or pairs of
+        training and test rows. A split that puts one subject in training and test of a fold is
+        refused unless it is declared (see `dolorimeter.splits.from_sklearn`).
+    groups : array-like of shape (n_samples,), optional
+        Subject of each sample. Required unless `X` is `Samples`, which name their subjects.
+    scoring : str or sequence of str, optional
+        Metrics of ``Run.scores()`` by our name or scikit-learn's; the first is the main one. By
+        default all, led by balanced accuracy or concordance.
+    classes : sequence, optional
+        The labels in the order of the class indices, or names for the indices 0 … C−1. By default
+        the sorted labels.
+    target_kind : {"classifier", "ordinal", "regressor"}, optional
+        By default a regressor if scikit-learn says so of the estimator, else a classifier.
+    demographics : sequence of str
+        Columns of ``Samples.meta`` (such as ``sex``) whose gaps in score the summary reports.
+    seed : int or sequence of int, default 0
+        With several seeds every fold is fitted once per seed.
+    workers : int, default 1
+        Processes.
+    backend : {"ray", "dask"}, optional
+        Cluster that the folds run on. By default this machine.
+    cluster_address : str, optional
+        Address of a running cluster. By default the connected one, else a local one.
+    run_dir : str or Path, optional
+        Finished folds are stored here. The same call resumes an interrupted run.
+    verbose : bool, default False
+        Print the number of finished folds to standard error.
+    selection : Selection, default "fixed"
+        ``fixed``, ``inner`` (chosen inside ``fit``, on training subjects), or an oracle over
+        epochs, which reads ``staged_predict_proba`` with test labels to re-run a published figure.
     question : Question, optional
-        What is asked; by default as much of it as the arguments tell.
-    seed : int or sequence of int
-        Several seeds give every fold once a seed.
-    groups : sequence of str
-        Columns of ``samples.meta`` whose score gaps the summary reports.
-    workers, backend
-        Processes on this machine, or ``"ray"`` or ``"dask"`` for a cluster.
-    threads_per_fold : int
-        Threads of BLAS, OpenMP and torch in every fold.
-    run_dir : Path, optional
-        Finished folds are kept here, so that the same call goes on after an interruption.
-    keep_models : bool
-        Keep each fold's fitted estimator in ``run_dir/models``.
-    baselines : bool
-        Also evaluate the majority class, the nuisance facts and the level before.
-    degradation : bool
+        Description of the protocol. By default what the arguments say.
+    model : str, default ""
+        Name of the model. By default the class of the estimator.
+    modalities : sequence of str
+        Modalities, for the record.
+    threads_per_fold : int, default 1
+        Threads of BLAS, OpenMP and torch per fold.
+    keep_models : bool, default False
+        Store the fitted estimator of each fold in ``run_dir/models``.
+    baselines : bool, default True
+        Also evaluate the majority class, the nuisance facts and the previous level.
+    degradation : bool, default False
         Predict the test rows again with streams missing (every subset of up to three streams, else
-        each by itself), where the samples are of several streams, as one table or as an array of
-        floats each, and the estimator takes NaN. The rows stand in ``Run.degradation``.
+        each stream by itself). Needs samples of several streams and an estimator that takes NaN.
+    progress : callable, optional
+        Called with the number of finished folds and of all folds.
+
+    Returns
+    -------
+    Run
+        Predictions, access record, baselines, failures and exclusions.
 
     Raises
     ------
+    ConfigError
+        If `X` or `groups` are not usable, or the split is unknown.
     EvaluationError
-        If arguments do not fit together, or every fold failed.
+        If labels are missing or do not fit, arguments do not fit together, or every fold failed.
     SplitError
-        If the split cannot be made.
+        If the split cannot be made, or shares subjects without a declaration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dolorimeter as dl
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.tile(["rest", "pain"], 20)
+    >>> X = rng.normal(size=(40, 3)) + (y == "pain")[:, None]
+    >>> run = dl.evaluate(LogisticRegression(), X, y, groups=np.repeat(["A", "B", "C", "D"], 10))
+    >>> run.classes
+    ('pain', 'rest')
+    >>> run.scores().query("metric == 'accuracy'")["subject"].tolist()
+    ['A', 'B', 'C', 'D']
     """
-    y, n_classes = _labels(y, samples, target_kind, classes)
-    names = tuple(classes or map(str, range(n_classes))) if target_kind != "regressor" else ()
+    kind = target_kind or ("regressor" if is_regressor(estimator) else "classifier")
+    groups, demographics = _renamed_groups(X, groups, demographics)
+    samples = _samples(X, y, groups)
+    labels, names = encode_labels(
+        _conditions(samples) if y is None else y, len(samples), kind, classes
+    )
+    seeds = (seed,) if isinstance(seed, int | np.integer) else tuple(seed)
+    chosen = as_split(split, int(seeds[0]) if seeds else 0)
+    metrics_named = () if scoring is None else metrics.named(scoring, kind)
+    run_folder = None if run_dir is None else Path(run_dir)
     if selection in ("oracle_hyper", "oracle_seed"):
         raise EvaluationError(f"selection '{selection}' chooses among runs: use select_oracle.")
-    seeds = (seed,) if isinstance(seed, int | np.integer) else tuple(seed)
-    asked = question or _question(samples, split, selection, target_kind, names)
-    folds = split.folds(samples.meta, y)
-    access = max(samples.target_access, split.target_access, key=_ACCESS_ORDER.index)
+    if not seeds:
+        raise EvaluationError("seed is an empty sequence, expected at least one seed.")
+    question = question or _question(samples, chosen, selection, kind, names)
+    folds = chosen.folds(samples.meta, labels)
+    refuse_shared_subjects(folds, samples.subjects, chosen)
+    access = max(samples.target_access, chosen.target_access, key=TARGET_ACCESS_ORDER.index)
     missing, remark = _missing(samples, selection, degradation)
-    fingerprint = _fingerprint(estimator, samples, y, folds, asked, seeds, missing)
-    if keep_models and run_dir is None:
-        raise EvaluationError("keep_models needs run_dir: the folder to keep them in.")
+    fingerprint = _fingerprint(estimator, samples, labels, folds, question, seeds, missing)
+    if keep_models and run_folder is None:
+        raise EvaluationError("keep_models needs run_dir: the folder to store them in.")
     job = Job(
         estimator,
         samples,
-        y,
-        target_kind,
-        n_classes,
+        labels,
+        kind,
+        len(names),
         selection in _STAGED,
         threads_per_fold,
         baselines,
-        run_dir / "models" if keep_models and run_dir is not None else None,
+        run_folder / "models" if keep_models and run_folder is not None else None,
         sample_keys(samples.x),
         missing,
     )
-    writer = _Rows(asked, samples, y, target_kind, selection, access, tuple(groups))
-    told = {"fingerprint": fingerprint, "groups": list(groups), "baselines": baselines}
-    kept = _Kept(run_dir, told, job.keep_models)
+    writer = _Rows(question, samples, labels, kind, selection, access, tuple(demographics))
+    settings = {
+        "fingerprint": fingerprint,
+        "demographics": list(demographics),
+        "baselines": baselines,
+    }
+    kept = _Kept(run_folder, settings, job.keep_models)
     todo = [(fold, s) for s in seeds for fold in folds if not kept.has(fold, s)]
     total, results = len(folds) * len(seeds), []
-    for done, result in enumerate(run_jobs(job, todo, workers, backend), total - len(todo) + 1):
+    jobs = run_jobs(job, todo, workers, backend, cluster_address)
+    for done, result in enumerate(jobs, total - len(todo) + 1):
         results.append(result)
         kept.store(result, writer)
         if progress:
             progress(done, total)
-    epoch = _global_epoch(results, y) if selection == "oracle_global_epoch" else None
+        if verbose:
+            print(f"folds {done}/{total}", file=sys.stderr)  # noqa: T201
+    epoch = _global_epoch(results, labels) if selection == "oracle_global_epoch" else None
     tables = kept.load() + [_tables(r, writer, epoch) for r in results]
     failed = [r for r in results if r.error]
     if not any(len(t[0]) for t in tables):
         raise EvaluationError(f"all {len(folds)} folds failed. The first one: {failed[0].error}")
-    return _run(tables, failed, writer, names, model or type(estimator).__name__, seeds,
-                tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
+    run = _run(tables, failed, writer, names, model or type(estimator).__name__, seeds,
+               tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
+    return replace(run, scoring=metrics_named)
+
+
+def _renamed_groups(
+    X: Any, groups: Any, demographics: Sequence[str]
+) -> tuple[Any, tuple[str, ...]]:
+    """Read the old meaning of `groups`, names of columns of ``Samples.meta``."""
+    if isinstance(demographics, str):
+        raise EvaluationError(
+            f"demographics is the text '{demographics}', expected a sequence of columns: "
+            f"['{demographics}']."
+        )
+    old = (
+        isinstance(X, Samples)
+        and isinstance(groups, list | tuple)
+        and len(groups) < len(X)
+        and all(isinstance(name, str) for name in groups)
+    )
+    if old:
+        notice("the argument groups=('column', …) of evaluate", "demographics", stacklevel=4)
+        return None, (*demographics, *groups)
+    return groups, tuple(demographics)
+
+
+def _samples(X: Any, y: Any, groups: Any) -> Samples:
+    """The samples that `X` and `groups` stand for."""
+    if isinstance(X, Samples):
+        if groups is not None:
+            same = list(map(str, groups)) == X.subjects.astype(str).tolist()
+            if not same:
+                raise EvaluationError(
+                    "groups differ from the subjects of the samples. Leave groups out, or change "
+                    "the column 'subject' of Samples.meta."
+                )
+        return X
+    if y is None:
+        raise EvaluationError(
+            f"y is missing. X is a {type(X).__name__}, which has no labels: pass y."
+        )
+    if groups is None:
+        raise EvaluationError(
+            f"groups is missing. X is a {type(X).__name__}, which does not say whose samples "
+            "these are: pass groups=, the subject of each sample."
+        )
+    _refuse_reordered(X, y, "y")
+    _refuse_reordered(X, groups, "groups")
+    _check_groups(X, groups)
+    samples = Samples.from_arrays(X, subject=groups)
+    subjects = np.unique(samples.subjects.astype(str))
+    if len(subjects) < 2:
+        raise EvaluationError(
+            f"groups name one subject only ('{subjects[0]}'): an estimate for new people needs at "
+            "least two."
+            if len(subjects)
+            else "X has no rows: pass at least two subjects' samples."
+        )
+    return samples
+
+
+def _check_groups(X: Any, groups: Any) -> None:
+    """Raise if groups are not one subject per sample."""
+    first = next(iter(X.values()), groups) if isinstance(X, Mapping) else X
+    if isinstance(groups, str) or not hasattr(groups, "__len__"):
+        raise EvaluationError(
+            f"groups is {groups!r}, expected the subject of each sample: a sequence, such as "
+            "table['subject']."
+        )
+    n_samples = first.shape[0] if getattr(first, "shape", ()) else len(first)
+    if len(groups) != n_samples:
+        raise EvaluationError(
+            f"groups has {len(groups)} values for {n_samples} samples: expected one subject each."
+        )
+    missing = pd.isna(pd.Series(groups, dtype=object)).to_numpy()
+    if missing.any():
+        raise EvaluationError(
+            f"groups is missing in {int(missing.sum())} of {len(missing)} samples, the first in "
+            f"row {int(missing.argmax())}. Leave these samples out first, and count them."
+        )
+
+
+def _refuse_reordered(X: Any, other: Any, name: str) -> None:
+    """Raise if two pandas objects hold the same index in different orders."""
+    if not isinstance(X, pd.DataFrame) or not isinstance(other, pd.Series | pd.DataFrame):
+        return
+    if X.index.equals(other.index) or len(X) != len(other):
+        return
+    if X.index.is_unique and set(X.index) == set(other.index):
+        raise EvaluationError(
+            f"X and {name} have the same row labels in different orders, and rows are matched by "
+            f"position. Pass {name}.loc[X.index]."
+        )
+
+
+def _conditions(samples: Samples) -> pd.Series:
+    """Conditions of the samples, as their labels."""
+    conditions = samples.meta["condition"].astype(str)
+    unknown = int((conditions == "").sum())
+    if unknown:
+        raise EvaluationError(
+            f"y is missing, and {unknown} of {len(samples)} samples have no condition to take as "
+            "their label: pass y."
+        )
+    return conditions
 
 
 def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
@@ -191,16 +362,24 @@ class _Rows:
         kind: TargetKind,
         selection: Selection,
         access: TargetAccess,
-        groups: tuple[str, ...],
+        demographics: tuple[str, ...],
     ) -> None:
-        unknown = [g for g in groups if g not in samples.meta.columns]
+        unknown = [name for name in demographics if name not in samples.meta.columns]
         if unknown:
             raise EvaluationError(
-                f"groups {', '.join(unknown)} are not columns of the samples; they have: "
-                f"{', '.join(map(str, samples.meta.columns))}."
+                f"demographics {', '.join(unknown)} are not columns of the samples; they have: "
+                f"{', '.join(map(str, samples.meta.columns))}. Add columns with "
+                "Samples.from_arrays(…, meta=…)."
             )
+        for name in demographics:
+            values = samples.meta[name].astype(str).groupby(samples.meta["subject"]).nunique()
+            if (values > 1).any():
+                raise EvaluationError(
+                    f"demographics '{name}' has several values for subject "
+                    f"{values.index[(values > 1).to_numpy()][0]}: expected one value per subject."
+                )
         self.question, self.samples, self.y, self.kind = question, samples, y, kind
-        self.selection, self.access, self.groups = selection, access, groups
+        self.selection, self.access, self.demographics = selection, access, demographics
 
     def rows(
         self,
@@ -244,8 +423,8 @@ class _Rows:
             table["label"] = self.y[fold.test].astype(int)
             for k in range(output.shape[1]):
                 table[f"p_{k}"] = output[:, k]
-        for group in self.groups:
-            table[group] = meta[group].astype(str)
+        for name in self.demographics:
+            table[name] = meta[name].astype(str)
         return table
 
     def _present(self, fold: Fold) -> list[str]:
@@ -304,19 +483,22 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 class _Kept:
     """Folds that an interrupted run has finished, in ``run_dir/folds``."""
 
-    def __init__(self, run_dir: Path | None, told: Mapping[str, Any], models: Path | None) -> None:
+    def __init__(
+        self, run_dir: Path | None, settings: Mapping[str, Any], models: Path | None
+    ) -> None:
         self.folder = None if run_dir is None else run_dir / "folds"
         self.stems: set[str] = set()
         if self.folder is None:
             return
         mark = self.folder / "fingerprint.json"
         before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
-        if any(before.get(name, value) != value for name, value in told.items()):
+        if any(before.get(name, value) != value for name, value in settings.items()):
             raise EvaluationError(
                 f"{run_dir}: holds folds of another experiment (data, labels, model, split, "
-                "seeds, groups or baselines differ). Give another folder, or remove this one."
+                "seeds, demographics or baselines differ). Pass another folder, or remove this "
+                "one."
             )
-        write_json(mark, told)
+        write_json(mark, settings)
         self.stems = {
             path.name.removesuffix(".predictions.parquet")
             for path in sorted(self.folder.glob("*.predictions.parquet"))
@@ -364,45 +546,16 @@ def _global_epoch(results: Sequence[FoldResult], y: Labels) -> int | None:
     return int(np.argmax(hits))
 
 
-def _labels(
-    y: Labels, samples: Samples, kind: TargetKind, classes: Sequence[str] | None
-) -> tuple[Labels, int]:
-    y = np.asarray(y)
-    if len(y) != len(samples):
-        raise EvaluationError(f"{len(samples)} samples and {len(y)} labels: give one a sample.")
-    if not len(y):
-        raise EvaluationError("no samples: every window was left out, or none was cut.")
-    if kind == "regressor":
-        lost = int((~np.isfinite(y.astype(float))).sum())
-        if lost:
-            raise EvaluationError(
-                f"{lost} targets are not finite: leave those samples out first, and count them."
-            )
-        return y.astype(float), 0
-    if not np.issubdtype(y.dtype, np.integer):
-        raise EvaluationError(
-            f"labels are of type {y.dtype} (the first is {y[0]}), expected class indices 0 … C−1 "
-            "as integers. Numbers to predict need target_kind = 'regressor'."
-        )
-    n_classes = len(classes) if classes else int(y.max()) + 1
-    found = np.unique(y)
-    if not np.array_equal(found, np.arange(n_classes)) or n_classes < 2:
-        raise EvaluationError(
-            f"labels {found.tolist()} occur, expected every class of 0 … {max(n_classes, 2) - 1}, "
-            "and at least two classes."
-        )
-    return y, n_classes
-
-
 def _question(
     samples: Samples, split: Any, selection: Selection, kind: TargetKind, names: tuple[str, ...]
 ) -> Question:
     """What the arguments tell of the question."""
     durations = np.unique(samples.meta["duration"].to_numpy(dtype=float))
+    known = bool(np.isfinite(durations).all())
     return Question(
         dataset="+".join(sorted(samples.meta["dataset"].astype(str).unique())),
         part="+".join(sorted(samples.meta["part"].astype(str).unique())),
-        windows={"duration": float(durations[0])} if len(durations) == 1 else {},
+        windows={"duration": float(durations[0])} if len(durations) == 1 and known else {},
         task={"kind": kind, "names": list(names)},
         split={"name": split.name, "arguments": dict(getattr(split, "params", {}))},
         selection=selection,
@@ -480,7 +633,7 @@ def _run(
         {
             "fold": r.fold.index,
             "seed": r.seed,
-            "subjects": " ".join(sorted(set(samples.subjects[r.fold.test].astype(str)))),
+            "subjects": "; ".join(sorted(set(samples.subjects[r.fold.test].astype(str)))),
             "error": r.error,
             "traceback": r.trace,
         }
@@ -503,7 +656,7 @@ def _run(
         classes=names,
         target_kind=writer.kind,
         seeds=seeds,
-        groups=writer.groups,
+        demographics=writer.demographics,
         modalities=modalities,
         label_source=samples.label_source,
         lookalike=samples.lookalike,

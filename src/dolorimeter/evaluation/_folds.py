@@ -26,9 +26,10 @@ from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
 from dolorimeter.evaluation._degradation import Missing, blanked
 from dolorimeter.evaluation._recorder import Recorder, SampleKeys, empty_access
+from dolorimeter.samples import Samples, take_rows
 from dolorimeter.splits import Fold
 from dolorimeter.storage import write_parquet
-from dolorimeter.types import Samples, TargetKind, take_rows
+from dolorimeter.types import TargetKind
 
 Labels = Shaped[np.ndarray, " sample"]
 Output = Float[np.ndarray, "row output"]
@@ -331,8 +332,14 @@ def run_jobs(
     todo: Sequence[tuple[Fold, int]],
     workers: int,
     backend: str | None,
+    cluster_address: str | None = None,
 ) -> Iterator[FoldResult]:
     """Results of folds as they finish, in this process, in `workers`, or on a cluster."""
+    if backend is None and cluster_address is not None:
+        raise EvaluationError(
+            f"cluster_address is '{cluster_address}' without a backend: pass "
+            "backend='ray' or 'dask'."
+        )
     if workers == 1 and backend is None:
         yield from (run_fold(job, fold, seed) for fold, seed in todo)
         return
@@ -343,7 +350,7 @@ def run_jobs(
     if backend is None:
         yield from Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
         return
-    with cluster(backend, workers), parallel_config(backend, n_jobs=workers):
+    with cluster(backend, workers, cluster_address), parallel_config(backend, n_jobs=workers):
         yield from Parallel()(calls)
 
 

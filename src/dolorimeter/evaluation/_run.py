@@ -12,32 +12,19 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from dolorimeter import metrics
 from dolorimeter.errors import EvaluationError
+from dolorimeter.evaluation._notebook import run_html
 from dolorimeter.evaluation._recorder import expand_access, shrink_access
+from dolorimeter.evaluation._rows import (
+    SCORE_COLUMNS,
+    probabilities_of,
+    score_table,
+    untested_subjects,
+)
+from dolorimeter.evaluation._summary import Permutations, Summary, summarise
 from dolorimeter.storage import digest, write_json, write_parquet
 from dolorimeter.types import LabelSource, Selection, TargetKind
-
-ROW_COLUMNS = (
-    "dataset",
-    "part",
-    "subset",
-    "question",
-    "target_kind",
-    "subject",
-    "recording",
-    "stimulus",
-    "window_start",
-    "duration",
-    "modalities_present",
-    "quality",
-    "fold",
-    "seed",
-    "target_access",
-    "selection",
-    "row",
-)
-"""Columns of every prediction, besides ``label`` and ``p_0`` … (or ``target``, ``prediction``,
-``lower``, ``upper``). `row` is the row of the samples that were given to `evaluate`."""
 
 TABLES = ("predictions", "access", "baselines", "degradation", "failures", "exclusions")
 
@@ -83,19 +70,6 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Permutations:
-    """Scores of a pipeline refitted on labels that were shuffled within each subject.
-
-    `coarse` when there are so few that p cannot be small.
-    """
-
-    observed: float
-    permuted: tuple[float, ...]
-    p: float
-    coarse: bool
-
-
-@dataclass(frozen=True)
 class Run:
     """The rows of one evaluation, and what a reader must know of them.
 
@@ -106,9 +80,9 @@ class Run:
         Name or title of the estimator.
     predictions : pandas.DataFrame
         One row a sample, fold and seed; `ROW_COLUMNS`, then ``label``, ``p_0`` … or ``target``,
-        ``prediction``, ``lower``, ``upper``; then the columns of `groups`. Of an estimator with
-        sets or intervals also ``in_set_0`` …, whether each class is in the set, and ``coverage``,
-        the share of sets or intervals that were meant to hold the truth.
+        ``prediction``, ``lower``, ``upper``; then the columns of `demographics`. Of an
+        estimator with sets or intervals also ``in_set_0`` …, whether each class is in the set, and
+        ``coverage``, the share of sets or intervals that were meant to hold the truth.
     access : pandas.DataFrame
         Which rows each call touched: fold, seed, stage (``outer``: the estimator that was given;
         ``inner``: a part of it), estimator, method, call, row. On disk, ``first`` and ``last``
@@ -126,6 +100,8 @@ class Run:
         ``+``. Empty where that was not asked for, or the model cannot do without.
     permutation : Permutations or None
         Scores on labels shuffled within each subject, where they were asked for.
+    scoring : tuple of str
+        Metrics that were asked for, the main one first; empty for all, with the default first.
     fingerprint : str
         Of the data, labels, estimator, split and seeds; the same call has the same one.
     """
@@ -140,7 +116,7 @@ class Run:
     classes: tuple[str, ...] = ()
     target_kind: TargetKind = "classifier"
     seeds: tuple[int, ...] = (0,)
-    groups: tuple[str, ...] = ()
+    demographics: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     label_source: LabelSource | None = None
     lookalike: bool = False
@@ -149,6 +125,12 @@ class Run:
     fingerprint: str = ""
     degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
     permutation: Permutations | None = None
+    scoring: tuple[str, ...] = ()
+
+    @property
+    def aggregation(self) -> str:
+        """Decision that is scored: window, stimulus or recording."""
+        return self.question.aggregation
 
     @property
     def probabilities(self) -> Float[np.ndarray, "row class"]:
@@ -160,7 +142,55 @@ class Run:
         """People tested, sorted."""
         return tuple(sorted(self.predictions["subject"].astype(str).unique()))
 
-    def save(self, folder: Path) -> None:
+    def scores(self, *, baselines: bool = False) -> pd.DataFrame:
+        """Return every metric of every subject and seed as a tidy table.
+
+        Parameters
+        ----------
+        baselines : bool, default False
+            Also return the rows of the baselines, under their names in column ``model``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``model``, ``seed``, ``subject``, ``metric``, ``value``, ``n_windows``,
+            ``n_classes`` (classes that occur among the subject's labels; 0 for a regressor) and
+            ``reason``. An undefined value is NaN, and ``reason`` says why. A subject without any
+            prediction, because a fold failed or every window was left out, has a row per seed and
+            metric too.
+        """
+        names = self.scoring or tuple(metrics.by_kind(self.target_kind))
+        told = (self.target_kind, self.classes, names, self.aggregation)
+        parts = [score_table(self.predictions, self.model, *told)]
+        missing = untested_subjects(self.failures, self.exclusions, self.subjects)
+        parts.append(
+            pd.DataFrame(
+                [
+                    (self.model, seed, subject, name, float("nan"), 0, 0, reason)
+                    for seed in self.seeds
+                    for subject, reason in missing.items()
+                    for name in names
+                ],
+                columns=list(SCORE_COLUMNS),
+            )
+        )
+        if baselines and "model" in self.baselines:
+            parts += [
+                score_table(rows, str(name), *told)
+                for name, rows in self.baselines.groupby("model", sort=False)
+            ]
+        full = [part for part in parts if len(part)]
+        return pd.concat(full, ignore_index=True) if full else parts[0]
+
+    def summary(self) -> Summary:
+        """Return every number of the run: per subject, pooled, chance and baselines."""
+        return summarise(self)
+
+    def _repr_html_(self) -> str:
+        """Return the main numbers as a table for a notebook."""
+        return run_html(self, self.summary())
+
+    def save(self, folder: str | Path) -> None:
         """Write the run folder; each file is whole or absent."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +208,8 @@ class Run:
                 "classes": list(self.classes),
                 "target_kind": self.target_kind,
                 "seeds": list(self.seeds),
-                "groups": list(self.groups),
+                "demographics": list(self.demographics),
+                "scoring": list(self.scoring),
                 "modalities": list(self.modalities),
                 "label_source": self.label_source,
                 "lookalike": self.lookalike,
@@ -189,7 +220,7 @@ class Run:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Run:
+    def load(cls, folder: str | Path) -> Run:
         """The run that `save` wrote.
 
         Raises
@@ -225,7 +256,8 @@ class Run:
                 classes=tuple(told["classes"]),
                 target_kind=told["target_kind"],
                 seeds=tuple(told["seeds"]),
-                groups=tuple(told["groups"]),
+                demographics=tuple(told.get("demographics", told.get("groups", ()))),
+                scoring=tuple(told.get("scoring", ())),
                 modalities=tuple(told["modalities"]),
                 label_source=told["label_source"],
                 lookalike=told["lookalike"],
@@ -243,10 +275,3 @@ def _permutations(told: Mapping[str, Any] | None) -> Permutations | None:
     if told is None:
         return None
     return Permutations(told["observed"], tuple(told["permuted"]), told["p"], told["coarse"])
-
-
-def probabilities_of(table: pd.DataFrame) -> Float[np.ndarray, "row class"]:
-    """Columns ``p_0``, ``p_1`` … of prediction rows, in the order of the classes."""
-    names = [c for c in map(str, table.columns) if c.startswith("p_") and c[2:].isdigit()]
-    names.sort(key=lambda name: int(name[2:]))
-    return table.loc[:, names].to_numpy(dtype=float)

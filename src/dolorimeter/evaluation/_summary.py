@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float
 
 from dolorimeter import metrics, statistics
-from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import coverage_by_subject
-from dolorimeter.evaluation._evaluate import evaluate
-from dolorimeter.evaluation._run import Permutations, Run, probabilities_of
+from dolorimeter.evaluation._rows import Metric, aggregate, scores_by_subject, truth_and_output
 from dolorimeter.evaluation._thinning import THINNED
-from dolorimeter.types import Samples
+from dolorimeter.types import TargetKind
 
-Aggregation = Literal["window", "stimulus", "recording"]
 ANSWERED = (0.25, 0.5, 0.75, 1.0)
 """Shares of windows answered at which a summary tells the share wrong."""
 
-Metric = Callable[[np.ndarray, np.ndarray], float]
+
+@dataclass(frozen=True)
+class Permutations:
+    """Scores of a pipeline refitted on labels that were shuffled within each subject.
+
+    `coarse` when there are so few that p cannot be small.
+    """
+
+    observed: float
+    permuted: tuple[float, ...]
+    p: float
+    coarse: bool
+
+
+@runtime_checkable
+class Evaluated(Protocol):
+    """What `summarise` reads of a run."""
+
+    @property
+    def predictions(self) -> pd.DataFrame: ...
+    @property
+    def baselines(self) -> pd.DataFrame: ...
+    @property
+    def degradation(self) -> pd.DataFrame: ...
+    @property
+    def aggregation(self) -> str: ...
+    @property
+    def target_kind(self) -> TargetKind: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def demographics(self) -> tuple[str, ...]: ...
+    @property
+    def scoring(self) -> tuple[str, ...]: ...
+    @property
+    def permutation(self) -> Permutations | None: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +126,8 @@ class Summary:
     Parameters
     ----------
     main : str
-        Name of the metric that is reported first: balanced accuracy, or concordance.
+        Name of the metric that is reported first: the first of ``Run.scoring``, else balanced
+        accuracy, or concordance.
     by_subject : mapping of metric to Score
     pooled : mapping of metric to float
         Over all windows of all people, as most published macro figures are.
@@ -104,12 +137,14 @@ class Summary:
     confusion : list of lists
         True class by row.
     chance : mapping
-        ``uniform`` (1/C), ``majority`` (share of the most frequent class), ``binomial_bound``.
+        ``main`` (main metric of guessing; NaN if unknown), ``uniform`` (1/C),
+        ``majority`` (share of the most frequent class), ``binomial_bound``.
     baselines : mapping of name to Score
         In the main metric.
     lowest : tuple
-        Subject with the lowest main metric, and that score.
-    groups : mapping of column to list of Group
+        Subject with the worst main metric, and that score.
+    demographics : mapping of column to list of Group
+        Scores of the subjects with each value of a demographic column.
     gaps : mapping of column to tuple
         Largest gap between two groups of a column, with its interval.
     seeds : mapping of seed to float
@@ -148,7 +183,7 @@ class Summary:
     chance: Mapping[str, float]
     baselines: Mapping[str, Score]
     lowest: tuple[str, float]
-    groups: Mapping[str, list[statistics.Group]] = field(default_factory=dict)
+    demographics: Mapping[str, list[statistics.Group]] = field(default_factory=dict)
     gaps: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     seeds: Mapping[int, float] = field(default_factory=dict)
     seed_sd: float = math.nan
@@ -166,25 +201,26 @@ class Summary:
         return asdict(self)
 
 
-def summarise(run: Run) -> Summary:
+def summarise(run: Evaluated) -> Summary:
     """Every number of `spec/evaluation.md` that the rows of a run give.
 
     Scores are taken per subject and seed, averaged over seeds, then over subjects.
     """
-    rows = aggregate(run.predictions, run.question.aggregation)
+    rows = aggregate(run.predictions, run.aggregation)
     regression = run.target_kind == "regressor"
-    table = metrics.by_kind(run.target_kind)
+    known = metrics.by_kind(run.target_kind)
+    table = {name: known[name] for name in (*run.scoring, *known)}
     main = next(iter(table))
     scores = {name: scores_by_subject(rows, metric) for name, metric in table.items()}
-    truth, said = _truth_and_said(rows)
+    truth, said = truth_and_output(rows)
     of_main = scores[main]
-    worst = of_main.idxmin() if of_main.notna().any() else ""
+    worst = _worst(of_main, main)
     seeds = {
         int(str(s)): float(np.nanmean(scores_by_subject(part, table[main]))) if len(part) else 0.0
         for s, part in rows.groupby("seed")
     }
     counts = () if regression else tuple(np.bincount(truth, minlength=said.shape[1]).tolist())
-    groups = {g: _groups(rows, of_main, g, metrics.RANGES[main]) for g in run.groups}
+    demographics = {g: _groups(rows, of_main, g, metrics.RANGES[main]) for g in run.demographics}
     limits = metrics.RANGES[main]
     beside = _beside(run, table[main], limits)
     return Summary(
@@ -203,16 +239,16 @@ def summarise(run: Run) -> Summary:
         },
         spread=None if regression else _spread(rows, scores["accuracy"]),
         confusion=[] if regression else metrics.confusion(truth, said).tolist(),
-        chance={} if regression else _chance(truth, said.shape[1], len(seeds)),
+        chance={} if regression else _chance(main, truth, said.shape[1], len(seeds)),
         baselines={name: found for name, found in beside.items() if name != THINNED},
         thinned=beside.get(THINNED),
         permutation=run.permutation,
         abstention={} if regression else _abstention(truth, said),
         net_benefit=_net_benefit(truth, said) if len(run.classes) == 2 else {},
-        **_degradation(run, table[main], of_main, limits),
-        lowest=(str(worst), float(of_main.min())),
-        groups=groups,
-        gaps={g: _gap(rows, of_main, g, limits[1] - limits[0]) for g in run.groups},
+        **_degradation(run, main, table[main], of_main, limits),
+        lowest=(worst, float(of_main.get(worst, math.nan))),
+        demographics=demographics,
+        gaps={g: _gap(rows, of_main, g, limits[1] - limits[0]) for g in run.demographics},
         seeds=seeds,
         seed_sd=float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else math.nan,
         coverage=coverage_of(run.predictions),
@@ -250,48 +286,6 @@ def coverage_of(predictions: pd.DataFrame) -> Coverage | None:
     )
 
 
-def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:
-    """Join windows into one decision a stimulus or recording: probabilities are averaged.
-
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        Rows of a `Run`.
-    to : {"window", "stimulus", "recording"}
-
-    Raises
-    ------
-    EvaluationError
-        If windows that are to be joined carry different labels.
-    """
-    if to == "window":
-        return predictions
-    if to not in ("stimulus", "recording"):
-        raise EvaluationError(
-            f"aggregation '{to}' is unknown; known: window, stimulus, recording."
-        )
-    keys = ["seed", "fold", "subject", "recording"] + (["stimulus"] if to == "stimulus" else [])
-    truth = "label" if "label" in predictions else "target"
-    mixed = predictions.groupby(keys, sort=False)[truth].nunique()
-    if (mixed > 1).any():
-        raise EvaluationError(
-            f"aggregation to {to}: {int((mixed > 1).sum())} of them hold windows of different "
-            f"{truth}s, such as {mixed[mixed > 1].index[0]}. Aggregate to 'stimulus' or 'window'."
-        )
-    values = [c for c in predictions if str(c).startswith("p_") or c in ("prediction", "quality")]
-    how = {c: "mean" if c in values else "first" for c in predictions if c not in keys}
-    joined = predictions.groupby(keys, sort=False, as_index=False).agg(how)
-    return joined[[c for c in predictions if c in joined]]
-
-
-def scores_by_subject(rows: pd.DataFrame, metric: Metric) -> pd.Series:
-    """The metric of each subject, averaged over seeds; NaN where it is not defined."""
-    found: dict[str, list[float]] = {}
-    for (subject, _), part in rows.groupby(["subject", "seed"], sort=True):
-        found.setdefault(str(subject), []).append(metric(*_truth_and_said(part)))
-    return pd.Series({subject: float(np.mean(values)) for subject, values in found.items()})
-
-
 def score(values: pd.Series) -> Score:
     """Mean, interval over subjects and spread of per-subject scores."""
     numbers = values.to_numpy(dtype=float)
@@ -307,96 +301,16 @@ def score(values: pd.Series) -> Score:
     )
 
 
-def permutation_test(
-    estimator: Any,
-    samples: Samples,
-    y: Shaped[np.ndarray, " sample"],
-    split: Any,
-    *,
-    permutations: int,
-    seed: int = 0,
-    workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-    **options: Any,
-) -> Permutations:
-    """Refit the whole pipeline on labels permuted within subject.
-
-    Windows of one stimulus that share a label keep sharing one: stimuli are shuffled, not windows.
-    Scores are those of the question's aggregation.
-
-    Parameters
-    ----------
-    permutations : int
-        At least 999 for shallow models; fewer are called coarse.
-    progress : callable, optional
-        Called with permutations done and permutations in all.
-    options
-        Handed to `evaluate`.
-    """
-    if permutations < 1:
-        raise EvaluationError(f"permutations is {permutations}, expected at least 1.")
-    options |= {"baselines": False, "workers": workers, "seed": seed}
-    main: Metric = metrics.balanced_accuracy
-    if options.get("target_kind") == "regressor":
-        main = metrics.concordance
-    observed = _mean_score(evaluate(estimator, samples, y, split, **options), main)
-    rng = np.random.default_rng(seed)
-    permuted = []
-    units = _units(samples, y)
-    for done in range(1, permutations + 1):
-        shuffled = permuted_within(y, samples.subjects, rng, units)
-        permuted.append(
-            _mean_score(evaluate(estimator, samples, shuffled, split, **options), main)
-        )
-        if progress:
-            progress(done, permutations)
-    p = statistics.permutation_p(observed, np.array(permuted))
-    return Permutations(observed, tuple(permuted), p, permutations < 999)
-
-
-def permuted_within(
-    y: Shaped[np.ndarray, " sample"],
-    subjects: Shaped[np.ndarray, " sample"],
-    rng: np.random.Generator,
-    units: Int[np.ndarray, " sample"] | None = None,
-) -> Shaped[np.ndarray, " sample"]:
-    """Labels shuffled among the samples of each subject, or among its units where given.
-
-    All samples of a unit must have one label, and lie in one subject.
-    """
-    units = np.arange(len(y)) if units is None else units
-    _, first, place = np.unique(units, return_index=True, return_inverse=True)
-    of_unit, owner = y[first], subjects.astype(str)[first]
-    shuffled = of_unit.copy()
-    for subject in np.unique(owner):
-        rows = np.flatnonzero(owner == subject)
-        shuffled[rows] = of_unit[rng.permutation(rows)]
-    return shuffled[place]
-
-
-def _units(samples: Samples, y: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray, " sample"]:
-    """Stimulus of each sample; each sample by itself where a stimulus has several labels."""
-    rows = samples.meta[["subject", "recording", "stimulus"]].astype(str)
-    named = (rows["stimulus"] != "").to_numpy()
-    units = rows.groupby(list(rows.columns), sort=False).ngroup().to_numpy()
-    labels = pd.Series(y).groupby(units).transform("nunique").to_numpy()
-    alone = np.arange(len(y)) + units.max() + 1
-    return np.where(named & (labels == 1), units, alone)
-
-
-def _mean_score(run: Run, metric: Metric) -> float:
-    rows = aggregate(run.predictions, run.question.aggregation)
-    return float(np.nanmean(scores_by_subject(rows, metric)))
-
-
-def _truth_and_said(rows: pd.DataFrame) -> tuple[Any, Float[np.ndarray, "..."]]:
-    if "label" in rows:
-        return rows["label"].to_numpy(dtype=int), probabilities_of(rows)
-    return rows["target"].to_numpy(dtype=float), rows["prediction"].to_numpy(dtype=float)
-
-
 def _mean_over_seeds(rows: pd.DataFrame, metric: Metric) -> float:
-    return float(np.mean([metric(*_truth_and_said(part)) for _, part in rows.groupby("seed")]))
+    return float(np.mean([metric(*truth_and_output(part)) for _, part in rows.groupby("seed")]))
+
+
+def _worst(scores: pd.Series, metric: str) -> str:
+    """Subject with the worst defined score; empty if there is none."""
+    if not scores.notna().any():
+        return ""
+    lower = metric in metrics.LOWER_IS_BETTER
+    return str(scores.idxmax() if lower else scores.idxmin())
 
 
 def _spread(rows: pd.DataFrame, accuracies: pd.Series) -> statistics.Spread:
@@ -405,12 +319,13 @@ def _spread(rows: pd.DataFrame, accuracies: pd.Series) -> statistics.Spread:
     return statistics.spread(accuracies.to_numpy(dtype=float), counts)
 
 
-def _chance(truth: Any, n_classes: int, seeds: int) -> dict[str, float]:
+def _chance(main: str, truth: Any, n_classes: int, seeds: int) -> dict[str, float]:
     counts = np.bincount(truth, minlength=n_classes)
     majority = float(counts.max() / counts.sum())
     windows = int(len(truth) / max(seeds, 1))
     bound = statistics.binomial_bound(windows, majority) if majority < 1 else math.nan
-    return {"uniform": 1 / n_classes, "majority": majority, "binomial_bound": bound}
+    level = metrics.chance_level(main, n_classes)
+    return {"main": level, "uniform": 1 / n_classes, "majority": majority, "binomial_bound": bound}
 
 
 def _abstention(truth: Any, said: Float[np.ndarray, "row class"]) -> dict[float, float]:
@@ -430,26 +345,26 @@ def _net_benefit(
     return {float(t): (float(m), float(a)) for t, m, a in table}
 
 
-def _beside(run: Run, metric: Metric, limits: tuple[float, float]) -> dict[str, Score]:
+def _beside(run: Evaluated, metric: Metric, limits: tuple[float, float]) -> dict[str, Score]:
     """Scores of what stands beside the model."""
     if "model" not in run.baselines:
         return {}
     return {
-        str(name): score(
-            scores_by_subject(aggregate(rows, run.question.aggregation), metric)
-        ).within(*limits)
+        str(name): score(scores_by_subject(aggregate(rows, run.aggregation), metric)).within(
+            *limits
+        )
         for name, rows in run.baselines.groupby("model", sort=False)
     }
 
 
 def _degradation(
-    run: Run, metric: Metric, whole: pd.Series, limits: tuple[float, float]
+    run: Evaluated, main: str, metric: Metric, whole: pd.Series, limits: tuple[float, float]
 ) -> dict[str, Any]:
     """Scores with streams missing at test: the set of them, what it costs, and by their number."""
     if "missing" not in run.degradation:
         return {}
     by_set = {
-        str(name): scores_by_subject(aggregate(rows, run.question.aggregation), metric)
+        str(name): scores_by_subject(aggregate(rows, run.aggregation), metric)
         for name, rows in run.degradation.groupby("missing")
     }
     by_set = dict(sorted(by_set.items(), key=lambda item: (item[0].count("+"), item[0])))
@@ -459,9 +374,12 @@ def _degradation(
         for k in counts
     }
     width = limits[1] - limits[0]
+    sign = -1.0 if main in metrics.LOWER_IS_BETTER else 1.0
     return {
         "degradation": {n: score(v).within(*limits) for n, v in by_set.items()},
-        "degradation_loss": {n: score(whole - v).within(-width, width) for n, v in by_set.items()},
+        "degradation_loss": {
+            n: score(sign * (whole - v)).within(-width, width) for n, v in by_set.items()
+        },
         "degradation_curve": {
             k: score(table.mean(axis=1)).within(*limits) for k, table in by_count.items()
         },

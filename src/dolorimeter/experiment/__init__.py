@@ -22,7 +22,7 @@ _HOMES = {
     "_embed": ("EmbeddingPlan", "embed", "plan_embedding"),
     "_export": ("export",),
     "_models": ("predict", "train"),
-    "_prepare": ("Prepared", "chosen_subjects", "concatenate", "prepare"),
+    "_prepare": ("Prepared", "chosen_subjects", "prepare"),
     "_relevance": ("relevance",),
     "_run": ("audit_run", "read_findings", "run"),
     "_studies": ("occlusion", "sweep"),

@@ -18,7 +18,7 @@ from dolorimeter.experiment._config import (
 from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
 from dolorimeter.experiment._export import export
 from dolorimeter.experiment._models import predict, train
-from dolorimeter.experiment._prepare import Prepared, chosen_subjects, concatenate, prepare
+from dolorimeter.experiment._prepare import Prepared, chosen_subjects, prepare
 from dolorimeter.experiment._relevance import relevance
 from dolorimeter.experiment._run import audit_run, read_findings, run
 from dolorimeter.experiment._studies import occlusion, sweep
@@ -33,7 +33,6 @@ __all__ = [
     "Task",
     "audit_run",
     "chosen_subjects",
-    "concatenate",
     "embed",
     "experiment_from",
     "export",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import tomllib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ import pydantic
 import tomli_w
 
 from dolorimeter import splits
+from dolorimeter._on_demand import notice
 from dolorimeter.chain import (
     Pipeline,
     Stream,
@@ -25,14 +26,22 @@ from dolorimeter.chain import (
 )
 from dolorimeter.errors import ConfigError
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
+from dolorimeter.samples import Samples
 from dolorimeter.storage import write_text
-from dolorimeter.types import Array, Exclusion, Samples, Selection, TargetKind
+from dolorimeter.toml_files import absolute_paths, parse_toml, read_toml
+from dolorimeter.types import Array, Exclusion, Selection, TargetKind
 from dolorimeter.windows import WindowSpec
 
 if TYPE_CHECKING:
     from dolorimeter.evaluation import Question
 
 _STRICT = {"extra": "forbid"}
+
+PATH_KEYS = re.compile(
+    r"streams\.\d+\.(encoder\.(weights|calibration)|representation\.depth_model)"
+    r"|classifier\.arguments\.(.+\.)?\w+_weights"
+)
+"""Keys of an experiment that hold paths: arguments of estimators are those named ``…_weights``."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +189,9 @@ class Experiment:
     """One question and one way to answer it: the tree that a TOML file spells out.
 
     `standardise` is ``none`` or the reference of a standardisation within subject; a
-    ``declared_baseline`` names its conditions in `baseline`. `groups` names columns (``sex``,
-    ``treatment``) whose score gaps are reported. `seeds` gives one run of every fold per seed.
+    ``declared_baseline`` names its conditions in `baseline`. `demographics` names
+    columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
+    fold per seed.
     `target_access` declares that self-supervised weights may have met the people under test, as
     ``unlabelled_target``; without it such weights are refused.
     """
@@ -199,7 +209,7 @@ class Experiment:
     baseline: tuple[str, ...] = ()
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
-    groups: tuple[str, ...] = ()
+    demographics: tuple[str, ...] = ()
     target_access: Literal["none", "unlabelled_target"] = "none"
     paper: str = ""
     note: str = ""
@@ -347,80 +357,45 @@ def _step(values: Mapping[str, Any], modality: str) -> Any:
     return step if step.modalities else step.only(modality)
 
 
-def read_experiment(path: Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+def read_experiment(
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    paths_exist: bool = False,
+) -> Experiment:
     """Read an experiment from TOML.
+
+    Paths in the file are relative to it. The experiment has them as absolute paths.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
+        The file.
     overrides : mapping, optional
-        Dotted keys and values that replace what stands in the file
-        (``{"classifier.arguments.epochs": 5}``).
+        Dotted keys and values that replace those of the file
+        (``{"classifier.arguments.epochs": 5}``). Their paths are relative to the current folder.
+    paths_exist : bool, default False
+        Whether to raise if a path leads nowhere, before anything is computed.
 
     Raises
     ------
     ConfigError
-        Naming file, key, what was found and what was wanted.
+        Naming the file, the key, its value and the expected value.
     """
-    return experiment_from(read_values(path, overrides), str(path))
+    return experiment_from(read_values(path, overrides, paths_exist=paths_exist), str(path))
 
 
-def read_values(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The plain values of a TOML file, dotted keys of `overrides` set in it.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such file, it is no TOML, or a key leads nowhere.
-    """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; the experiments of the project are in experiments/."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}") from error
-    return overridden(values, overrides)
-
-
-def overridden(
-    values: dict[str, Any], overrides: Mapping[str, Any] | None = None
+def read_values(
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    paths_exist: bool = False,
 ) -> dict[str, Any]:
-    """`values`, dotted keys of `overrides` set in it."""
-    for key, value in (overrides or {}).items():
-        _override(values, key, value)
-    return values
+    """Read the plain values of an experiment file; see `read_experiment`."""
+    return read_toml(path, overrides, path_keys=PATH_KEYS, paths_exist=paths_exist)
 
 
-def _override(values: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key; a number in it counts the entries of a list (``streams.0.encoder``)."""
-    *parents, last = key.split(".")
-    table: Any = values
-    for parent in parents:
-        table = _entry(table, parent, key)
-    if isinstance(table, list):
-        _entry(table, last, key)
-        table[int(last)] = value
-    elif isinstance(table, dict):
-        table[last] = value
-    else:
-        raise ConfigError(f"--set {key}: '{parents[-1]}' is {table!r}, which has nothing in it.")
-
-
-def _entry(table: Any, name: str, key: str) -> Any:
-    if isinstance(table, dict):
-        return table.setdefault(name, {})
-    if not isinstance(table, list):
-        raise ConfigError(f"--set {key}: '{name}' is asked of {table!r}, which has nothing in it.")
-    if not (name.isdecimal() and int(name) < len(table)):
-        raise ConfigError(
-            f"--set {key}: '{name}' is no entry of a list of {len(table)}; count from 0."
-        )
-    return table[int(name)]
-
-
-def of_epochs(path: Path, epochs: int) -> dict[str, Any]:
+def of_epochs(path: str | Path, epochs: int) -> dict[str, Any]:
     """Overrides that train an experiment's network for so many epochs.
 
     They are set where the file has them: a fusion or a wrapper holds a network's inside its own
@@ -432,7 +407,7 @@ def of_epochs(path: Path, epochs: int) -> dict[str, Any]:
     ConfigError
         If there is no such file, or it is no TOML.
     """
-    arguments = read_values(path).get("classifier", {}).get("arguments", {})
+    arguments = parse_toml(path).get("classifier", {}).get("arguments", {})
     place, arguments = _outermost("epochs", "classifier.arguments", arguments)
     found = {f"{place}.epochs": epochs}
     own, warm = arguments.get("epochs"), arguments.get("warmup_epochs")
@@ -454,12 +429,17 @@ def _outermost(key: str, place: str, table: dict[str, Any]) -> tuple[str, dict[s
 def experiment_from(values: Mapping[str, Any], where: str = "experiment") -> Experiment:
     """Check plain values and make the experiment they describe.
 
+    Relative paths are those of the current folder.
+
     Raises
     ------
     ConfigError
         One line a fault: the key, what was found, what was wanted.
     """
-    experiment: Experiment = checked(Experiment, values, where)
+    if "groups" in values:
+        notice(f"{where}: the key groups", "demographics", stacklevel=3)
+        values = {"demographics" if k == "groups" else k: v for k, v in values.items()}
+    experiment: Experiment = checked(Experiment, absolute_paths(values, PATH_KEYS), where)
     experiment.chain()
     experiment.estimator()
     if experiment.split.name != "official":  # those are the reader's
@@ -483,9 +463,12 @@ def checked(kind: Any, values: Mapping[str, Any], where: str) -> Any:
         raise ConfigError(f"{where}: " + "; ".join(faults)) from error
 
 
-def write_experiment(path: Path, experiment: Experiment) -> None:
-    """Write the experiment as TOML that `read_experiment` reads back."""
-    write_text(path, tomli_w.dumps(plain(experiment)))
+def write_experiment(path: str | Path, experiment: Experiment) -> None:
+    """Write the experiment as TOML that `read_experiment` reads back.
+
+    Its paths are written as absolute paths, so that the file may be moved.
+    """
+    write_text(Path(path), tomli_w.dumps(absolute_paths(plain(experiment), PATH_KEYS)))
 
 
 def plain(value: Any) -> Any:

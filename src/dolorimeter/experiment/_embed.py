@@ -15,12 +15,12 @@ from dolorimeter.datasets.video_files import LABELS, SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
+    PATH_KEYS,
     DatasetConfig,
     StreamConfig,
     chain_streams,
     checked,
     experiment_from,
-    overridden,
     plain,
     read_values,
     window_spec,
@@ -33,6 +33,7 @@ from dolorimeter.experiment._prepare import (
 )
 from dolorimeter.registry import DATASETS
 from dolorimeter.storage import find_root
+from dolorimeter.toml_files import absolute_paths, check_paths, override
 from dolorimeter.types import Exclusion, LabelSource, Recording, Video
 from dolorimeter.video import probe
 
@@ -161,8 +162,12 @@ def plan_embedding(
         values["dataset"].setdefault("options", {})[key] = value
     if subjects is not None:
         values["dataset"]["first"] = subjects
-    values = overridden(values, overrides)
+    for key, value in (overrides or {}).items():
+        override(values, key, value)
     _set_encoders(values, dict(encoder or {}))
+    values = absolute_paths(values, PATH_KEYS)
+    if where != "embed":
+        check_paths(where, values, PATH_KEYS)
     plan = _plan(values, where, all_conditions)
     DATASETS.get(plan.dataset.name)
     plan.chain()
@@ -171,10 +176,10 @@ def plan_embedding(
 
 def embed(
     plan: EmbeddingPlan,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
-    files: Sequence[Path] = (),
+    files: Sequence[str | Path] = (),
     workers: int = 1,
     backend: str | None = None,
     cache: bool = True,
@@ -190,11 +195,11 @@ def embed(
     ----------
     plan : EmbeddingPlan
         From `plan_embedding`.
-    root : Path, optional
+    root : str or Path, optional
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
-    out : Path
+    out : str or Path
         The folder. One that holds other embeddings is refused.
-    files : sequence of Path
+    files : sequence of str or Path
         Files or folders of recordings in the data set's format, instead of `root`.
     workers : int
         Processes.
@@ -218,11 +223,12 @@ def embed(
     if out is None:
         raise ConfigError("embeddings need a folder: give --out.")
     config = plan.dataset
-    outside(Path(out), root or (None if files else find_root(config.name)))
+    paths = [Path(path) for path in files]
+    outside(Path(out), root or (None if paths else find_root(config.name)))
     chain = plan.chain()
     for stream in chain.streams:
         _ = stream.encoder.digest  # weights that are not there stop this before a file is read
-    found = _from_files(config, files) if files else _from_root(config, root)
+    found = _from_files(config, paths) if paths else _from_root(config, root)
     _check_modalities(chain, found.recordings)
     return store(
         chain,
@@ -231,7 +237,7 @@ def embed(
         told={
             "dataset": plain(config),
             "conditions": list(plan.conditions),
-            "files": sorted(path.name for path in files),
+            "files": sorted(path.name for path in paths),
         },
         versions=environment() | _runtimes(chain),
         label_source=found.label_source,
@@ -254,7 +260,7 @@ class _Found:
     lookalike: bool
 
 
-def _from_root(config: DatasetConfig, root: Path | None) -> _Found:
+def _from_root(config: DatasetConfig, root: str | Path | None) -> _Found:
     reader = open_dataset(config.name, root, **config.options)
     if not hasattr(reader, "recordings"):
         raise ConfigError(
@@ -274,11 +280,11 @@ def _from_root(config: DatasetConfig, root: Path | None) -> _Found:
 
 def _from_files(config: DatasetConfig, files: Sequence[Path]) -> _Found:
     for path in files:
-        if not Path(path).exists():
+        if not path.exists():
             raise DatasetError(f"{path}: no such file or folder.")
     read: list[tuple[list[Recording], tuple[Exclusion, ...]]] = []
     faults: list[RecordingError] = []
-    for path in map(Path, files):
+    for path in files:
         try:
             loose = config.name == "video_files" and _is_loose(path)
             read.append(

@@ -24,10 +24,10 @@ OF_THE_NETWORK = ("name", "weights", "without", "seed", "size")
 
 def export(
     source: str | Path,
-    out: Path,
+    out: str | Path,
     *,
     encoder: Mapping[str, Any] | None = None,
-    pictures: Path | None = None,
+    pictures: str | Path | None = None,
 ) -> dict[str, Exported]:
     """Write encoders as ONNX files with their Cards, each checked against PyTorch.
 
@@ -35,12 +35,12 @@ def export(
     ----------
     source : str or Path
         The name of a model that gives features, or a model folder that `train` has written.
-    out : Path
+    out : str or Path
         Folder. Where a model has different encoders, each stream gets a folder in it.
     encoder : mapping, optional
         Fields of `embeddings.Encoder`: weights, runtime (``openvino``: its files too), precision,
         calibration. Of a model folder only how the network is run.
-    pictures : Path, optional
+    pictures : str or Path, optional
         A ``.npy`` of uint8 pictures on which the files are checked; smooth random ones if none are
         given.
 

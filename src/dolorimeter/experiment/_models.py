@@ -23,8 +23,8 @@ from dolorimeter.storage import check_writable, find_root, write_parquet, write_
 
 def train(
     experiment: Experiment,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     workers: int = 1,
     progress: Callable[[str], Progress] | None = None,
@@ -101,28 +101,28 @@ def _met(
 
 
 def predict(
-    model: Path,
-    files: Sequence[Path],
+    model: str | Path,
+    files: Sequence[str | Path],
     dataset: str | None = None,
     *,
     options: Mapping[str, Any] | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     workers: int = 1,
 ) -> pd.DataFrame:
     """Estimate every window of recordings on disk with a model folder.
 
     Parameters
     ----------
-    model : Path
+    model : str or Path
         Written by `train`.
-    files : sequence of Path
+    files : sequence of str or Path
         Recordings, or folders of them, in the layout of `dataset`; for a model that reads the
         face, also video files that lie anywhere, which are estimated from start to end.
     dataset : str, optional
         Format of the files; by default the one that the model was trained on, or else a video.
     options : mapping, optional
         For the reader.
-    out : Path, optional
+    out : str or Path, optional
         Also write the rows there, as ``.csv`` or ``.parquet``.
 
     Raises

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dolorimeter import splits
 from dolorimeter.chain import Progress, in_time, reference_of
@@ -16,8 +15,9 @@ from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError
 from dolorimeter.experiment._config import DatasetConfig, Experiment, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
+from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache, user_cache
-from dolorimeter.types import Array, Samples
+from dolorimeter.types import Array
 
 EVEN = frozenset({"all_recording", "task_windows"})
 """References whose mean and deviation take in how many windows of each class there are."""
@@ -38,9 +38,9 @@ class Prepared:
 
 def prepare(
     experiment: Experiment,
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -49,9 +49,9 @@ def prepare(
 
     Parameters
     ----------
-    root : Path, optional
+    root : str or Path, optional
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
-    test_root : Path, optional
+    test_root : str or Path, optional
         Of the second data set, for a cross-data-set experiment.
     """
     samples, reader = gathered(
@@ -84,9 +84,9 @@ def leans_on_balance(experiment: Experiment) -> bool:
 
 def gathered(
     experiment: Experiment,
-    root: Path | None,
+    root: str | Path | None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -100,7 +100,7 @@ def gathered(
     samples, reader = _samples(experiment, experiment.dataset, root, **options)
     if experiment.test_dataset is not None:
         other, other_reader = _samples(experiment, experiment.test_dataset, test_root, **options)
-        samples = concatenate(samples, other, _namespace(reader) == _namespace(other_reader))
+        samples = _across(samples, other, _namespace(reader) == _namespace(other_reader))
     return samples, reader
 
 
@@ -118,7 +118,7 @@ def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samp
 def _samples(
     experiment: Experiment,
     config: DatasetConfig,
-    root: Path | None,
+    root: str | Path | None,
     *,
     cache: Cache | None,
     workers: int,
@@ -244,55 +244,23 @@ def _namespace(reader: Any) -> str:
     return str(reader.card.person_namespace or reader.card.name)
 
 
-def concatenate(first: Samples, second: Samples, same_people: bool) -> Samples:
-    """Samples of two data sets in one.
+def _across(first: Samples, second: Samples, same_people: bool) -> Samples:
+    """Samples of two data sets as one table or array, without facts.
 
-    Subjects get their data set's name in front, unless the two share people: then a person keeps
-    one name, and a split that trains and tests on that person is refused.
+    Facts of two data sets have no common meaning, so that the nuisance baseline cannot use them.
 
     Raises
     ------
     ConfigError
-        If their features, units or shapes differ.
+        If the samples hold several streams, or their features, units or shapes differ.
     """
-    if first.feature_names != second.feature_names:
-        differ = sorted(set(first.feature_names) ^ set(second.feature_names))
+    if isinstance(first.x, Mapping) or isinstance(second.x, Mapping):
         raise ConfigError(
-            f"the two data sets have different features ({', '.join(differ[:5])} …): name "
-            "streams that both have."
-        )
-    if first.feature_units != second.feature_units:
-        mine, theirs = (" ".join(dict.fromkeys(s.feature_units)) for s in (first, second))
-        raise ConfigError(
-            f"the two data sets have different units ({mine} / {theirs}): a model "
-            "of one would be tested on numbers of another size. Convert one of them."
-        )
-    if (
-        not isinstance(first.x, np.ndarray)
-        or not isinstance(second.x, np.ndarray)
-        or first.x.shape[1:] != second.x.shape[1:]
-    ):
-        raise ConfigError(
-            "across data sets the samples must be one table, or one array of equal windows: take "
+            "across data sets the samples must be one table, or one array of equal windows: use "
             "the representation 'features', or a single stream resampled to one rate."
         )
-    metas = [
-        s.meta
-        if same_people
-        else s.meta.assign(subject=s.meta["dataset"].astype(str) + ":" + s.meta["subject"])
-        for s in (first, second)
-    ]
-    return replace(
-        first,
-        x=np.concatenate([first.x, second.x]),
-        meta=pd.concat(metas, ignore_index=True),
-        present=None,
-        facts=None,
-        quality=None,
-        exclusions=first.exclusions + second.exclusions,
-        notes=first.notes + second.notes,
-        lookalike=first.lookalike or second.lookalike,
-    )
+    joined = Samples.concatenate([first, second], same_people=same_people)
+    return replace(joined, facts=None, label_source=first.label_source)
 
 
 def _split(experiment: Experiment, reader: Any) -> Any:
@@ -324,7 +292,7 @@ def sample_cache() -> Cache:
     return Cache(user_cache() / "samples")
 
 
-def outside(out: Path | None, *roots: Path | None) -> None:
+def outside(out: str | Path | None, *roots: str | Path | None) -> None:
     """Refuse to write into a data root.
 
     Raises

@@ -26,8 +26,8 @@ COLUMNS = ["level", "region", "of", *SHARES, "low", "high", "clips", "right", "l
 
 def relevance(
     experiment: Experiment,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     levels: Sequence[str] = ("PA1", "PA2", "PA3", "PA4"),
     people: int = 2,
@@ -45,7 +45,7 @@ def relevance(
     ----------
     experiment : Experiment
         With two classes and a model that can be explained; the second class is put aside.
-    out : Path, optional
+    out : str or Path, optional
         Folder: a model folder a level, and ``relevance.csv`` with a row a clip and region.
     levels : sequence of str
         Conditions, one question each.

@@ -13,9 +13,15 @@ import pandas as pd
 from dolorimeter.audits import Finding, audit
 from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError
+from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, StorageError
 from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
-from dolorimeter.experiment._config import Experiment, read_experiment, write_experiment
+from dolorimeter.experiment._config import (
+    PATH_KEYS,
+    Experiment,
+    plain,
+    read_experiment,
+    write_experiment,
+)
 from dolorimeter.experiment._prepare import (
     Prepared,
     leans_on_balance,
@@ -25,16 +31,17 @@ from dolorimeter.experiment._prepare import (
 )
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.registry import MODELS, Weights
+from dolorimeter.samples import Samples
 from dolorimeter.storage import find_root, write_json
-from dolorimeter.types import Samples
+from dolorimeter.toml_files import absolute_paths
 
 
 def run(
     experiment: Experiment,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     workers: int = 1,
     backend: str | None = None,
     threads_per_fold: int = 1,
@@ -54,9 +61,9 @@ def run(
     Parameters
     ----------
     experiment : Experiment
-    root, test_root
+    root, test_root : str or Path, optional
         As in `prepare`.
-    out : Path, optional
+    out : str or Path, optional
         Run folder: ``experiment.toml``, the tables of the `Run`, ``audit.json``.
     workers, backend, threads_per_fold, keep_models
         As in `evaluate`.
@@ -72,6 +79,7 @@ def run(
     ConfigError
         If `out` holds another experiment.
     """
+    out = None if out is None else Path(out)
     outside(out, root or find_root(experiment.dataset.name), test_root)
     tuple(_weights_of(experiment))  # an unknown network is refused before any video is read
     if out is not None:
@@ -101,7 +109,7 @@ def run(
         **asked,
         model=experiment.title,
         seed=experiment.seeds,
-        groups=experiment.groups,
+        demographics=experiment.demographics,
         modalities=sorted({s.modality for s in experiment.streams}),
         workers=workers,
         backend=backend,
@@ -204,7 +212,7 @@ def same_experiment(out: Path, experiment: Experiment) -> None:
 def _holds(path: Path, experiment: Experiment) -> bool:
     """Whether a run folder's file is this experiment; one that cannot be read is another."""
     try:
-        return read_experiment(path) == experiment
+        return plain(read_experiment(path)) == absolute_paths(plain(experiment), PATH_KEYS)
     except DolorimeterError:
         return False
 
@@ -223,8 +231,8 @@ def _finished(out: Path, found: Run, permutations: int) -> Run | None:
 
 
 def audit_run(
-    folder: Path,
-    root: Path | None = None,
+    folder: str | Path,
+    root: str | Path | None = None,
     *,
     rerun: int = 0,
     leak_o_meter: bool = False,
@@ -233,9 +241,9 @@ def audit_run(
 
     Parameters
     ----------
-    folder : Path
+    folder : str or Path
         Written by `run`.
-    root : Path, optional
+    root : str or Path, optional
         Of the data set; without the data only what was observed can be checked.
     rerun : int
         Refits on labels shuffled within subject.
@@ -252,8 +260,9 @@ def audit_run(
     DatasetError
         If data are needed and those at hand are not those of the run.
     """
+    folder = Path(folder)
     found = Run.load(folder)
-    experiment = _experiment_of(Path(folder))
+    experiment = _experiment_of(folder)
     try:
         prepared = prepare(experiment, root, cache=sample_cache())
         _same_rows(found, prepared.samples, folder)
@@ -261,7 +270,7 @@ def audit_run(
         if root is not None or rerun or leak_o_meter:
             raise
         findings = audit(found)
-        _write_findings(Path(folder), findings)
+        _write_findings(folder, findings)
         return findings, None
     given = {
         "samples": prepared.samples,
@@ -270,7 +279,7 @@ def audit_run(
         "split": prepared.split,
     }
     findings = audit(found, **given, rerun=rerun)
-    _write_findings(Path(folder), findings)
+    _write_findings(folder, findings)
     meter = measure_leak(**given, seed=experiment.seeds[0]).to_dict() if leak_o_meter else None
     return findings, meter
 
@@ -305,9 +314,14 @@ def _write_findings(out: Path, findings: Sequence[Finding]) -> None:
     write_json(out / "audit.json", [f.to_dict() for f in findings])
 
 
-def read_findings(folder: Path) -> list[Finding]:
-    """What the audit of a run folder found; empty when nobody has looked."""
+def read_findings(folder: str | Path) -> list[Finding]:
+    """Return the findings stored in a run folder; empty if it was not audited."""
     path = Path(folder) / "audit.json"
     if not path.is_file():
         return []
-    return [Finding.from_dict(v) for v in json.loads(path.read_text(encoding="utf-8"))]
+    try:
+        return [Finding.from_dict(v) for v in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StorageError(
+            f"{path}: not the findings of an audit ({error!r}). Run the audit again."
+        ) from error

@@ -26,11 +26,11 @@ Titled = Callable[[str], Progress]
 
 
 def sweep(
-    experiment: Path,
+    experiment: str | Path,
     key: str,
     values: Sequence[Any],
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
     workers: int = 1,
@@ -45,14 +45,14 @@ def sweep(
 
     Parameters
     ----------
-    experiment : Path
+    experiment : str or Path
         A TOML file.
     key : str
         Dotted key (``streams.0.representation.stride``).
     values : sequence
-    root : Path, optional
+    root : str or Path, optional
         Of the data set.
-    out : Path, optional
+    out : str or Path, optional
         One run folder a value, and ``sweep.json``.
     overrides : mapping, optional
         Other keys that differ from the file, the same in every run.
@@ -70,9 +70,12 @@ def sweep(
     """
     if not values or len({repr(v) for v in values}) != len(values):
         raise ConfigError(f"{key}: values are {list(values)}, expected one or more, each once.")
-    experiments = [read_experiment(experiment, {**(overrides or {}), key: v}) for v in values]
+    experiments = [
+        read_experiment(experiment, {**(overrides or {}), key: value}, paths_exist=True)
+        for value in values
+    ]
     where = "" if root is None else str(Path(root).resolve())
-    kept = _rows_of(out, key, where)
+    kept = _rows_of(None if out is None else Path(out), key, where)
     rows = []
     for value, one in zip(values, experiments, strict=True):
         name = _folder_of(key, value)
@@ -155,8 +158,8 @@ def scores_of(found: Run) -> dict[str, Any]:
 
 def occlusion(
     experiment: Experiment,
-    root: Path | None = None,
-    out: Path | None = None,
+    root: str | Path | None = None,
+    out: str | Path | None = None,
     *,
     regions: Sequence[str] = ("eyes", "mouth", "brows", "nose"),
     shares: Sequence[float] = (0.5, 1.0),
@@ -173,7 +176,7 @@ def occlusion(
     ----------
     experiment : Experiment
         With one video stream whose representation can `occlude`.
-    out : Path
+    out : str or Path
         Run folder; the folds' models are kept in it, and ``occlusion.csv``.
     regions : sequence of str
         What to cover: as the representation's ``occlude`` takes it.

@@ -14,18 +14,19 @@ from dolorimeter.evaluation import THINNED, Question, evaluate, thin_classes
 from dolorimeter.experiment._config import Experiment
 from dolorimeter.experiment._prepare import Prepared, gathered, standardised_table
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS
+from dolorimeter.samples import Samples
 from dolorimeter.splits import Fold
 from dolorimeter.storage import Cache
-from dolorimeter.types import Samples, TargetAccess
+from dolorimeter.types import TargetAccess
 
 
 def thinned_rows(
     experiment: Experiment,
     prepared: Prepared,
     question: Question,
-    root: Path | None = None,
+    root: str | Path | None = None,
     *,
-    test_root: Path | None = None,
+    test_root: str | Path | None = None,
     cache: Cache | None = None,
     workers: int = 1,
     threads_per_fold: int = 1,
@@ -45,7 +46,7 @@ def thinned_rows(
     full = prepared.samples
     found = evaluate(
         experiment.estimator(),
-        _stacked(full, thinned),
+        Samples.concatenate([full, thinned]),
         np.concatenate([prepared.y, y]),
         ThinnedTest(prepared.split, len(full)),
         target_kind=experiment.task.kind,
@@ -64,8 +65,8 @@ def thinned_rows(
 
 def _thinned(
     experiment: Experiment,
-    root: Path | None,
-    test_root: Path | None,
+    root: str | Path | None,
+    test_root: str | Path | None,
     cache: Cache | None,
     workers: int,
 ) -> tuple[Samples, Int[np.ndarray, " kept"], Int[np.ndarray, " kept"]]:
@@ -83,20 +84,6 @@ def _thinned(
     fewer = standardised_table(experiment, fewer) if chain is None else chain.standardised(fewer)
     fewer, y = experiment.task.label(fewer)
     return fewer, y, places[keep & (classes >= 0)]
-
-
-def _stacked(full: Samples, thinned: Samples) -> Samples:
-    """Both tables, the thinned rows below."""
-    assert isinstance(full.x, np.ndarray)
-    assert isinstance(thinned.x, np.ndarray)
-    return replace(
-        full,
-        x=np.concatenate([full.x, thinned.x]),
-        meta=pd.concat([full.meta, thinned.meta], ignore_index=True),
-        present=None,
-        facts=None,
-        quality=None,
-    )
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dolorimeter._extras import torch  # noqa: F401  # raises if it is missing
 from dolorimeter.explain._explain import explain_model
 from dolorimeter.explain._explanation import FILES, Explanation
-from dolorimeter.explain._seen import PictureExplanation, StreamMaps
+from dolorimeter.explain._seen import PictureExplanation
 from dolorimeter.explain._sides import SidesExplanation
 from dolorimeter.explain.embedding_map import (
     EmbeddingMap,
@@ -13,6 +14,7 @@ from dolorimeter.explain.embedding_map import (
     map_embeddings,
 )
 from dolorimeter.explain.levels import LevelCurves, compare_levels
+from dolorimeter.explain.maps import StreamMaps
 from dolorimeter.explain.over_time import AttentionOverTime, attention_over_time
 from dolorimeter.explain.regions import region_table, regions_by_frame
 from dolorimeter.explain.relevance import (

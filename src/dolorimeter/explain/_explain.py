@@ -9,7 +9,15 @@ from typing import Any
 
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError
-from dolorimeter.explain import _dual, _model, _painformer, _seen, _sides, _video
+from dolorimeter.explain import (
+    _dual,
+    _explain_pictures,
+    _model,
+    _painformer,
+    _seen,
+    _sides,
+    _video,
+)
 from dolorimeter.explain._explanation import Explanation
 from dolorimeter.explain._model import NotThisWayError
 from dolorimeter.explain._question import Question
@@ -41,7 +49,7 @@ class Way:
 
 WAYS = (
     Way(_model.KNOWN, _model.parts_of, _video.explain_clip),
-    Way(_painformer.KNOWN, _painformer.parts_of, _painformer.explain_pictures),
+    Way(_painformer.KNOWN, _painformer.parts_of, _explain_pictures.explain_pictures),
     Way(_dual.KNOWN, _dual.parts_of, _sides.explain_sides),
 )
 """Tried in this order; a model is explained in the first way that takes it."""

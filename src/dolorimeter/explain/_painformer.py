@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
@@ -19,10 +18,8 @@ from dolorimeter.errors import RecordingError
 from dolorimeter.estimators import DualStreamClassifier, FusionClassifier
 from dolorimeter.explain import maps as look
 from dolorimeter.explain._model import NotThisWayError, classifier_of, network_of
-from dolorimeter.explain._question import Counter, Question
-from dolorimeter.explain._seen import PictureExplanation, StreamMaps
-from dolorimeter.explain._shares import frequency_table, regions_of, time_table
-from dolorimeter.explain._window import window_of
+from dolorimeter.explain._question import Counter
+from dolorimeter.explain.maps import StreamMaps
 from dolorimeter.explain.pictures import spaced
 from dolorimeter.models.embedding_mixer import EmbeddingFusion, EmbeddingMixer
 from dolorimeter.models.painformer import REDUCTION, PainFormer
@@ -106,7 +103,7 @@ class Parts:
                 tokens = total // width - known if count is None else count
                 parts.append(torch.full((windows, tokens, width), math.nan))
             else:
-                parts.append(_pooled(given, self.stream(name).pooling))
+                parts.append(pooled(given, self.stream(name).pooling))
         return torch.cat(parts, dim=1).reshape(windows, *shape)
 
     def _tokens(self, name: str, given: Tensor | None) -> int | None:
@@ -115,7 +112,7 @@ class Parts:
         return int(given.shape[1]) if given is not None else self.sizes.get(name)
 
 
-def _pooled(x: Float[Tensor, "window picture feature"], pooling: str) -> Tensor:
+def pooled(x: Float[Tensor, "window picture feature"], pooling: str) -> Tensor:
     """As `chain` joins a window's embeddings; a vector of several is their sequence."""
     if pooling == "mean":
         return x.mean(dim=1, keepdim=True)
@@ -316,64 +313,6 @@ def case_of(parts: Parts, windows: Mapping[str, Window], counter: Counter) -> tu
     return replace(empty, third=third, embeddings=embeddings), missing
 
 
-def explain_pictures(predictor: Predictor, parts: Parts, question: Question) -> PictureExplanation:
-    """Maps of every picture that the model sees of a window, and their checks.
-
-    Raises
-    ------
-    RecordingError
-        If the window cannot be read, or no stream is in it.
-    """
-    from dolorimeter.explain._picture_checks import checked
-
-    windows, remarks = window_of(predictor, question.asked)
-    counter = Counter(question.progress, 1)
-    case, missing = case_of(parts, windows, counter)
-    if not case.shown:
-        told = "; ".join(f"{name}: {why}" for name, why in missing.items())
-        raise RecordingError(f"{question.asked.file}: {told}. There is nothing to explain.")
-    probabilities = _probabilities(predictor, case)
-    chosen = question.class_name or predictor.classes[int(probabilities.argmax())]
-    maps = {name: stream_maps(case, name, question.frames) for name in case.shown}
-    encoders = [s.encoder for s in parts.streams]
-    untrained = any(not encoder.weights for encoder in encoders)
-    lookalike = predictor.lookalike or question.asked.lookalike
-    window = next(iter(windows.values()))
-    explanation = PictureExplanation(
-        model=predictor.title,
-        source=question.asked.file.name,
-        start=float(window.start),
-        duration=float(window.duration),
-        classes=predictor.classes,
-        probabilities=probabilities,
-        class_name=chosen,
-        streams=tuple(maps.values()),
-        missing=missing,
-        cautions=(LOOKALIKE,) * lookalike + (UNTRAINED,) * untrained,
-        remarks=(
-            *remarks,
-            *(f"Stream '{name}' is missing: {why}." for name, why in missing.items()),
-            *dict.fromkeys(r for s in parts.streams for r in _told(s, windows[s.name])),
-        ),
-    )
-    if question.checks:
-        explanation = checked(explanation, case, counter)
-    explanation = _with_tables(explanation, case)
-    counter.finish()
-    if question.out is not None:
-        pictures = {name: s.pictures.transpose(0, 2, 3, 1) for name, s in case.shown.items()}
-        explanation.write(question.out, pictures, frames=question.frames)
-    return explanation
-
-
-def _told(stream: Stream, window: Window) -> tuple[str, ...]:
-    representation = stream.representation
-    pictures = () if representation.missing(window) else (window,)
-    track = window.recording.faces.get(representation.modality)
-    of_track = track.remarks if track is not None and pictures else ()
-    return (*stream.encoder.remarks, *representation.remarks(pictures), *of_track)
-
-
 def stream_maps(case: Case, name: str, frames: int) -> StreamMaps:
     """All maps of a stream's pictures that take one pass."""
     seen, third = case.shown[name], case.third[name]
@@ -392,33 +331,4 @@ def stream_maps(case: Case, name: str, frames: int) -> StreamMaps:
         signal=seen.signal,
         watched=spaced(len(seen.pictures), max(frames // 4, 1)),
         maps=found,
-    )
-
-
-def _probabilities(predictor: Predictor, case: Case) -> Float[np.ndarray, " class"]:
-    """Of the whole estimator, with its calibration, from the embeddings in float32."""
-    one = {n: None if e is None else e[None] for n, e in case.embeddings.items()}
-    x: Any = case.parts.tokens(one).numpy()
-    if set(one) <= set(case.parts.sizes):  # streams by name, of which any may be left out
-        x = {
-            n: _pooled(e, case.parts.stream(n).pooling).numpy()
-            for n, e in one.items()
-            if e is not None
-        }
-    return np.asarray(predictor.estimator.predict_proba(x))[0]
-
-
-def _with_tables(explanation: PictureExplanation, case: Case) -> PictureExplanation:
-    landmarks = {name: s.landmarks for name, s in case.shown.items()}
-    sides = {name: s.side for name, s in case.shown.items()}
-    regions = [
-        regions_of(s, explanation.classes, points, sides[s.name])
-        for s in explanation.streams
-        if (points := landmarks[s.name]) is not None
-    ]
-    return replace(
-        explanation,
-        seconds=time_table(explanation.streams, explanation.classes),
-        frequencies=frequency_table(explanation.streams, explanation.classes),
-        regions=pd.concat(regions, ignore_index=True) if regions else pd.DataFrame(),
     )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from dolorimeter.explain import maps as look
 from dolorimeter.explain._painformer import Case, log_odds
 from dolorimeter.explain._question import Counter
-from dolorimeter.explain._seen import PictureExplanation, StreamMaps
+from dolorimeter.explain._seen import PictureExplanation
+from dolorimeter.explain.maps import StreamMaps
 from dolorimeter.explain.sanity import (
     DESTROYED,
     FEWEST_ORDERS,

@@ -15,44 +15,12 @@ from jaxtyping import Float, UInt8
 from dolorimeter import __version__
 from dolorimeter.explain._explanation import NOT_A_DEVICE, OF_CHECKS, plain, without
 from dolorimeter.explain._stream_figure import write_stream_figure
-from dolorimeter.explain.maps import FREE
+from dolorimeter.explain.maps import FREE, StreamMaps
 from dolorimeter.explain.sanity import Curves, Sanity
 from dolorimeter.storage import write_json, write_text
 
 TABLES = ("seconds", "frequencies", "regions", "pictures", "checks")
 """Tables of a `PictureExplanation`, each written as CSV where it has rows."""
-
-
-@dataclass(frozen=True)
-class StreamMaps:
-    """All maps of one stream's pictures.
-
-    Parameters
-    ----------
-    name, drawing : str
-        Of the stream, and of its representation.
-    labels : tuple of str
-        A name for each picture: a channel, or a moment.
-    extent : (float, float, float, float)
-        Seconds of the window at the left and right edge of a signal's picture, hertz at the lower
-        and upper one; NaN where an axis is none.
-    times : Float[np.ndarray, "picture"]
-        Seconds on the video's clock; NaN of signals.
-    signal : bool
-    watched : tuple of int
-        Pictures that are checked.
-    maps : dict of str to Float[np.ndarray, "class picture row column"]
-        Maps of no class are the same for all; ``occlusion`` is NaN where it was not asked.
-    """
-
-    name: str
-    drawing: str
-    labels: tuple[str, ...]
-    extent: tuple[float, float, float, float]
-    times: Float[np.ndarray, " picture"]
-    signal: bool
-    watched: tuple[int, ...]
-    maps: dict[str, Float[np.ndarray, "class picture _row _column"]]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from dolorimeter.explain._seen import StreamMaps
-from dolorimeter.explain.maps import FREE
+from dolorimeter.explain.maps import FREE, StreamMaps
 from dolorimeter.explain.regions import region_table, regions_by_frame
 
 TIMES = ["stream", "picture", "map", "class", "start", "stop", "share", "even_share", "ratio"]

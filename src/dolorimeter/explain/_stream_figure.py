@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
 
-from dolorimeter.explain.maps import BY_GRADIENT
+from dolorimeter.explain.maps import BY_GRADIENT, StreamMaps
 from dolorimeter.explain.pictures import COLOURS, heat_maps, overlay, saved, spaced, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from dolorimeter.explain._seen import StreamMaps
 
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
 

@@ -22,7 +22,7 @@ from sklearn.metrics import silhouette_score
 
 from dolorimeter import __version__
 from dolorimeter.chain import Progress, load_embeddings
-from dolorimeter.errors import ConfigError, DependencyError, DolorimeterError, RecordingError
+from dolorimeter.errors import ConfigError, DolorimeterError, RecordingError
 from dolorimeter.explain import _dual
 from dolorimeter.explain._explanation import NOT_A_DEVICE, plain
 from dolorimeter.explain._painformer import LOOKALIKE, UNTRAINED
@@ -216,13 +216,8 @@ def _flat(
 
 
 def _umap(x: Float[np.ndarray, "window feature"], seed: int) -> Float[np.ndarray, "window 2"]:
-    try:
-        import umap
-    except ImportError as error:
-        raise DependencyError(
-            "method is 'umap', and umap-learn is not installed. Run `pip install umap-learn` "
-            "(BSD-3; it brings numba and pynndescent along), or take method = 'pca'."
-        ) from error
+    from dolorimeter._extras import umap
+
     with warnings.catch_warnings():  # with a seed it runs in one thread, and warns of that
         warnings.simplefilter("ignore")
         made = umap.UMAP(n_components=2, n_neighbors=min(15, len(x) - 1), random_state=seed)

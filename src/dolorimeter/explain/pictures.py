@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, UInt8
@@ -59,6 +58,8 @@ def heat_maps(
     Patches are interpolated linearly between their centres; shares of regions are never computed
     from these.
     """
+    from dolorimeter._extras import cv2
+
     smooth = np.stack(
         [
             cv2.resize(p.astype(float), (size, size), interpolation=cv2.INTER_LINEAR)
@@ -73,6 +74,8 @@ def overlay(
     picture: UInt8[np.ndarray, "height width 3"], heat: Float[np.ndarray, "height width"]
 ) -> UInt8[np.ndarray, "height width 3"]:
     """The picture in grey with `heat` (0…1) over it; where there is none, nothing is covered."""
+    from dolorimeter._extras import cv2
+
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     colour = colours()[np.round(heat * 255).astype(np.uint8)].astype(np.float32)
     opacity = (OPACITY * np.sqrt(heat))[..., None].astype(np.float32)

@@ -7,7 +7,6 @@ average.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
@@ -114,6 +113,8 @@ def masks_of(
 
     The face is the convex hull of the landmarks.
     """
+    from dolorimeter._extras import cv2
+
     points = np.clip(np.round(landmarks[:, :2]), -size, 2 * size).astype(np.int32)
     face = np.zeros((size, size), dtype=np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(points), (1,))

@@ -430,7 +430,7 @@ def blurred(
     pictures: Float[Tensor, "picture channel height width"], sigma: float = 10.0
 ) -> Float[Tensor, "picture channel height width"]:
     """Pictures without what could be recognised in them: a Gaussian blur, `sigma` in pixels."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     made = torch.empty_like(pictures)
     for i, picture in enumerate(pictures):

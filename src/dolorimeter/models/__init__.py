@@ -10,8 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 
-from torch import nn
-
+from dolorimeter._extras import torch
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
 from dolorimeter.models.convtran import ConvTran
@@ -72,7 +71,7 @@ def model_arguments(name: str) -> tuple[str, ...]:
     return tuple(inspect.signature(MODELS.get(name)).parameters)
 
 
-def create_model(name: str, **arguments: object) -> nn.Module:
+def create_model(name: str, **arguments: object) -> torch.nn.Module:
     """A network with fresh weights.
 
     Parameters
@@ -108,5 +107,5 @@ def create_model(name: str, **arguments: object) -> nn.Module:
         raise ConfigError(
             f"num_classes is {classes!r}, expected a whole number of at least {least}."
         )
-    model: nn.Module = entry(**arguments)
+    model: torch.nn.Module = entry(**arguments)
     return model

@@ -24,23 +24,7 @@ from dolorimeter.models._scaling import ChannelScale
 from dolorimeter.registry import MODELS, Card
 
 
-@MODELS.register(
-    Card(
-        name="convtran",
-        summary="ConvTran on raw signals: convolutional embedding, tAPE, eRPE, mean over time.",
-        paper="Foumani, Tan, Webb, Salehi: Improving position encoding of transformers for "
-        "multivariate time series classification. Data Mining and Knowledge Discovery 38, 2024",
-        doi="10.1007/s10618-023-00948-2",
-        code="https://github.com/Navidfoumani/ConvTran",
-        licence="MIT",
-        differences=(
-            "The relative term is a product of Fourier transforms: the same numbers, without a "
-            "matrix of (time, time, head).",
-            "Channels may be scaled by what the training windows teach (scaling); missing samples "
-            "are 0 after it.",
-        ),
-    )
-)
+@MODELS.register("convtran")
 class ConvTran(nn.Module):
     """ConvTran on windows of signals.
 

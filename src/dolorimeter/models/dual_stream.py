@@ -38,26 +38,6 @@ from dolorimeter.registry import MODELS, Card
 
 NAME = "the dual-stream network"
 FUSIONS = ("co_attention", "concat", "late")
-PAPER = (
-    "Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer approach for pain "
-    "assessment using visual-physiological data modeling. PeerJ Computer Science 11:e3158, 2025"
-)
-DIFFERENCES = (
-    "How the parts are wired is not in the article: here each encoder's tokens go through hybrid "
-    "positional attention as (feature, token), then through a linear layer to width 128.",
-    "The released code has one layer of co-attention, tanh in the place of softmax and 16 pooled "
-    "tokens a side; here it is Algorithm 1 of the article: two layers, softmax, all tokens.",
-    "The article counts 0.9 M parameters of hybrid positional attention and 0.83 M of "
-    "co-attention; with its widths (16 and 128) the parts described have 0.55 M and 0.16 M.",
-    "W of the co-attention starts small, so that no softmax is saturated at first.",
-    "Video features are standardised by what the training windows teach (standardise_video); the "
-    "article does not say so.",
-    "A side that a window lacks is a learned token, and sides may be left out at random in "
-    "training (stream_dropout). The article has neither.",
-    "Scaling of signals is window_minmax (equation 5, which the text calls a z-score) before the "
-    "network, or train_robust inside it.",
-    "Late fusion is the mean of the two sides' probabilities; the article does not say.",
-)
 
 
 class Side(nn.Module):
@@ -166,18 +146,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return functional.scaled_dot_product_attention(q, k, v, scale=1.0)[:, 0]
 
 
-@MODELS.register(
-    Card(
-        name="dual_stream",
-        summary="Dual-stream transformer: tokens of a clip and signals, hybrid positional "
-        "attention, dense co-attention; either side may be missing.",
-        paper=PAPER,
-        doi="10.7717/peerj-cs.3158",
-        code="https://github.com/mducducd/Multimodal_Pain at 3b5e185 (no licence; not copied)",
-        licence="MIT",
-        differences=DIFFERENCES,
-    )
-)
+@MODELS.register("dual_stream")
 class DualStream(nn.Module):
     """The joint part of the system, with a signal encoder of its own where one is named.
 

@@ -89,31 +89,7 @@ class ResNet50(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-@MODELS.register(
-    Card(
-        name="e2e_mer",
-        summary="ResNet-50 on frames and convolutions on raw signals, two layers of LSTM over "
-        "both, from end to end; either may be missing.",
-        paper="Tzirakis, Trigeorgis, Nicolaou, Schuller, Zafeiriou: End-to-end multimodal emotion "
-        "recognition using deep neural networks. IEEE JSTSP 11, 2017",
-        doi="10.1109/JSTSP.2017.2764438",
-        code="https://github.com/tzirakis/Multimodal-Emotion-Recognition (BSD-3; sizes)",
-        licence="MIT",
-        differences=(
-            "The article's second stream is speech at 16 kHz; here any number of signals, whose "
-            "channels the first convolution joins. Its filters of 20 and 40 samples stay, and are "
-            "other lengths in seconds.",
-            "It predicts arousal and valence of every frame, with a loss of concordance; here the "
-            "mean of the states is classified, with cross-entropy.",
-            "Both streams are pre-trained by themselves in the article, and ResNet-50 on "
-            "ImageNet; here frames_weights takes a file, else all is drawn at random, and the "
-            "report says so. Its LSTM has peepholes, which PyTorch's has not.",
-            "Sizes are those of the authors' public code; of the article itself only the opening "
-            "was at hand. What Nguyen et al. changed when they re-implemented it they do not say.",
-            "A missing side is zeros; neither article has that.",
-        ),
-    )
-)
+@MODELS.register("e2e_mer")
 class E2EMER(nn.Module):
     """E2E-MER on packed windows: clips of pictures as they are (0…255), and signals.
 

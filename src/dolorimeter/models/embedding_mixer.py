@@ -25,21 +25,9 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.models._prior import log_prior, or_prior
 from dolorimeter.registry import MODELS, Card
 
-PAPER = (
-    "Gkikas, Fernandez Rojas, Tsiknakis: PainFormer: a Vision Foundation Model for Automatic Pain "
-    "Assessment. IEEE Transactions on Affective Computing, 2025"
-)
 EMBEDDING = 160
 """Numbers in one of PainFormer's embeddings."""
 FUSIONS = ("fusion_1", "fusion_2", "fusion_n")
-DIFFERENCES = (
-    "The figure gives no sizes: 64 latents of width 256, heads of 64 and a hidden layer of four "
-    "times the width are ours. That makes 6.97 M parameters; 9.62 M is quoted and unconfirmed.",
-    "One long vector is read as the tokens of 160 that it is made of.",
-    "Each feature is standardised by its mean and deviation over its stream's training tokens.",
-    "Tokens are told apart by fixed sines and cosines of their number.",
-    "Missing tokens are masked out; a window without any gets the prior. The paper has none.",
-)
 
 
 class Attention(nn.Module):
@@ -336,16 +324,7 @@ class Standardise(nn.Module):
         self.count[stream] = total
 
 
-@MODELS.register(
-    Card(
-        name="embedding_mixer",
-        summary="PainFormer's Embedding-Mixer: cross- and self-attention over embeddings.",
-        paper=PAPER,
-        doi="10.1109/TAFFC.2025.3605475",
-        licence="MIT",
-        differences=DIFFERENCES,
-    )
-)
+@MODELS.register("embedding_mixer")
 class EmbeddingMixer(nn.Module):
     """The Embedding-Mixer on one stream of embeddings.
 
@@ -437,23 +416,7 @@ class EmbeddingMixer(nn.Module):
                     module.attention_map = None
 
 
-@MODELS.register(
-    Card(
-        name="embedding_fusion",
-        summary="Fusions 1, 2 and N of PainFormer: several streams of embeddings, any missing.",
-        paper=PAPER,
-        doi="10.1109/TAFFC.2025.3605475",
-        licence="MIT",
-        differences=(
-            *DIFFERENCES,
-            "Fusion 1: the mean of a stream's tokens in the place of their sum, which is the same "
-            "after standardising and does not depend on how many are missing.",
-            "Fusion 2: the mean of probabilities; one mixer for all streams, or one each.",
-            "Fusion N: the Video-Encoder gives 8 tokens; videos are added frame by frame.",
-            "Whole streams may be left out at random in training. The paper does not.",
-        ),
-    )
-)
+@MODELS.register("embedding_fusion")
 class EmbeddingFusion(nn.Module):
     """Several streams of embeddings, each of which may be missing, to one decision.
 

@@ -24,21 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
-from dolorimeter.registry import MODELS, Card, InputSpec
-
-PAPER = (
-    "Gkikas, Tsiknakis: A Full Transformer-based Framework for Automatic Pain Estimation using "
-    "Videos. EMBC 2023"
-)
-DIFFERENCES = (
-    "The paper gives no sizes: 32 queries of width 256, blocks with a hidden layer of twice that, "
-    "one head in the cross-attention and eight in the two self-attention blocks are ours.",
-    "Frames are told apart by fixed sines and cosines of their number, so that the weights are of "
-    "no length; the paper does not say how.",
-    "Each feature is standardised by its mean and deviation over the training frames before the "
-    "first linear layer.",
-    "The frame encoder is timm's tnt_s_patch16_224; the paper says a pre-trained TNT, not which.",
-)
+from dolorimeter.registry import MODELS, Card
 
 
 class Attention(nn.Module):
@@ -139,16 +125,7 @@ class SelfBlock(nn.Module):
         return x + self.dropout(self.feed_forward(self.norm(x)))
 
 
-@MODELS.register(
-    Card(
-        name="full_transformer",
-        summary="Cross- and self-attention over the vectors of a clip's frames.",
-        paper=PAPER,
-        doi="10.48550/arXiv.2412.15095",
-        licence="MIT",
-        differences=DIFFERENCES,
-    )
-)
+@MODELS.register("full_transformer")
 class FullTransformer(nn.Module):
     """The temporal part, on frame vectors of a frozen encoder.
 
@@ -280,17 +257,7 @@ class FullTransformer(nn.Module):
                     module.attention_map = None
 
 
-@MODELS.register(
-    Card(
-        name="full_transformer_end_to_end",
-        summary="Frame encoder and full transformer in one, on clips of pictures.",
-        paper=PAPER,
-        doi="10.48550/arXiv.2412.15095",
-        licence="MIT",
-        input=InputSpec(shape=(138, 3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        differences=DIFFERENCES,
-    )
-)
+@MODELS.register("full_transformer_end_to_end")
 class FullTransformerEndToEnd(nn.Module):
     """A frame encoder and the temporal part, trained together.
 

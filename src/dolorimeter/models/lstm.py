@@ -17,20 +17,7 @@ from dolorimeter.models._scaling import ChannelScale
 from dolorimeter.registry import MODELS, Card
 
 
-@MODELS.register(
-    Card(
-        name="lstm",
-        summary="Two layers of LSTM on raw signals, the mean of their states, a classifier.",
-        paper="Hochreiter, Schmidhuber: Long short-term memory. Neural Computation 9, 1997",
-        doi="10.1162/neco.1997.9.8.1735",
-        licence="MIT",
-        differences=(
-            "The article that compares with it gives no sizes: 2 layers of 64 and means of 8 "
-            "samples a step are ours.",
-            "The classifier reads the mean of all states, not the last one.",
-        ),
-    )
-)
+@MODELS.register("lstm")
 class LongShortTermMemory(nn.Module):
     """LSTM on windows of signals.
 

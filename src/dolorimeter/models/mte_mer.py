@@ -54,33 +54,7 @@ class Stream(nn.Module):
         return last @ self.map(words).T  # (window, class)
 
 
-@MODELS.register(
-    Card(
-        name="mte_mer",
-        summary="Bidirectional LSTMs of video tokens and of signals, each scored against class "
-        "vectors that are mapped into its space; either may be missing.",
-        paper="Dai, Liu, Yu, Fung: Modality-transferable emotion embeddings for low-resource "
-        "multimodal emotion recognition. AACL-IJCNLP 2020",
-        doi="10.48550/arXiv.2009.09629",
-        code="https://github.com/wenliangdai/Modality-Transferable-MER (CC BY 4.0; sizes)",
-        licence="MIT",
-        differences=(
-            "A class's vector is GloVe's of an emotion word in the article, fixed; levels of pain "
-            "have no such words, and no GloVe is here: the vectors are learned. What the article "
-            "is about, classes that were never trained on, is thereby lost.",
-            "Its text stream is gone. Its acoustic and visual features, made by others' tools, "
-            "are here raw signals (means of `samples` a step) and the tokens of a video encoder.",
-            "Of the article itself only the abstract was at hand; what is built follows the "
-            "authors' public code. Nguyen et al. do not say what they fed it, nor its sizes: 100 "
-            "numbers of video and 200 of signals are those of the authors' commands for video and "
-            "voice.",
-            "Scores are divided by the square root of the state's size, and the weights of the "
-            "modalities that are there are made to add up to 1: neither is in the article.",
-            "As in the authors' code the state read is that of the last step, where the backward "
-            "direction has seen one step only.",
-        ),
-    )
-)
+@MODELS.register("mte_mer")
 class MTEMER(nn.Module):
     """MTE-MER on packed windows: video tokens and signals.
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 SAMPLES = 2816
 """Samples of one window: 5.5 s at 512 Hz."""
@@ -282,26 +282,7 @@ class Encoder(nn.Module):
         return self.norm(x)
 
 
-@MODELS.register(
-    Card(
-        name="painattnnet",
-        summary="Multiscale CNN, squeeze-excitation and transformer encoder on raw EDA.",
-        paper="Lu, Ozek, Kamarthi: Transformer encoder with multiscale deep learning for pain "
-        "classification using physiological signals. Frontiers in Physiology 14:1294577, 2023",
-        doi="10.3389/fphys.2023.1294577",
-        code="https://github.com/zhenyuanlu/PainAttnNet at d314456",
-        licence="MIT",
-        input=InputSpec(shape=(1, SAMPLES), sampling_rate=512.0, unit="uS", scaling="none"),
-        differences=(
-            "Windows of other lengths than 2,816 samples are refused; the authors' code stops "
-            "inside a linear layer.",
-            "The two encoder layers start from different random weights; the authors copy one "
-            "layer, so that theirs start with equal attention and feed-forward weights.",
-            "The discarded LayerNorm before attention is not computed; its weights are kept.",
-            "num_classes is an argument; the authors edit a line.",
-        ),
-    )
-)
+@MODELS.register("painattnnet")
 class PainAttnNet(nn.Module):
     """PainAttnNet on windows of skin conductance.
 

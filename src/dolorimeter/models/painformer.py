@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 HEAD = ("head.weight", "head.bias")
 """Names of the classifier's weights, for ``load_weights(model, path, without=HEAD)``."""
@@ -363,29 +363,7 @@ def _attending(depth: int, width: int, hidden: int, heads: int) -> nn.ModuleList
     return nn.ModuleList([Block(width, hidden, SelfAttention(width, heads)) for _ in range(depth)])
 
 
-@MODELS.register(
-    Card(
-        name="painformer",
-        summary="PainFormer: a face, thermal or depth frame, or a drawn signal, to 160 numbers.",
-        paper="Gkikas, Fernandez Rojas, Tsiknakis: PainFormer: a Vision Foundation Model for "
-        "Automatic Pain Assessment. IEEE Transactions on Affective Computing, 2025",
-        doi="10.1109/TAFFC.2025.3605475",
-        code="https://github.com/GkikasStefanos/PainFormer at 45f5963",
-        licence="MIT",
-        input=InputSpec(
-            shape=(3, SIZE, SIZE),
-            mean=(0.6068, 0.4517, 0.3800),
-            std=(0.2492, 0.2173, 0.2082),
-        ),
-        differences=(
-            "The authors' figure draws another mix of layers than their code; this is the code, "
-            "which the published number of parameters matches.",
-            "No stochastic depth, which the authors' code has as an option that is off.",
-            "Spectral gating stays in the precision of its input; the authors' casts to float32.",
-            "Pictures of other sizes than 224 take interpolated spectral weights; 224 is tested.",
-        ),
-    )
-)
+@MODELS.register("painformer")
 class PainFormer(nn.Module):
     """PainFormer's encoder.
 

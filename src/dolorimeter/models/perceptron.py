@@ -15,13 +15,7 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.registry import MODELS, Card
 
 
-@MODELS.register(
-    Card(
-        name="perceptron",
-        summary="One hidden layer with BatchNorm; for feature tables of any width.",
-        licence="MIT",
-    )
-)
+@MODELS.register("perceptron")
 class Perceptron(nn.Module):
     """BatchNorm, Linear, ReLU, Dropout, Linear.
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -41,23 +41,7 @@ class Block(nn.Module):
         return functional.relu(self.norm2(self.conv2(found)) + self.shorter(x))
 
 
-@MODELS.register(
-    Card(
-        name="resnet3d_18",
-        summary="ResNet3D-18 on clips of pictures, trained from end to end.",
-        paper="Hara, Kataoka, Satoh: Can spatiotemporal 3D CNNs retrace the history of 2D CNNs "
-        "and ImageNet? CVPR 2018",
-        doi="10.1109/CVPR.2018.00685",
-        licence="MIT",
-        input=InputSpec(shape=(16, 3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        differences=(
-            "The stem is R3D-18's of Tran et al.: it halves rows and columns and not time, and "
-            "there is no pooling behind it.",
-            "Fresh weights; the published ones are of Kinetics, and their licence is not stated "
-            "here.",
-        ),
-    )
-)
+@MODELS.register("resnet3d_18")
 class ResNet3D18(nn.Module):
     """ResNet3D-18.
 

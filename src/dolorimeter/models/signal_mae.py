@@ -94,26 +94,7 @@ class Block(nn.Module):
         return self.norm2(x + self.dropout(self.fc2(inner)), valid)
 
 
-@MODELS.register(
-    Card(
-        name="signal_mae",
-        summary="Transformer encoder of a masked autoencoder of signals: a token a sample, or "
-        "their mean. Any number of channels; samples may be missing.",
-        paper="Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer "
-        "approach for pain assessment using visual-physiological data modeling. PeerJ Computer "
-        "Science 11:e3158, 2025",
-        doi="10.7717/peerj-cs.3158",
-        code="https://github.com/mducducd/Multimodal_Pain at 3b5e185 (sizes)",
-        licence="MIT",
-        differences=(
-            "Each channel has a second input that says which of its samples are masked or "
-            "missing; the article sets them to 0 and says no more.",
-            "BatchNorm leaves padding out of mean and variance.",
-            "Scaling is a part of the network where train_robust is asked for, and travels with "
-            "the weights.",
-        ),
-    )
-)
+@MODELS.register("signal_mae")
 class SignalMAEEncoder(nn.Module):
     """The encoder: what is kept of the pre-training.
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 HEAD = ("head.weight", "head.bias")
 """Names of the classifier's weights, for ``load_weights(model, path, without=HEAD)``."""
@@ -140,21 +140,7 @@ class Block(nn.Module):
         return words, tokens
 
 
-@MODELS.register(
-    Card(
-        name="tnt_s_patch16_224",
-        summary="Transformer in Transformer (Small): a picture to a vector of 384, or to logits.",
-        paper="Han, Xiao, Wu, Guo, Xu, Wang: Transformer in Transformer. NeurIPS 2021",
-        doi="10.48550/arXiv.2103.00112",
-        code="https://github.com/huggingface/pytorch-image-models at v1.0.31 (names and numbers)",
-        licence="Apache-2.0",
-        input=InputSpec(shape=(3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        differences=(
-            "No dropout and no stochastic depth, which timm has as options that are off.",
-            "Sizes are arguments; with the defaults it is TNT-S.",
-        ),
-    )
-)
+@MODELS.register("tnt_s_patch16_224")
 class TNT(nn.Module):
     """TNT-S on RGB pictures.
 

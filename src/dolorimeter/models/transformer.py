@@ -47,22 +47,7 @@ class EncoderLayer(nn.Module):
         return self.norm(x + self.dropout(self.fc2(hidden)))
 
 
-@MODELS.register(
-    Card(
-        name="transformer",
-        summary="Transformer encoder on stretches of raw signals, mean over time, a classifier.",
-        paper="Vaswani et al.: Attention is all you need. NeurIPS 2017",
-        doi="10.48550/arXiv.1706.03762",
-        licence="MIT",
-        differences=(
-            "A step is a linear map of a stretch of 16 samples of all channels; a text's words "
-            "are looked up in a table.",
-            "Encoder alone; the classifier reads the mean of the steps.",
-            "The article that compares with it gives no sizes: they are those of its signal "
-            "autoencoder.",
-        ),
-    )
-)
+@MODELS.register("transformer")
 class Transformer(nn.Module):
     """A Transformer encoder on windows of signals.
 

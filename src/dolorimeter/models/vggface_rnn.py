@@ -18,13 +18,11 @@ from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 CHANNELS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 DENSE = 4096
-MEAN = (129.1863, 104.7624, 93.5940)
-"""Of red, green and blue in 0…255, as published with VGG-Face."""
 
 
 class Backbone(nn.Module):
@@ -57,30 +55,7 @@ class Backbone(nn.Module):
         return functional.relu(self.fc7(x))  # (frame, dense)
 
 
-@MODELS.register(
-    Card(
-        name="vggface_rnn",
-        summary="VGG-Face (VGG-16) on each frame of a clip, an LSTM over the frames.",
-        paper="Parkhi, Vedaldi, Zisserman: Deep face recognition. BMVC 2015; Bargshady et al.: A "
-        "joint deep neural network model for pain recognition from face. ICCCS 2019",
-        doi="10.5244/C.29.41",
-        licence="MIT",
-        input=InputSpec(
-            (16, 3, 224, 224),
-            mean=tuple(v / 255 for v in MEAN),
-            std=(1 / 255, 1 / 255, 1 / 255),
-            scaling="0…255 minus the published mean of each colour",
-        ),
-        differences=(
-            "No weights are here: VGG-Face's are for research, and not ours to give. Without "
-            "backbone_weights the backbone is drawn at random, and the report says so.",
-            "The articles were read in their abstracts alone. One LSTM layer of 256 numbers, and "
-            "the mean of its states, are ours; so is fc7 as the vector of a frame.",
-            "Principal components between the two, which later work of the same authors has, are "
-            "left out: the LSTM's first matrix can learn them.",
-        ),
-    )
-)
+@MODELS.register("vggface_rnn")
 class VGGFaceRNN(nn.Module):
     """VGG-Face and an LSTM on clips.
 
@@ -166,7 +141,7 @@ class VGGFaceRNN(nn.Module):
         Parameters
         ----------
         x : Float[Tensor, "clip frame 3 side side"]
-            RGB, 0…255 minus `MEAN`.
+            RGB, 0…255 minus the published mean of each colour (see the Card).
 
         Raises
         ------

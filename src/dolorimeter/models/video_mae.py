@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.models._weights import load_weights
-from dolorimeter.registry import MODELS, Card, InputSpec
+from dolorimeter.registry import MODELS, Card
 
 TUBE, PATCH = 2, 16
 """Frames, and side in pixels, of what one token stands for."""
@@ -342,27 +342,7 @@ class VideoMAEEncoder(nn.Module):
         return self.norm(tokens)
 
 
-def _card(size: str, parameters: str) -> Card:
-    return Card(
-        name=f"video_mae_{size}",
-        summary=f"3-D ViT encoder ({size.capitalize()}, {parameters}) of a masked autoencoder: "
-        "a clip to tokens, or to their mean.",
-        paper="Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer "
-        "approach for pain assessment using visual-physiological data modeling. PeerJ Computer "
-        "Science 11:e3158, 2025",
-        doi="10.7717/peerj-cs.3158",
-        code="https://github.com/mducducd/Multimodal_Pain at 3b5e185 (names and numbers)",
-        input=InputSpec((3, 16, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        differences=(
-            "How pixels are scaled is not in the article; here 0…255 becomes −1…1.",
-            "Fresh weights, dropout and stochastic depth are not in the article: Glorot's uniform "
-            "rule, and neither of the others.",
-            "Targets are pixels as they are; VideoMAE's standardised patches are an option.",
-        ),
-    )
-
-
-@MODELS.register(_card("tiny", "5.6 M"))
+@MODELS.register("video_mae_tiny")
 class VideoMAETiny(VideoMAEEncoder):
     """`VideoMAEEncoder` of width 192, 12 blocks, 3 heads."""
 
@@ -370,7 +350,7 @@ class VideoMAETiny(VideoMAEEncoder):
         super().__init__(num_classes, frames=frames, image_size=image_size, width=192, heads=3)
 
 
-@MODELS.register(_card("small", "21.9 M"))
+@MODELS.register("video_mae_small")
 class VideoMAESmall(VideoMAEEncoder):
     """`VideoMAEEncoder` of width 384, 12 blocks, 6 heads: the article's."""
 
@@ -378,7 +358,7 @@ class VideoMAESmall(VideoMAEEncoder):
         super().__init__(num_classes, frames=frames, image_size=image_size, width=384, heads=6)
 
 
-@MODELS.register(_card("base", "86.2 M"))
+@MODELS.register("video_mae_base")
 class VideoMAEBase(VideoMAEEncoder):
     """`VideoMAEEncoder` of width 768, 12 blocks, 12 heads."""
 
@@ -386,7 +366,7 @@ class VideoMAEBase(VideoMAEEncoder):
         super().__init__(num_classes, frames=frames, image_size=image_size, width=768, heads=12)
 
 
-@MODELS.register(_card("large", "303.9 M"))
+@MODELS.register("video_mae_large")
 class VideoMAELarge(VideoMAEEncoder):
     """`VideoMAEEncoder` of width 1024, 24 blocks, 16 heads."""
 
@@ -562,23 +542,7 @@ SIZES = {"tiny": (192, 3), "small": (384, 6)}
 """Width and heads of `ViT3D`, twelve blocks each."""
 
 
-@MODELS.register(
-    Card(
-        name="vit3d",
-        summary="3-D ViT on clips, from end to end: the encoder of video_mae with a classifier.",
-        paper="Nguyen, Yang, Dao, Kim, Kim, Shin, Nguyen, Nguyen: Dual-stream transformer "
-        "approach for pain assessment using visual-physiological data modeling. PeerJ Computer "
-        "Science 11:e3158, 2025",
-        doi="10.7717/peerj-cs.3158",
-        licence="MIT",
-        input=InputSpec((16, 3, 224, 224), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        differences=(
-            "The article compares with a 3D-ViT and gives no sizes: here it is the article's own "
-            "encoder, Tiny or Small, so that what pre-training adds can be read off.",
-            "Mean of the tokens, then a linear layer; the article does not say.",
-        ),
-    )
-)
+@MODELS.register("vit3d")
 class ViT3D(nn.Module):
     """The 3-D Vision Transformer trained with its classifier, from scratch or from weights.
 

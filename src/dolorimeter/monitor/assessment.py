@@ -12,7 +12,7 @@ from dolorimeter.errors import DolorimeterError
 from dolorimeter.monitor.judgement import Judge, Judgement
 from dolorimeter.monitor.nouns import ModalityState
 from dolorimeter.predictor import Predictor
-from dolorimeter.types import Samples
+from dolorimeter.samples import Samples
 
 
 @dataclass(frozen=True)

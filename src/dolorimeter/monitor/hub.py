@@ -115,7 +115,7 @@ class Hub:
         if self._start is None:
             raise MonitorError(
                 "no session can be started here: the monitor was opened without a model. "
-                "Start it with: dolorimeter monitor --model MODEL --source …"
+                "Start it with: dolorimeter monitor run --model MODEL --source …"
             )
         if len(self.running()) >= MAX_RUNNING:
             raise MonitorError(f"{MAX_RUNNING} sessions are running already: stop one first.")

@@ -41,8 +41,8 @@ def monitor(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     begun: Callable[[SessionInfo], None] | None = None,
     said: Callable[[Estimate], None] | None = None,
     ready: Callable[[str], None] | None = None,
@@ -125,7 +125,7 @@ def monitor(
 
 
 def _until_closed(said: Callable[[Estimate], None], closed: threading.Event) -> Sink:
-    """`said`, until whoever listens has gone (``monitor --headless | head``)."""
+    """`said`, until whoever listens has gone (``monitor run --headless | head``)."""
 
     def told(estimate: Estimate) -> None:
         if closed.is_set():
@@ -148,7 +148,7 @@ def _wait(feed: Feed, seconds: float | None, closed: threading.Event) -> None:
 
 
 def sessions(
-    model: Path,
+    model: str | Path,
     sources: Sequence[str],
     *,
     step: float = STEP,
@@ -162,6 +162,7 @@ def sessions(
     ConfigError
         If the model cannot run live, or a source is not understood.
     """
+    model = Path(model)
     predictor = Predictor.load(model)
     settings = Settings(step=step, levels=levels)
     name = str(predictor.dataset.get("name", ""))

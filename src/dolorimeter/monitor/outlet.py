@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from dolorimeter.errors import DependencyError
 from dolorimeter.monitor.nouns import NOT_A_DEVICE, Estimate, SessionInfo
 
 CHANNELS = ("score", "lower", "upper", "quality", "age_s")
@@ -30,13 +29,8 @@ class LslOutlet:
     """
 
     def __init__(self, info: SessionInfo) -> None:
-        try:
-            import pylsl
-        except (ImportError, RuntimeError) as error:  # RuntimeError: no liblsl for this machine
-            raise DependencyError(
-                "the LSL outlet needs pylsl, which is not installed or finds no liblsl. "
-                "Install it with: pip install 'dolorimeter[monitor]'"
-            ) from error
+        from dolorimeter._extras import pylsl
+
         stream = pylsl.StreamInfo(
             "PainEstimate",
             "PainEstimate",

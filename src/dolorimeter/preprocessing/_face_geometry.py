@@ -93,7 +93,7 @@ def align(
     SignalError
         If the alignment is not finite (the frame has no face).
     """
-    import cv2
+    from dolorimeter._extras import cv2
 
     matrix = np.asarray(alignment, dtype=float)
     if not np.isfinite(matrix).all():

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from dolorimeter._extras import load
 from dolorimeter.signals.face_mesh import bundle
 
 DETECTOR, MESH, SHAPES = (
@@ -157,7 +158,7 @@ class FaceModels:
         The network knows upright faces, give or take 45 degrees. With `turn` it sees the picture
         turned counter-clockwise by so many quarters; what it finds is turned back.
         """
-        import cv2
+        from dolorimeter._extras import cv2
 
         square = square or whole(image)
         seen = cv2.warpAffine(
@@ -175,7 +176,7 @@ class FaceModels:
 
     def mesh(self, image: UInt8[np.ndarray, "height width 3"], region: Region) -> Mesh:
         """The mesh of the face in a region of an RGB picture."""
-        import cv2
+        from dolorimeter._extras import cv2
 
         to_picture = region.to_picture(MESH_SIDE)
         seen = cv2.warpAffine(
@@ -202,10 +203,9 @@ class _Network:
     """A LiteRT network of one input, called like a function."""
 
     def __init__(self, content: bytes, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
+        interpreter = load("ai_edge_litert.interpreter").Interpreter
         with _greeting():
-            self._network: Any = Interpreter(model_content=content, num_threads=threads)
+            self._network: Any = interpreter(model_content=content, num_threads=threads)
             self._network.allocate_tensors()
         self._input = self._network.get_input_details()[0]["index"]
         self._outputs = [out["index"] for out in self._network.get_output_details()]

@@ -63,7 +63,7 @@ class Sight:
     @cached_property
     def look(self) -> Float32[np.ndarray, "14 12 3"]:
         """Logarithm of brightness against the face's mean, and colour whatever the brightness."""
-        import cv2
+        from dolorimeter._extras import cv2
 
         cells = cv2.resize(self.crop[LOOK_AREA], LOOK_SIZE, interpolation=cv2.INTER_AREA)
         values = cells.astype(np.float32) + 1

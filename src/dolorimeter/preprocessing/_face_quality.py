@@ -119,7 +119,7 @@ def blur(grey: UInt8[np.ndarray, "size size"], seen: Bool[np.ndarray, "size size
     The variance of the Laplacian (of the picture blurred by one pixel, against noise) as a share
     of the variance of the grey values, on a logarithmic scale from `BLURRED` to `SHARP`.
     """
-    import cv2
+    from dolorimeter._extras import cv2
 
     smooth = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
     edges = cv2.Laplacian(smooth, cv2.CV_32F)
@@ -157,7 +157,7 @@ def occlusion(
     what is before the forehead, the cheeks or the chin alone does not, nor does a hand over shut
     eyes. Sunglasses and thick frames lower it, a moustache over the lip may.
     """
-    import cv2
+    from dolorimeter._extras import cv2
 
     small = cv2.resize(grey, None, fx=1 / HALF, fy=1 / HALF, interpolation=cv2.INTER_AREA)
     at = (points + 0.5) / HALF - 0.5
@@ -179,7 +179,7 @@ def occlusion(
 
 def _drawing(at: Float[np.ndarray, "478 2"], side: int) -> UInt8[np.ndarray, "side side"]:
     """Eyes and lips as lines and areas of grey."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     sheet = np.full((side, side), SKIN, np.uint8)
     points = _fixed(at)
@@ -224,7 +224,7 @@ def _likeness(picture: Float32[np.ndarray, "..."], drawing: Float32[np.ndarray, 
 
 
 def _band(grey: UInt8[np.ndarray, "side side"], coarse: float) -> Float32[np.ndarray, "side side"]:
-    import cv2
+    from dolorimeter._extras import cv2
 
     values = grey.astype(np.float32)
     return cv2.GaussianBlur(values, (0, 0), FINE) - cv2.GaussianBlur(values, (0, 0), coarse)
@@ -233,7 +233,7 @@ def _band(grey: UInt8[np.ndarray, "side side"], coarse: float) -> Float32[np.nda
 def _filled(
     shape: tuple[int, ...], outline: Float[np.ndarray, "point 2"]
 ) -> Bool[np.ndarray, "height width"]:
-    import cv2
+    from dolorimeter._extras import cv2
 
     sheet = np.zeros(shape, np.uint8)
     cv2.fillPoly(sheet, [_fixed(outline)], 1, cv2.LINE_8, FRACTION_BITS)

@@ -156,7 +156,7 @@ class FaceTracker:
     def _row(
         self, image: UInt8[np.ndarray, "height width 3"], sight: Sight, time: float
     ) -> FaceFrame:
-        import cv2
+        from dolorimeter._extras import cv2
 
         landmarks, transform = sight.mesh.landmarks, sight.alignment
         height, width = image.shape[:2]

@@ -5,6 +5,7 @@ a weights file that `dolorimeter.embeddings.Encoder` or a network takes, and tha
 met.
 """
 
+from dolorimeter._extras import torch  # noqa: F401  # raises if it is missing
 from dolorimeter.pretraining._config import EncoderConfig, Pretraining, TaskConfig
 from dolorimeter.pretraining._filling import read_autoencoder
 from dolorimeter.pretraining._kinds import pretrain, pretraining_from, read_pretraining

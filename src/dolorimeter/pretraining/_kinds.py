@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from dolorimeter.pretraining._masked_config import MaskedSignal, MaskedVideo
 from dolorimeter.pretraining._plain import from_plain
 from dolorimeter.pretraining._result import Pretrained
 from dolorimeter.pretraining._runtime import Progress
+from dolorimeter.toml_files import read_toml
 
 AnyPretraining = Pretraining | MaskedVideo | MaskedSignal
 KINDS: Mapping[str, type[AnyPretraining]] = {
@@ -23,30 +24,40 @@ KINDS: Mapping[str, type[AnyPretraining]] = {
 }
 
 
-def read_pretraining(path: Path, overrides: Mapping[str, Any] | None = None) -> AnyPretraining:
+PATH_KEYS = re.compile(
+    r"(encoder\.)?weights|datasets\.\d+\.root"
+    r"|tasks\.\d+\.options\.(root|table|shards\.\d+|datasets\.\d+\.root)"
+)
+"""Keys of a pre-training that hold paths; shards may be patterns such as ``train-*.tar``."""
+
+
+def read_pretraining(
+    path: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    paths_exist: bool = False,
+) -> AnyPretraining:
     """Read a pre-training from TOML.
+
+    Paths in the file are relative to it. The settings have them as absolute paths.
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
+        The file.
     overrides : mapping, optional
-        Keys of the first level and values that replace what stands in the file
-        (``{"steps": 100}``).
+        Dotted keys and values that replace those of the file (``{"steps": 100}``). Their paths
+        are relative to the current folder.
+    paths_exist : bool, default False
+        Whether to raise if a path leads nowhere, before anything is computed.
 
     Raises
     ------
     ConfigError
-        Naming file, key, what was found and what was wanted.
+        Naming the file, the key, its value and the expected value.
     """
-    try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path}: no such file; those of the project are in experiments/pretrain_*.toml."
-        ) from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from error
-    return pretraining_from(values | dict(overrides or {}), str(path))
+    values = read_toml(path, overrides, path_keys=PATH_KEYS, paths_exist=paths_exist)
+    return pretraining_from(values, str(path))
 
 
 def pretraining_from(values: Mapping[str, Any], where: str = "pre-training") -> AnyPretraining:

@@ -30,7 +30,7 @@ def decode(content: bytes, where: str) -> UInt8[np.ndarray, "height width 3"]:
     fault = _damage(content)
     picture = None
     if not fault:
-        import cv2
+        from dolorimeter._extras import cv2
 
         try:
             picture = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_COLOR_RGB)
@@ -45,7 +45,7 @@ def fit(
     picture: UInt8[np.ndarray, "height width 3"], size: int
 ) -> UInt8[np.ndarray, "3 side side"]:
     """The largest square in the middle, resized, channel first."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     height, width = picture.shape[:2]
     side = min(height, width)

@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 def accelerator(device: str) -> Any:
     """The runtime of this process."""
-    from accelerate import Accelerator
+    from dolorimeter._extras import accelerate
 
-    return Accelerator(cpu=device == "cpu")
+    return accelerate.Accelerator(cpu=device == "cpu")
 
 
 def check_share(batch_size: int, world: int) -> None:

@@ -171,7 +171,7 @@ def _findings_of_runs(
     return lists
 
 
-def write_report(runs: Sequence[Run], out: Path, **options: Any) -> ReportPaths:
+def write_report(runs: Sequence[Run], out: str | Path, **options: Any) -> ReportPaths:
     """Write a report. Old name of `report`, kept for one release."""
     notice("dolorimeter.write_report", "dolorimeter.report")
     paths = report(runs, out, **options).paths

@@ -57,8 +57,8 @@ class FaceFindings:
 
 
 def write_faces(
-    video: Path,
-    out: Path,
+    video: str | Path,
+    out: str | Path,
     *,
     stride: int = 1,
     aligned: bool = False,
@@ -69,8 +69,8 @@ def write_faces(
 
     Parameters
     ----------
-    video : Path
-    out : Path
+    video : str or Path
+    out : str or Path
         Gets ``<name>-frames.csv``, ``-summary.json``, ``-cues.png`` and, where asked,
         ``-preview.png`` (eight aligned faces) and ``-aligned.mp4``.
     stride : int

@@ -122,7 +122,7 @@ def numbers(run: Run) -> Numbers:
         pooled=s.pooled,
         scores={who: v for who, v in s.scores[s.main].items() if math.isfinite(v)},
         baselines={name: _estimate(s.main, found) for name, found in s.baselines.items()},
-        chance=s.chance.get("uniform"),
+        chance=_finite(s.chance.get("main", math.nan)),
         majority=s.chance.get("majority"),
         p_value=None if s.permutation is None else s.permutation.p,
         permutations=0 if s.permutation is None else len(s.permutation.permuted),
@@ -145,6 +145,10 @@ def numbers(run: Run) -> Numbers:
         remarks=tuple(_remarks(s)),
         coverage=f"{100 * s.coverage.mean:.1f} %{_aim(s)}" if s.coverage else "",
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def few_people(count: int) -> str:
@@ -227,14 +231,14 @@ def _aim(s: Summary) -> str:
 
 
 def _group_rows(s: Summary) -> Iterator[tuple[str, ...]]:
-    for column, found in s.groups.items():
+    for column, found in s.demographics.items():
         for g in found:
             shown = (words.value(g.mean, s.main), words.interval(g.low, g.high, s.main))
             yield (column, g.name, str(g.subjects), *shown, "small group" if g.small else "")
 
 
 def _group_estimates(s: Summary) -> Iterator[tuple[str, Estimate]]:
-    for column, found in s.groups.items():
+    for column, found in s.demographics.items():
         for g in found:
             yield f"{column}: {g.name} ({g.subjects})", Estimate(s.main, g.mean, g.low, g.high)
 

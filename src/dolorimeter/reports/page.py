@@ -185,6 +185,9 @@ def _answer(n: Numbers) -> tuple[Tone, str]:
     main = n.main
     if not main.has_interval:
         return "warn", "Too few people for an interval: nothing can be said about new people."
+    if n.chance is None and main.metric not in ("concordance", "pearson", "icc_3_1"):
+        name = words.metric_name(main.metric)
+        return "warn", f"Guessing has no fixed {name}: compare it with the baselines."
     if n.chance is None:
         if main.low > 0:
             return "good", "Better than a constant guess, which agrees with 0."
@@ -224,7 +227,8 @@ def _against_baselines(n: Numbers) -> Iterator[str]:
             yield f"Warning: {source} alone give {shown}, which is better than chance."
         elif name == "nuisance":
             yield f"From {source} alone: {shown}, no better than chance."
-        if other.mean >= n.main.mean:
+        lower = n.main.metric in LOWER_IS_BETTER
+        if (other.mean <= n.main.mean) if lower else (other.mean >= n.main.mean):
             yield f"The model is no better than {source}: {shown}."
 
 

@@ -5,7 +5,7 @@ gives a `Represented`. Those of pictures also give them in batches, for an encod
 """
 
 from dolorimeter.representations._pictures import FacePictures, window_faces
-from dolorimeter.representations._represented import Represented, Undefined, concatenate, count
+from dolorimeter.representations._represented import Represented, Undefined, count
 from dolorimeter.representations._sampling import clip_positions
 from dolorimeter.representations.depth import Depth
 from dolorimeter.representations.face_numbers import FaceActivity, Landmarks
@@ -37,7 +37,6 @@ __all__ = [
     "VideoFrames",
     "Waveform",
     "clip_positions",
-    "concatenate",
     "count",
     "window_faces",
 ]

@@ -22,7 +22,7 @@ def aligned(
     size : int
         Side of the picture wanted, in pixels.
     """
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     shrinking = float(np.sqrt(abs(np.linalg.det(alignment[:, :2])))) * size / CROP_SIZE
     # reading four pixels of a face that is shrunk to a quarter or less would alias

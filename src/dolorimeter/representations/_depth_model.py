@@ -77,7 +77,7 @@ class DepthModel:
         ConfigError
             If the file is no network that gives a depth map of the picture.
         """
-        import cv2  # takes a tenth of a second to import
+        from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
         small = cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
         scaled = (small / 255 - np.array(self.mean)) / np.array(self.std)
@@ -119,7 +119,7 @@ def network(file: ModelFile) -> Run:
 
 
 def _with_onnxruntime(path: str) -> Run:
-    import onnxruntime
+    from dolorimeter._extras import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -141,7 +141,7 @@ def _with_onnxruntime(path: str) -> Run:
 
 
 def _with_opencv(path: str) -> Run:
-    import cv2
+    from dolorimeter._extras import cv2
 
     try:
         net = cv2.dnn.readNetFromONNX(path)

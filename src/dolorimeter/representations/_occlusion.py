@@ -65,7 +65,7 @@ def occlusion_mask(
         lines = np.arange(side)[::-1] if from_end else np.arange(side)
         order = np.broadcast_to(lines[:, None] if axis == 0 else lines[None], (side, side))
         return _first(order, order < side // 2, share)
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     region = region_masks(landmarks, side)[what]
     depth = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

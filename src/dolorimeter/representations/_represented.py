@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
 
-from dolorimeter.errors import SignalError
 from dolorimeter.types import Array
 
 LISTED = 12
@@ -64,48 +63,6 @@ class Represented:
         )
 
 
-def concatenate(parts: Sequence[Represented]) -> Represented:
-    """Representations of consecutive batches of windows as one, their notes counted together.
-
-    Parameters
-    ----------
-    parts : sequence of Represented
-        From the same representation; at least one.
-
-    Raises
-    ------
-    SignalError
-        If there is no part, or the parts differ in names, units or shape.
-
-    Examples
-    --------
-    >>> part = Represented(np.ones((2, 1)), ("eda_mean",), ("uS",), np.ones(2, dtype=bool))
-    >>> concatenate([part, part]).x.shape
-    (4, 1)
-    """
-    if not parts:
-        raise SignalError("no representations to concatenate: cut at least one window first.")
-    first = parts[0]
-    for part in parts[1:]:
-        if (part.names, part.units, part.x.shape[1:]) != (
-            first.names,
-            first.units,
-            first.x.shape[1:],
-        ):
-            raise SignalError(
-                f"parts differ: {_describe(part)} after {_describe(first)}. Give every part the "
-                "same representation, sampling rate and channels."
-            )
-    return Represented(
-        x=np.concatenate([part.x for part in parts]),
-        names=first.names,
-        units=first.units,
-        present=np.concatenate([part.present for part in parts]),
-        remarks=tuple(dict.fromkeys(remark for part in parts for remark in part.remarks)),
-        undefined=count(entry for part in parts for entry in part.undefined),
-    )
-
-
 def count(entries: Iterable[Undefined]) -> tuple[Undefined, ...]:
     """Entries of the same feature and reason added up, in order of first appearance."""
     total: Counter[tuple[str, str]] = Counter()
@@ -119,10 +76,3 @@ def _listed(features: list[str]) -> str:
     if len(features) <= LISTED:
         return ", ".join(features)
     return f"{', '.join(features[:LISTED])} and {len(features) - LISTED} more"
-
-
-def _describe(part: Represented) -> str:
-    return (
-        f"{len(part.names)} × {part.x.shape[1:]} ({', '.join(part.names[:3])} … in "
-        f"{', '.join(dict.fromkeys(part.units))})"
-    )

@@ -126,7 +126,7 @@ def letterboxed(
     image: UInt8[np.ndarray, "height width 3"], size: int
 ) -> UInt8[np.ndarray, "side side 3"]:
     """The whole frame inside a square picture, its proportions kept, black around it."""
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     height, width = image.shape[:2]
     factor = size / max(height, width)

@@ -177,7 +177,7 @@ def region_masks(
     SignalError
         If there is no such picture (`size` below 1), or no x and y.
     """
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     if size < 1 or landmarks.shape[1] < 2:
         raise SignalError(

@@ -9,12 +9,11 @@ coefficients and their inversion are MNE-Python's (Gramfort et al., Front. Neuro
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
 
-from dolorimeter.errors import DependencyError, SignalError
+from dolorimeter.errors import SignalError
 
 
 def optical_density(
@@ -123,7 +122,9 @@ def beer_lambert_matrix(
             f"source–detector distances run from {np.min(distances):g} to "
             f"{np.max(distances):g} m, expected above 0 and below 1 m (usually 0.03): give metres."
         )
-    mne = _mne()
+    from dolorimeter._extras import load, mne
+
+    nirs = load("mne.preprocessing.nirs")
     pairs = range(1, len(distances) + 1)
     names = [f"S{i}_D{i} {wavelength:g}" for i in pairs for wavelength in wavelengths]
     info = mne.create_info(names, sfreq=1.0, ch_types="fnirs_od", verbose="error")
@@ -132,19 +133,7 @@ def beer_lambert_matrix(
         channel["loc"][:10] = (x / 2, y, 0, 0, y, 0, x, y, 0, wavelengths[i % 2])
     unit = np.tile(np.eye(2), (len(distances), 1))  # each wavelength alone, in its own sample
     raw = mne.io.RawArray(unit, info, verbose="error")
-    done = mne.preprocessing.nirs.beer_lambert_law(raw, ppf=partial_path_factor)
+    done = nirs.beer_lambert_law(raw, ppf=partial_path_factor)
     oxy = done.get_data([f"S{i}_D{i} hbo" for i in pairs])
     deoxy = done.get_data([f"S{i}_D{i} hbr" for i in pairs])
     return np.stack([oxy, deoxy], axis=1)
-
-
-def _mne() -> ModuleType:
-    try:
-        import mne
-        import mne.preprocessing.nirs
-    except ImportError as error:
-        raise DependencyError(
-            "haemoglobin from optical density needs MNE, which is not installed: "
-            "pip install 'dolorimeter[formats]'."
-        ) from error
-    return mne

@@ -186,7 +186,7 @@ def _colour(
     pictures: UInt8[np.ndarray, "picture 3 size size"],
 ) -> None:
     """Viridis over each one's own range, the lowest frequency below."""
-    import cv2
+    from dolorimeter._extras import cv2
 
     if not len(found):
         return
@@ -220,7 +220,7 @@ def spectrogram_extent(samples: int, sampling_rate: float) -> tuple[float, float
 
 @lru_cache(maxsize=1)
 def _viridis() -> UInt8[np.ndarray, "3 256"]:
-    import cv2
+    from dolorimeter._extras import cv2
 
     levels = np.arange(256, dtype=np.uint8)[None]
     return np.ascontiguousarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS)[0, :, ::-1].T)

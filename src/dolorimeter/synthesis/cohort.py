@@ -81,6 +81,13 @@ class Request:
         return np.random.default_rng([self.seed, kind, subject, *stream])
 
 
+def request_of(parameters: Mapping[str, object]) -> Request:
+    """The request that `parameters` of a truth were made from."""
+    fields = {k: v for k, v in parameters.items() if k in Request.__dataclass_fields__}
+    lists = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
+    return Request(**{**fields, **lists})  # type: ignore[arg-type]  # from JSON
+
+
 @dataclass(frozen=True)
 class Subject:
     """One person of a cohort, with latents of the whole session."""

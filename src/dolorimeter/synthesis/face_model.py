@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from dolorimeter._extras import cv2
 from dolorimeter.synthesis.face_fields import Bump, both_sides, came_from, displacement
 from dolorimeter.synthesis.face_identity import Identity, moved_landmarks
 from dolorimeter.synthesis.face_openings import INNER_LIPS, LEFT_EYE, RIGHT_EYE, Gap, gap, lid_skin

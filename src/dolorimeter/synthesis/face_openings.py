@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
+
+from dolorimeter._extras import cv2
 
 RIGHT_EYE = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from dolorimeter._extras import cv2
 from dolorimeter.synthesis.face_model import ACTIONS, WRINKLES, FaceModel
 from dolorimeter.synthesis.face_openings import move_lids, move_lips
 

@@ -11,17 +11,9 @@ import pandas as pd
 import dolorimeter
 from dolorimeter.errors import ConfigError, UnknownNameError
 from dolorimeter.storage import atomic_path, write_json, write_parquet
-from dolorimeter.synthesis import ai4pain, biovid, unbc
-from dolorimeter.synthesis.cohort import Kind, Request, Written
+from dolorimeter.synthesis.cohort import Request, Written
+from dolorimeter.synthesis.kinds import KINDS
 from dolorimeter.synthesis.truth import FOLDER, FRAMES, Truth
-
-KINDS: Mapping[str, Kind] = {
-    "biovid": biovid.KIND,
-    "ai4pain_2024": ai4pain.KIND_2024,
-    "ai4pain_2025": ai4pain.KIND_2025,
-    "unbc_mcmaster": unbc.KIND,
-}
-"""The published layouts that can be written."""
 
 SMALLEST, LARGEST = 96, 4096
 """Pixels of a side of the video's picture."""
@@ -179,13 +171,6 @@ def _check_types(
         for name, value in values.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, types)):
                 raise ConfigError(f"synthesise: {name} is {value!r}, expected {words}.")
-
-
-def request_of(parameters: Mapping[str, object]) -> Request:
-    """The request that `parameters` of a truth were made from."""
-    fields = {k: v for k, v in parameters.items() if k in Request.__dataclass_fields__}
-    lists = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
-    return Request(**{**fields, **lists})  # type: ignore[arg-type]  # from JSON
 
 
 def _request(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
+
+from dolorimeter._extras import cv2
 
 ENLARGED = 3
 """The portrait is enlarged once, with its edges sharpened, so that frames are not blurred."""

@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 
 from dolorimeter.errors import ConfigError, DatasetError
 from dolorimeter.storage import write_json, write_parquet
+from dolorimeter.synthesis.cohort import request_of
+from dolorimeter.synthesis.kinds import KINDS
 from dolorimeter.synthesis.population import Design, Observer, Odds, odds
 
 FOLDER = "truth"
@@ -186,9 +188,9 @@ class Truth:
             found[f"Bayes accuracy {a} vs {b}"] = round(self.bayes_accuracy(a, b), 3)
         return found
 
-    def save(self, root: Path) -> None:
+    def save(self, root: str | Path) -> None:
         """Write the truth under ``root/truth``."""
-        folder = root / FOLDER
+        folder = Path(root) / FOLDER
         write_parquet(folder / "windows.parquet", self.windows)
         write_parquet(folder / "subjects.parquet", self.subjects)
         write_json(folder / "parameters.json", dict(self.parameters))
@@ -202,8 +204,6 @@ class Truth:
         DatasetError
             If there is no truth, or it is damaged.
         """
-        from dolorimeter.synthesis.making import KINDS, request_of
-
         folder = Path(root) / FOLDER
         if not (folder / "parameters.json").is_file():
             raise DatasetError(

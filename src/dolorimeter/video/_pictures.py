@@ -47,8 +47,9 @@ def turn_of(frame: VideoFrame) -> Turn:
     The matrix maps a stored pixel (x, y) to (a·x + c·y, b·x + d·y), y downwards (ISO/IEC
     14496-12, 6.2.2; FFmpeg keeps it as nine 32-bit integers a b u c d v x y w).
     """
-    import av
     from av.video.reformatter import VideoReformatter
+
+    from dolorimeter._extras import av
 
     try:  # a frame whose side data was asked for stays until the collector comes: ask a tiny copy
         tiny = VideoReformatter().reformat(frame, 16, 16, "rgb24", threads=1)
@@ -84,7 +85,7 @@ class Picture:
         self._form: tuple[int, int, Turn] | None = None
 
     def __call__(self, frame: VideoFrame) -> UInt8[np.ndarray, "height width 3"]:
-        import av
+        from dolorimeter._extras import av
 
         if self._form is None:
             self._form = (*square_size(frame, self._aspect), turn_of(frame))
@@ -102,7 +103,9 @@ class Picture:
 def turned(image: UInt8[np.ndarray, "row column 3"], turn: Turn) -> UInt8[np.ndarray, "h w 3"]:
     if not any(turn):
         return image
-    import cv2  # several times faster here than NumPy's copy of a transposed view
+    from dolorimeter._extras import (
+        cv2,  # several times faster here than NumPy's copy of a transposed view
+    )
 
     if turn.transposed:
         image = cv2.transpose(image)

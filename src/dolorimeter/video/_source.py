@@ -123,7 +123,7 @@ class Source:
 
     def _key_before(self, origin: int, target: int) -> Place | None:
         """Where a seek to `target` leads, if what the index says of it is certain."""
-        import av
+        from dolorimeter._extras import av
 
         try:
             self.container.seek(target, stream=self.stream)
@@ -151,7 +151,7 @@ class Source:
 
     def decode(self, place: Place | None = None) -> Iterator[VideoFrame | Damage]:
         """Frames in the order of presentation, and what is lost in the order of the file."""
-        import av
+        from dolorimeter._extras import av
 
         first = -math.inf
         if place is not None and place.key is not None:
@@ -188,7 +188,7 @@ class Source:
 
     def _packets(self) -> Iterator[AnyPacket | None]:
         """Packets of the stream, the flushing one last; None for one that cannot be had."""
-        import av
+        from dolorimeter._extras import av
 
         for _ in range(max(self.stream.frames, FEWEST_FAULTS)):
             try:
@@ -201,7 +201,7 @@ class Source:
 
 
 def _open(path: Path) -> InputContainer:
-    import av
+    from dolorimeter._extras import av
 
     if path.is_dir():
         raise RecordingError(f"{path}: a folder, expected a video file.")

@@ -85,7 +85,7 @@ class VideoWriter:
         self._frames = 0
 
     def __enter__(self) -> VideoWriter:
-        import av
+        from dolorimeter._extras import av
 
         with ExitStack() as stack:
             part = stack.enter_context(atomic_path(self._path))
@@ -125,7 +125,7 @@ class VideoWriter:
         self._frames += 1
 
     def _encode(self, frame: VideoFrame | None) -> None:
-        import av
+        from dolorimeter._extras import av
 
         try:
             self._container.mux(self._stream.encode(frame))
@@ -133,7 +133,7 @@ class VideoWriter:
             raise self._unwritable(error) from error
 
     def _close(self) -> None:
-        import av
+        from dolorimeter._extras import av
 
         try:
             self._container.close()

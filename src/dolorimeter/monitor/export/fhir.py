@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import uuid
-from importlib import import_module
 from typing import Any, Literal
 
 from dolorimeter import __version__
-from dolorimeter.errors import DependencyError, StorageError
+from dolorimeter._extras import load
+from dolorimeter.errors import StorageError
 from dolorimeter.monitor.export.record import SessionRecord
 from dolorimeter.monitor.nouns import NOT_A_DEVICE, Estimate, SelfReport
 
@@ -68,13 +68,7 @@ def fhir_bundle(record: SessionRecord, *, release: Release) -> dict[str, Any]:
 
 
 def _check(bundle: dict[str, Any], release: Release) -> None:
-    try:
-        module = import_module(f"fhir.resources{'.R4B' if release == 'R4B' else ''}.bundle")
-    except ImportError as error:
-        raise DependencyError(
-            "FHIR needs fhir.resources, which is not installed. "
-            "Install it with: pip install 'dolorimeter[fhir]'"
-        ) from error
+    module = load(f"fhir.resources{'.R4B' if release == 'R4B' else ''}.bundle")
     try:
         module.Bundle.model_validate(bundle)
     except ValueError as error:

@@ -64,7 +64,7 @@ def session_files(record: SessionRecord, form: str, *, every_s: float = 0.0) -> 
 
 
 def export_session(
-    session: str, out: Path, form: str, *, where: str | Path, every_s: float = 0.0
+    session: str, out: str | Path, form: str, *, where: str | Path, every_s: float = 0.0
 ) -> list[Path]:
     """Write a stored session below a folder that is new or empty; gives the files written.
 
@@ -75,6 +75,7 @@ def export_session(
     ConfigError
         If there is no such format.
     """
+    out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(f"{out}: is not an empty folder. Give a new one with --out.")
     with Store(where, make=False) as store:

@@ -179,7 +179,7 @@ class Camera:
 
 
 def _opened(where: str | int) -> Capture | None:
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     capture = cv2.VideoCapture(where)
     capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, where the driver allows
@@ -187,7 +187,7 @@ def _opened(where: str | int) -> Capture | None:
 
 
 def _rate(capture: Capture) -> float | None:
-    import cv2
+    from dolorimeter._extras import cv2
 
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     return rate if 1.0 <= rate <= 240.0 else None

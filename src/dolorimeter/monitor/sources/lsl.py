@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.datasets._open import NAMES, QUANTITIES, field_name, to_si
-from dolorimeter.errors import DependencyError, MonitorError
+from dolorimeter.errors import MonitorError
 from dolorimeter.monitor.sources._items import Begins, Chunk, Item, Lost
 from dolorimeter.types import Signal
 
@@ -83,13 +83,8 @@ class LslSource:
     start = 0.0
 
     def __init__(self, query: LslQuery | None = None, *, resolve: float = RESOLVE) -> None:
-        try:
-            import pylsl
-        except (ImportError, RuntimeError) as error:  # RuntimeError: no liblsl for this machine
-            raise DependencyError(
-                "the source lsl needs pylsl, which is not installed or finds no liblsl. "
-                "Install it with: pip install 'dolorimeter[monitor]'"
-            ) from error
+        from dolorimeter._extras import pylsl
+
         self._pylsl: Any = pylsl
         self._query, self._resolve = query or LslQuery(), resolve
         self._waiting: deque[Item] = deque(maxlen=MOST_CHUNKS)

@@ -1,5 +1,6 @@
 """Where sessions are kept: SQLite by default, PostgreSQL by URL (extra ``monitor``)."""
 
+from dolorimeter._extras import sqlalchemy  # noqa: F401  # raises if it is missing
 from dolorimeter.monitor.store._records import Purged, StoredSession, default_store
 from dolorimeter.monitor.store.recorder import Recorder
 from dolorimeter.monitor.store.store import Store, list_sessions, purge

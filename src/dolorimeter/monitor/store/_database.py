@@ -15,16 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dolorimeter.errors import DependencyError, StorageError
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-try:
-    import sqlalchemy as sa
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-except ImportError as error:  # pragma: no cover - the extra is installed wherever tests run
-    raise DependencyError(
-        "storing a session needs SQLAlchemy, which is not installed. "
-        "Install it with: pip install 'dolorimeter[monitor]'"
-    ) from error
+from dolorimeter._extras import missing
+from dolorimeter.errors import StorageError
 
 BUSY_S = 2.0
 """Seconds that a writer waits for another one before it gives up for now."""
@@ -171,10 +166,7 @@ def explained(shown: str) -> Iterator[None]:
     try:
         yield
     except NoSuchModuleError as error:
-        raise DependencyError(
-            "PostgreSQL needs pg8000, which is not installed. "
-            "Install it with: pip install 'dolorimeter[monitor]'"
-        ) from error
+        raise missing("pg8000") from error
     except (SQLAlchemyError, *DRIVERS) as error:
         raise StorageError(f"{shown}: {_reason(error)}") from error
 

@@ -173,7 +173,7 @@ class Store:
         if row is None:
             raise UnknownSessionError(
                 f"{self.place}: no session {session[:80]!r}. "
-                "List them with: dolorimeter monitor-sessions"
+                "List them with: dolorimeter monitor sessions"
             )
         return dict(row)
 
@@ -393,7 +393,7 @@ class Store:
         if not stored:
             raise StorageError(
                 f"{self.place}: nothing of a subject {subject[:80]!r}. "
-                "List them with: dolorimeter monitor-sessions"
+                "List them with: dolorimeter monitor sessions"
             )
         if running := [s.info.id for s in stored if s.state == "running"]:
             raise StorageError(

@@ -15,7 +15,7 @@ QUALITY = 70
 
 def picture_of(frame: UInt8[np.ndarray, "height width 3"], width: int = WIDTH) -> str:
     """A frame (RGB) as JPEG in base64, at most `width` pixels wide."""
-    import cv2  # takes a tenth of a second to import
+    from dolorimeter._extras import cv2  # takes a tenth of a second to import
 
     height = max(1, round(frame.shape[0] * width / frame.shape[1]))
     if frame.shape[1] > width:

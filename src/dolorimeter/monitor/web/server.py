@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dolorimeter.errors import ConfigError, DependencyError, MonitorError
+from dolorimeter.errors import ConfigError, MonitorError
 from dolorimeter.monitor.hub import Hub
 from dolorimeter.monitor.store import Store
 from dolorimeter.monitor.web.guard import check_address
@@ -25,8 +25,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page until Ctrl-C; then end the sessions and store what they said.
@@ -38,7 +38,7 @@ def serve(
         Any address but loopback needs a token. Port 0 takes a free one.
     token : str, optional
         At least 16 characters.
-    tls_cert, tls_key : Path, optional
+    tls_cert, tls_key : str or Path, optional
         Serve TLS by itself.
     ready : callable, optional
         Called with the address once it answers.
@@ -52,15 +52,9 @@ def serve(
     StorageError
         At the end, if not all could be stored.
     """
-    try:
-        import uvicorn
+    from dolorimeter._extras import uvicorn
+    from dolorimeter.monitor.web.app import create_app
 
-        from dolorimeter.monitor.web.app import create_app
-    except ImportError as error:
-        raise DependencyError(
-            f"the page needs {error.name}, which is not installed. "
-            "Install it with: pip install 'dolorimeter[monitor]'"
-        ) from error
     check_serving(host, port, token, tls_cert, tls_key)
     listener = _listen(host, port)
     _log_in_words()
@@ -87,7 +81,11 @@ def serve(
 
 
 def check_serving(
-    host: str, port: int, token: str | None, tls_cert: Path | None, tls_key: Path | None
+    host: str,
+    port: int,
+    token: str | None,
+    tls_cert: str | Path | None,
+    tls_key: str | Path | None,
 ) -> None:
     """Refuse what cannot be served, before anything is begun.
 
@@ -168,8 +166,8 @@ def serve_store(
     host: str = "127.0.0.1",
     port: int = 8080,
     token: str | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve the page over a store, without a model: stored sessions, and diaries.
