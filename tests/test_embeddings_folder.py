@@ -393,6 +393,7 @@ def test_stream_names_that_no_file_can_have(tmp_path: Path) -> None:
     assert set(load_embeddings(tmp_path / "out").x) == {"a/b", "a:b"}
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     for number in range(12):
