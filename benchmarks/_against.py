@@ -221,7 +221,8 @@ def main(
     Returns
     -------
     int
-        0; 1 if answers differ or a workload failed; 2 for an error of the call or the environment.
+        0; 1 if answers differ or a workload failed; 2 for an error of the call or the environment;
+        130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--work"]:
@@ -239,6 +240,8 @@ def main(
     except AgainstError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -607,7 +610,9 @@ def unpacked(
     place = folder / commit[:12]
     stamp = place / "built.json"
     built = {"commit": commit, "python": platform.python_version(), "extras": extras}
-    previous = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+    previous: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged: build again
+        previous = json.loads(stamp.read_text(encoding="utf-8"))
     python = Path(previous.pop("interpreter", place / "none"))
     if previous != built or not python.is_file():
         shutil.rmtree(place, ignore_errors=True)
