@@ -8,11 +8,14 @@ libraries where its requirements allow them. Both are reused by the next call; `
 frees the disk (about 1.2 GB per commit). Today's tree runs in the interpreter that runs this
 program.
 
-A measurement is a fresh process with its own wall-clock time, processor time and peak memory. Both
+A measurement is a fresh process with wall-clock time, processor time and peak memory. Both
 sides import from ``src`` of their tree. Before any time is taken, each side runs once and the two
 answers are compared. A workload that one side does not have is reported as such.
 
-Add a workload as one entry of `WORKLOADS`, or in a file of its own::
+Today's environment may hold more packages than the old one, and some libraries import what is
+there. ``--ref HEAD`` compares equal code in both environments: its ratios are the control.
+
+Add a workload as one entry of `WORKLOADS`, or in another file::
 
     from _against import Workload, main
 
@@ -221,7 +224,8 @@ def main(
     Returns
     -------
     int
-        0; 1 if answers differ or a workload failed; 2 for an error of the call or the environment.
+        0; 1 if answers differ or a workload failed; 2 for an error of the call or the environment;
+        130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["--work"]:
@@ -239,6 +243,8 @@ def main(
     except AgainstError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -607,7 +613,9 @@ def unpacked(
     place = folder / commit[:12]
     stamp = place / "built.json"
     built = {"commit": commit, "python": platform.python_version(), "extras": extras}
-    previous = json.loads(stamp.read_text(encoding="utf-8")) if stamp.is_file() else {}
+    previous: dict[str, str] = {}
+    with contextlib.suppress(OSError, ValueError):  # not there, or damaged: build again
+        previous = json.loads(stamp.read_text(encoding="utf-8"))
     python = Path(previous.pop("interpreter", place / "none"))
     if previous != built or not python.is_file():
         shutil.rmtree(place, ignore_errors=True)
@@ -710,7 +718,10 @@ def heading(old: Side, new: Side, rounds: int, threads: int) -> Iterator[str]:
     yield f"old: {old.commit} · new: {new.commit} · {rounds} rounds · {threads} threads"
     before, now = installed(old.python), installed(new.python)
     other = [f"{k} {v} → {now[k]}" for k, v in before.items() if k in now and now[k] != v]
-    yield f"libraries of other versions: {', '.join(other) or 'none'}"
+    yield (
+        f"libraries of other versions: {', '.join(other) or 'none'} · "
+        f"packages only in today's environment: {len(set(now) - set(before))}"
+    )
 
 
 def table(comparisons: Sequence[Comparison]) -> Iterator[str]:

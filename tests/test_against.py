@@ -82,7 +82,7 @@ def test_equal_answers_give_a_table_with_the_conditions(
     output = capsys.readouterr().out
     old, new = (git(repository, "rev-parse", "--short=12", r).strip() for r in ("HEAD~1", "HEAD"))
     assert f"old: {old} · new: {new} · 2 rounds · 1 threads" in output
-    assert "libraries of other versions: none" in output
+    assert "libraries of other versions: none · packages only in today's environment: 0" in output
     assert "load " in output
     answer, row = (
         output.index("same: answers equal, 1 values"),
