@@ -104,6 +104,37 @@ def test_twenty_steps_of_two_processes_are_those_of_one_on_painformer(
     compare(settings, tmp_path, start, rtol)
 
 
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    four_tasks: list[dict[str, Any]], small: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = pretraining_from(
+        small(
+            encoder={"name": "tiny_dropout"},
+            tasks=four_tasks,
+            steps=24,
+            checkpoint_every=7,
+            validate_every=10,
+        )
+    )
+
+    def stop(done: int, _: int) -> None:
+        if done == 18:
+            raise KeyboardInterrupt
+
+    steps: list[int] = []
+    with threads(1):
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, tmp_path / "stopped", progress=stop)
+        resumed = pretrain(
+            config, tmp_path / "stopped", progress=lambda done, _: steps.append(done)
+        )
+        whole = pretrain(config, tmp_path / "whole")
+    assert steps[0] == 15
+    assert resumed.weights.read_bytes() == whole.weights.read_bytes()
+    assert resumed.log.read_bytes() == whole.log.read_bytes()
+
+
+@pytest.mark.long
 def test_a_killed_run_goes_on_to_the_same_bits(
     four_tasks: list[dict[str, Any]], small: Callable[..., Any], tmp_path: Path, start: Start
 ) -> None:

@@ -58,6 +58,7 @@ def test_biovid_reads_a_video_with_every_clip(cohort: Path) -> None:
     assert not [p for p in reader.check().problems if "usable clips" not in p.what]
 
 
+@pytest.mark.long
 def test_ai4pain_reads_a_video_with_every_segment(ai4pain: Path) -> None:
     recordings = AI4Pain2024(ai4pain).recordings()
     for recording in recordings:
