@@ -38,11 +38,11 @@ from dolorimeter.experiment import (
     train,
 )
 from dolorimeter.predictor import Predictor
-from dolorimeter.preprocessing import FaceTracking
+from dolorimeter.preprocessing import FaceTracking, faces
 from dolorimeter.registry import MODELS, Card, InputSpec
 from dolorimeter.representations import FaceActivity, FaceClip, FaceFrames, Raw, VideoFrames
 from dolorimeter.storage import Cache
-from dolorimeter.types import Recording, Signal, Stimulus, Video
+from dolorimeter.types import FaceTrack, Recording, Signal, Stimulus, Video
 from dolorimeter.video import VideoWriter
 from dolorimeter.windows import WindowSpec, cut
 
@@ -98,6 +98,25 @@ def _encoder() -> Iterator[None]:
     for name in ("tests_brightness", "tests_tubes"):
         MODELS._entries.pop(name)
         MODELS._cards.pop(name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tracked_once() -> Iterator[None]:
+    """Track files of the same content once: the studies copy two clips to many places."""
+    tracks: dict[tuple[bytes, str], FaceTrack] = {}
+    whole = faces.track_face
+
+    def cached(path: Path, **options: object) -> FaceTrack:
+        if not path.is_file():
+            return whole(path, **options)  # type: ignore[arg-type]  # of a test
+        key = (path.read_bytes(), repr(sorted(options.items())))
+        if key not in tracks:
+            tracks[key] = whole(path, **options)  # type: ignore[arg-type]  # of a test
+        return replace(tracks[key], path=path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faces, "track_face", cached)
+        yield
 
 
 def portrait() -> np.ndarray:
@@ -497,7 +516,9 @@ def test_relevance_of_regions_is_told_for_each_question(labelled: Path, tmp_path
             "early_stopping": False,
         },
     }
-    told["streams"][0] |= {"encoder": {"name": "tnt_s_patch16_224"}, "pooling": "none"}  # type: ignore[index]
+    stream = told["streams"][0]  # type: ignore[index]  # plain values
+    stream |= {"encoder": {"name": "tnt_s_patch16_224", "size": 64}, "pooling": "none"}
+    stream["representation"]["size"] = 64
     asked = experiment_from(told)
     table = relevance(asked, labelled, tmp_path / "out", levels=["PA4"], people=2)
     assert set(table["level"]) == {"PA4"}

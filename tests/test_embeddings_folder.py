@@ -393,11 +393,12 @@ def test_stream_names_that_no_file_can_have(tmp_path: Path) -> None:
     assert set(load_embeddings(tmp_path / "out").x) == {"a/b", "a:b"}
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_only_what_was_under_way(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     for number in range(12):
         with VideoWriter(root / f"clip{number}.mp4", RATE, (SIDE, SIDE)) as writer:
-            for frame in range(20):
+            for frame in range(10):
                 writer.write(np.full((SIDE, SIDE, 3), 9 * number + frame, dtype=np.uint8))
     words = ["embed", str(root), "--encoder", "tnt_s_patch16_224", "--size", str(SIDE), *WHOLE]
     words += ["--out", str(tmp_path / "out"), "--batch-size", "1"]
