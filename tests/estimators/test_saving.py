@@ -189,7 +189,8 @@ def damage(folder: Path, names: Sequence[str]) -> None:
 @pytest.mark.extra("deep")
 def test_weights_of_a_network_are_a_file_that_must_be_there_and_whole(tmp_path: Path) -> None:
     x, y, _ = table()
-    save_estimator(network().fit(np.nan_to_num(x[:40]), np.arange(40) % 2), tmp_path)
+    fitted = network(early_stopping=False).fit(np.nan_to_num(x[:40]), np.arange(40) % 2)
+    save_estimator(fitted, tmp_path)
     damage(tmp_path, ("estimator.skops", "tensors.safetensors", "estimator.json"))
     (tmp_path / "tensors.safetensors").rename(tmp_path / "moved")
     with pytest.raises(StorageError, match=r"no tensors\.safetensors"):

@@ -158,7 +158,7 @@ def test_every_row_is_there_once_and_in_order(cohort: Cohort) -> None:
     assert set(rows["target_access"]) == {"none"}
     assert set(rows["selection"]) == {"fixed"}
     np.testing.assert_allclose(run.probabilities.sum(axis=1), 1)
-    assert run.model == "Pipeline"
+    assert run.model == "StandardScaler + LogisticRegression"
     assert run.classes == ("none", "strong")
     assert (run.seeds, run.demographics, run.modalities) == ((0, 7), ("sex",), ("eda", "ecg"))
     assert (run.label_source, run.notes) == ("stimulus", ("n",))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +120,51 @@ def test_a_local_cluster_gives_the_bytes_of_one_process(
     )
     assert saved(there, tmp_path / backend) == one
     assert told == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.usefixtures("quiet_cluster")
+@pytest.mark.extra("cluster")
+@pytest.mark.long
+def test_folds_run_on_the_cluster_at_the_address(cohort: Cohort, tmp_path: Path) -> None:
+    """A scheduler and a worker as processes of their own, as on another machine."""
+
+    class Where(LogisticRegression):
+        def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
+            with (tmp_path / f"{os.getpid()}").open("a") as file:
+                file.write("fold\n")
+            return super().fit(X, y)
+
+    where = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(subprocess.Popen([*dask, *arguments]))
+            for arguments in (
+                ["scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(where)],
+                ["worker", "--scheduler-file", str(where), "--no-dashboard", "--nworkers", "1"],
+            )
+        ]
+        for process in processes:
+            stack.callback(process.terminate)
+        for _ in range(600):
+            if where.is_file():
+                break
+            time.sleep(0.1)
+        address = json.loads(where.read_text(encoding="utf-8"))["address"]
+        samples, y = cohort()
+        run = evaluate(
+            Where(),
+            samples,
+            y,
+            leave_one_subject_out(),
+            backend="dask",
+            cluster_address=address,
+            baselines=False,
+        )
+    assert len(run.predictions) == len(y)
+    pids = [p.name for p in tmp_path.iterdir() if p.name.isdigit()]
+    assert len(pids) == 1
+    assert pids != [str(os.getpid())]
 
 
 def test_an_unknown_cluster_is_refused(cohort: Cohort) -> None:

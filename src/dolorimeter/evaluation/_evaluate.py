@@ -119,7 +119,7 @@ def evaluate(
     question : Question, optional
         Description of the protocol. By default what the arguments say.
     model : str, default ""
-        Name of the model. By default the class of the estimator.
+        Name of the model. By default the class of the estimator, or of each step of a pipeline.
     modalities : sequence of str
         Modalities, for the record.
     threads_per_fold : int, default 1
@@ -219,9 +219,17 @@ def evaluate(
     failed = [r for r in results if r.error]
     if not any(len(t[0]) for t in tables):
         raise EvaluationError(f"all {len(folds)} folds failed. The first one: {failed[0].error}")
-    run = _run(tables, failed, writer, names, model or type(estimator).__name__, seeds,
+    run = _run(tables, failed, writer, names, model or _name_of(estimator), seeds,
                tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
     return replace(run, scoring=metrics_named)
+
+
+def _name_of(estimator: Any) -> str:
+    """Name an estimator by its class, a pipeline by its steps."""
+    steps = getattr(estimator, "steps", None)
+    if not isinstance(steps, list):
+        return type(estimator).__name__
+    return " + ".join(_name_of(step) for _, step in steps if step not in (None, "passthrough"))
 
 
 def _renamed_groups(
