@@ -157,9 +157,18 @@ def at(made: Sequence[Estimate], time: float) -> Estimate:
     return [e for e in made if e.start is not None and e.start + DURATION <= time + 1e-9][-1]
 
 
+@pytest.mark.long
 @settings(max_examples=3)
 @given(tick=st.floats(0.05, 9.0))
-def test_what_a_session_says_is_what_predict_says(tick: float) -> None:
+def test_what_a_session_says_at_any_tick_is_what_predict_says(tick: float) -> None:
+    session_agrees_with_predict(tick)
+
+
+def test_what_a_session_says_is_what_predict_says() -> None:
+    session_agrees_with_predict(0.7)
+
+
+def session_agrees_with_predict(tick: float) -> None:
     whole = body(14.0)
     sliding = WindowSpec(duration=DURATION, anchor="sliding", step=0.5)
     samples = replace(chain(), windows=sliding).samples([whole])
@@ -593,7 +602,9 @@ def test_a_fault_costs_its_window_and_is_named(
     assert told in made[1].abstained
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize(
+    "value", [np.nan, *(pytest.param(v, marks=pytest.mark.long) for v in (np.inf, 1e300))]
+)
 def test_times_that_are_none_are_not_believed(
     table: tuple[np.ndarray, tuple[str, ...]], whole: Recording, value: float
 ) -> None:
