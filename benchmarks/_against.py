@@ -586,7 +586,10 @@ def extract(commit: str, root: Path, folder: Path, *paths: str) -> None:
     """Unpack the files of a commit (only `paths`, if any) into `folder`."""
     archive = git(root, "archive", "--format=tar", commit, "--", *paths)
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(folder, filter="data")
+        else:  # Python before 3.11.4; the archive is git's own
+            tar.extractall(folder)
 
 
 def unpacked(

@@ -403,7 +403,10 @@ def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path
     assert "nan" not in made.markdown.lower().split()
 
 
-def test_an_address_without_a_cluster_is_one_error(table: Table) -> None:
+def test_an_address_without_a_cluster_is_one_error(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dolorimeter.clusters.TIMEOUT", 1.0)
     X, y, groups = table
     with pytest.raises(EvaluationError, match="without a backend"):
         dl.evaluate(model(), X, y, groups=groups, cluster_address="tcp://127.0.0.1:1")

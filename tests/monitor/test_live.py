@@ -138,7 +138,10 @@ def test_it_does_not_end_in_silence_where_something_is_not_stored(tmp_path: Path
     other[0].close()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 0), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+)
 def test_ctrl_c_is_how_it_ends(number: signal.Signals, code: int, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from dolorimeter.cli import main; main()", "monitor", "run"]
     place = ["--model", str(saved(tmp_path / "model")), "--store", str(tmp_path / "s.sqlite")]
