@@ -47,3 +47,20 @@ def test_a_planted_circle_is_reported(house: Any, tmp_path: Path, files: dict[st
         (tmp_path / "planted" / name).write_text(text + "\n")
     members = {f"planted.{name.removesuffix('.py')}".removesuffix(".__init__") for name in files}
     assert house.circles(tmp_path) == [tuple(sorted(members))]
+
+
+def test_a_circle_through_names_imported_on_first_use_is_reported(
+    house: Any, tmp_path: Path
+) -> None:
+    """Only the stub of a lazy package says where its names come from."""
+    package = tmp_path / "planted" / "lazy"
+    package.mkdir(parents=True)
+    for name, text in {
+        "../__init__.py": "",
+        "__init__.py": "from importlib import import_module\n"
+        "def __getattr__(name): return getattr(import_module('planted.lazy.a'), name)",
+        "__init__.pyi": "from planted.lazy.a import x as x",
+        "a.py": "from planted.lazy import x",
+    }.items():
+        (package / name).write_text(text + "\n")
+    assert house.circles(tmp_path) == [("planted.lazy", "planted.lazy.a")]

@@ -58,6 +58,9 @@ def test_signals_and_streams_keep_their_shape() -> None:
     [
         ({"start": [1.0]}, "start has 1 values for 2 samples"),
         ({"start": ["soon", "later"]}, "start is not numbers"),
+        ({"start": pd.to_datetime(["2026-01-01", "2026-01-02"])}, "start holds dates"),
+        ({"start": [0.0, np.inf]}, "start is inf s in row 1, expected a finite number"),
+        ({"duration": [1.0, -1.0]}, "duration is -1 s in row 1, expected a positive number"),
         ({"meta": {"subject": ["a", "b"]}}, "meta has a column 'subject'"),
         ({"meta": {"sex": ["f"]}}, r"meta\['sex'\] has 1 values for 2 samples"),
         ({"meta": 5}, "meta is a int, expected a DataFrame"),
@@ -152,3 +155,23 @@ def test_parts_that_do_not_fit_are_refused(change: Any, message: str) -> None:
 def test_nothing_cannot_be_joined() -> None:
     with pytest.raises(ConfigError, match="no samples to concatenate"):
         Samples.concatenate([])
+
+
+def test_time_differences_become_seconds() -> None:
+    start = pd.to_timedelta(["1s", "1min"])
+    samples = Samples.from_arrays(np.zeros((2, 1)), subject=["a", "b"], start=start)
+    assert samples.meta["start"].tolist() == [1.0, 60.0]
+
+
+def test_rows_of_two_tables_are_not_matched_by_position_if_their_labels_differ() -> None:
+    x = pd.DataFrame({"f": [1.0, 2.0]})
+    meta = pd.DataFrame({"sex": ["f", "m"]}, index=[1, 0])
+    with pytest.raises(ConfigError, match="X and meta have different row labels"):
+        Samples.from_arrays(x, subject=["a", "b"], meta=meta)
+
+
+def test_the_old_home_gives_a_notice() -> None:
+    from dolorimeter import types
+
+    with pytest.warns(FutureWarning, match="dolorimeter.types.Samples is now"):
+        assert types.Samples is Samples

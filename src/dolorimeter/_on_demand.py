@@ -92,7 +92,7 @@ def renamed_package(old: str, new: str, function: str) -> None:
             return getattr(import_module(new), function)(*args, **kwargs)
 
         def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
+            if name.startswith("__") and name != "__all__":
                 raise AttributeError(f"module '{old}' has no attribute '{name}'")
             return getattr(import_module(new), name)
 

@@ -6,7 +6,8 @@ A score that is not defined (one class only, no variance) is NaN, never a number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -322,8 +323,6 @@ RANGES = {
 SKLEARN_NAMES = {
     "roc_auc": "auroc",
     "roc_auc_ovr": "auroc",
-    "f1_macro": "macro_f1",
-    "precision_macro": "macro_precision",
     "recall_macro": "macro_recall",
     "matthews_corrcoef": "mcc",
     "neg_log_loss": "log_loss",
@@ -331,10 +330,14 @@ SKLEARN_NAMES = {
     "neg_mean_absolute_error": "mae",
     "neg_root_mean_squared_error": "rmse",
 }
-"""Names of scikit-learn's scorers and the metrics they stand for. Losses stay positive here."""
+"""Names of scikit-learn's scorers and the metrics they stand for. Losses stay positive here.
+
+Macro F1 and precision of scikit-learn leave out classes that a subject lacks. Ours do not, so that
+only our names stand for them.
+"""
 
 
-def named(scoring: str | Sequence[str], target_kind: TargetKind) -> tuple[str, ...]:
+def named(scoring: Any, target_kind: TargetKind) -> tuple[str, ...]:
     """Return the names of metrics, with scikit-learn's names translated.
 
     Parameters
@@ -353,9 +356,9 @@ def named(scoring: str | Sequence[str], target_kind: TargetKind) -> tuple[str, .
     ('auroc',)
     """
     known = by_kind(target_kind)
-    asked = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    requested = tuple(scoring) if isinstance(scoring, list | tuple) else (scoring,)
     names = tuple(
-        SKLEARN_NAMES.get(name, name) if isinstance(name, str) else name for name in asked
+        SKLEARN_NAMES.get(name, name) if isinstance(name, str) else name for name in requested
     )
     for name in names:
         if name not in known:

@@ -28,7 +28,7 @@ META_COLUMNS = (
 
 @dataclass(frozen=True)
 class Samples:
-    """What stands between stages and estimators: one row a window (or a table row).
+    """Features or signals with one row per window, and a table that describes each row.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Samples:
         First axis: sample. A feature table is ``(sample, feature)``, raw signals
         ``(sample, channel, time)``.
     meta : pandas.DataFrame
-        One row a sample, index 0…n−1, the columns of `META_COLUMNS` first; ``level`` and subject
+        One row per sample, index 0…n−1, the columns of `META_COLUMNS` first; ``level`` and subject
         columns (``sex``, ``treatment`` …) may follow.
     feature_names, feature_units : tuple of str
         Of the last axis of a feature table; empty otherwise.
@@ -47,11 +47,11 @@ class Samples:
     quality : Float[np.ndarray, "sample"], optional
         Between 0 (unusable) and 1.
     exclusions : tuple of Exclusion
-        What was kept out on the way here.
+        Windows and recordings that were left out, with reasons.
     target_access : TargetAccess
         Whether making `x` has looked at the subject as a whole (standardisation within subject).
     label_source : LabelSource or None
-        Where labels of this data set come from.
+        Source of the labels.
     notes : tuple of str
         Sentences the report must print (unconfirmed units, features that are NaN and why).
     lookalike : bool
@@ -152,13 +152,17 @@ class Samples:
         """
         x, names = _numeric(X)
         n = _rows_of(x)
+        refuse_other_rows(
+            {"X": X, "subject": subject, "stimulus": stimulus, "recording": recording,
+             "start": start, "duration": duration, "condition": condition, "meta": meta}
+        )  # fmt: skip
         unknown = np.full(n, np.nan)
-        people = _column("subject", subject, n)
+        subjects = _column("subject", subject, n)
         columns: dict[str, Any] = {
             "dataset": np.full(n, "arrays", dtype=object),
             "part": _text(None, n),
-            "subject": people,
-            "recording": people if recording is None else _column("recording", recording, n),
+            "subject": subjects,
+            "recording": subjects if recording is None else _column("recording", recording, n),
             "stimulus": _text(stimulus, n, "stimulus"),
             "start": unknown if start is None else _seconds("start", start, n),
             "duration": unknown if duration is None else _seconds("duration", duration, n),
@@ -171,6 +175,7 @@ class Samples:
                 )
             columns[name] = values
         if feature_names is not None:
+            feature_names = tuple(feature_names)
             width = x.shape[-1] if isinstance(x, np.ndarray) and x.ndim == 2 else None
             if width != len(feature_names):
                 raise ConfigError(
@@ -215,8 +220,15 @@ class Samples:
         >>> len(Samples.concatenate([first, second]))
         3
         """
+        parts = [parts] if isinstance(parts, Samples) else list(parts)
         if not parts:
             raise ConfigError("no samples to concatenate: pass at least one part.")
+        for place, part in enumerate(parts, 1):
+            if not isinstance(part, Samples):
+                raise ConfigError(
+                    f"part {place} is a {type(part).__name__}, expected Samples. Make them with "
+                    "Samples.from_arrays."
+                )
         if len(parts) == 1:
             return parts[0]
         _check_alike(parts)
@@ -274,6 +286,36 @@ def take_rows(
     return x[rows]
 
 
+def refuse_other_rows(columns: Mapping[str, Any]) -> None:
+    """Raise if pandas objects that belong together have different row labels.
+
+    Rows are matched by position, so that other labels mean other rows.
+
+    Parameters
+    ----------
+    columns : mapping of str to object
+        Arguments by name; those that are not pandas objects are ignored.
+
+    Raises
+    ------
+    ConfigError
+        Names two arguments and the first row that differs.
+    """
+    known = {k: v for k, v in columns.items() if isinstance(v, pd.DataFrame | pd.Series)}
+    names = list(known)
+    for name in names[1:]:
+        first, other = known[names[0]].index, known[name].index
+        if len(first) != len(other) or first.equals(other):
+            continue  # other lengths are an error of their own
+        row = int(np.argmax(np.asarray(first != other)))
+        raise ConfigError(
+            f"{names[0]} and {name} have different row labels (row {row}: {first[row]!r} and "
+            f"{other[row]!r}), and rows are matched by position. Pass "
+            f"{name}.loc[{names[0]}.index] to match them by label, or {name}.to_numpy() "
+            "if they are in the same order."
+        )
+
+
 def _numeric(x: Any) -> tuple[Array | dict[str, Array], tuple[str, ...]]:
     """Numbers of any array-like, and feature names where it is a table."""
     if isinstance(x, Mapping):
@@ -294,14 +336,15 @@ def _table(x: pd.DataFrame) -> Array:
     for position, name in enumerate(x.columns):
         column = x.iloc[:, position]
         kind = getattr(column.dtype, "kind", "O")
-        if kind == "O":
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            wrong.append(f"'{name}' (categorical)")
+        elif kind == "O":
             numbers = pd.to_numeric(column, errors="coerce")
             text = column.notna() & (numbers.isna() | column.map(lambda v: isinstance(v, str)))
-            if not text.any() and not isinstance(column.dtype, pd.CategoricalDtype):
+            if not text.any():
                 columns.append(numbers.to_numpy(dtype=float))
                 continue
-            example = column[text].iloc[0] if text.any() else column.iloc[0]
-            wrong.append(f"'{name}' (such as {example!r})")
+            wrong.append(f"'{name}' (such as {column[text].iloc[0]!r})")
         elif kind in "biuf":
             columns.append(column.to_numpy(dtype=float, na_value=np.nan))
         else:
@@ -371,8 +414,12 @@ def _flat(name: str, values: Any, n: int) -> pd.Series:
         raise ConfigError(
             f"{name} is {values!r}, expected one value per sample: a sequence of length {n}."
         )
-    if getattr(values, "ndim", 1) != 1:
-        raise ConfigError(f"{name} has the shape {values.shape}, expected ({n},).")
+    try:
+        shape = np.shape(values)
+    except ValueError:  # rows of different lengths
+        shape = (len(values), 0)
+    if len(shape) != 1:
+        raise ConfigError(f"{name} has the shape {shape}, expected ({n},).")
     if len(values) != n:
         raise ConfigError(f"{name} has {len(values)} values for {n} samples: expected one each.")
     return pd.Series(values).reset_index(drop=True)
@@ -381,7 +428,8 @@ def _flat(name: str, values: Any, n: int) -> pd.Series:
 def _column(name: str, values: Any, n: int) -> Array:
     """Identifiers as text; none may be missing."""
     series = _flat(name, values, n)
-    if series.dtype.kind == "f" and (series.dropna() % 1 == 0).all():
+    known = series.dropna()
+    if series.dtype.kind == "f" and (known % 1 == 0).all() and (known.abs() < 2**53).all():
         series = series.astype("Int64")  # whole numbers that a missing value turned into floats
     missing = (series.isna() | series.astype(object).isin(("", "nan", "NaN", "None"))).to_numpy()
     if missing.any():
@@ -401,10 +449,25 @@ def _text(values: Any, n: int, name: str = "") -> Array:
 
 
 def _seconds(name: str, values: Any, n: int) -> Float[np.ndarray, " sample"]:
+    """Seconds as numbers; a time difference is converted, a date has no clock to count from."""
+    series = _flat(name, values, n)
+    if series.dtype.kind == "m":
+        series = series.dt.total_seconds()
+    if series.dtype.kind == "M":
+        raise ConfigError(
+            f"{name} holds dates ({series.iloc[0]}), expected seconds on the clock of the "
+            f"recording. Pass the difference to its begin, such as {name} - {name}.min()."
+        )
     try:
-        return _flat(name, values, n).to_numpy(dtype=float, na_value=np.nan)
+        seconds = series.to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} is not numbers: {error}. Pass seconds.") from error
+    wrong = np.isinf(seconds) | ((seconds <= 0) if name == "duration" else False)
+    if wrong.any():
+        row = int(wrong.argmax())
+        expected = "a positive number" if name == "duration" else "a finite number"
+        raise ConfigError(f"{name} is {seconds[row]:g} s in row {row}, expected {expected}.")
+    return seconds
 
 
 def _further_columns(meta: Any, n: int) -> Iterator[tuple[str, pd.Series]]:
@@ -435,11 +498,11 @@ def _check_alike(parts: Sequence[Samples]) -> None:
                 f"part {place} has different units ({units[1]}) than part 1 ({units[0]}). "
                 "Convert one of them."
             )
-        mine, theirs = _streams(first), _streams(part)
-        if mine != theirs:
+        expected, streams = _streams(first), _streams(part)
+        if streams != expected:
             raise ConfigError(
-                f"part {place} has {_listed_streams(theirs)}, part 1 has "
-                f"{_listed_streams(mine)}. Use the same streams in the same order."
+                f"part {place} has {_listed_streams(streams)}, part 1 has "
+                f"{_listed_streams(expected)}. Use the same streams in the same order."
             )
 
 
@@ -491,10 +554,10 @@ def _joined_x(
 
 def _stacked(arrays: Sequence[Array], absent: Sequence[bool], what: str) -> Array:
     """Arrays along the first axis; one of an absent stream becomes NaN in the others' shape."""
-    like = next((a for a, gone in zip(arrays, absent, strict=True) if not gone), arrays[0])
+    like = next((a for a, missing in zip(arrays, absent, strict=True) if not missing), arrays[0])
     filled = [
-        empty_rows(len(a), like) if gone and a.shape[1:] != like.shape[1:] else a
-        for a, gone in zip(arrays, absent, strict=True)
+        empty_rows(len(a), like) if missing and a.shape[1:] != like.shape[1:] else a
+        for a, missing in zip(arrays, absent, strict=True)
     ]
     shapes = list(dict.fromkeys(a.shape[1:] for a in filled))
     if len(shapes) > 1:

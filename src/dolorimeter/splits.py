@@ -372,8 +372,12 @@ def from_sklearn(splitter: Any, *, shared_subjects: bool = False) -> SklearnSpli
     >>> from_sklearn(GroupKFold(5)).name
     'GroupKFold'
     """
-    if not callable(getattr(splitter, "split", None)):
-        if isinstance(splitter, str) or not hasattr(splitter, "__iter__"):
+    if isinstance(splitter, type):
+        raise ConfigError(
+            f"split is the class {splitter.__name__}, expected an instance: {splitter.__name__}()."
+        )
+    if isinstance(splitter, str) or not callable(getattr(splitter, "split", None)):
+        if isinstance(splitter, str | Mapping) or not hasattr(splitter, "__iter__"):
             raise ConfigError(
                 f"split is {splitter!r}, expected the name of a split ({', '.join(SPLITS)}), a "
                 "split of dolorimeter.splits, a scikit-learn splitter, or pairs of training and "
@@ -413,11 +417,7 @@ def as_split(split: Any, seed: int = 0) -> Any:
                 f"dl.splits.{split}({', '.join(f'{name}=…' for name in needs)})."
             )
         return SPLITS[split]()
-    if isinstance(split, type):
-        raise ConfigError(
-            f"split is the class {split.__name__}, expected an instance: {split.__name__}()."
-        )
-    if callable(getattr(split, "folds", None)):
+    if callable(getattr(split, "folds", None)) and not isinstance(split, type):
         return split
     random = getattr(split, "random_state", 0) is None and getattr(split, "shuffle", True)
     if random:

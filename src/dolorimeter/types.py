@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from dolorimeter._on_demand import notice
 from dolorimeter.errors import SignalError
 
 LabelSource = Literal["stimulus", "self_report", "observer", "facs", "procedure", "pose"]
@@ -408,3 +410,11 @@ class Exclusion:
     recording: str
     what: str
     reason: str
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has moved to `dolorimeter.samples`, for one release."""
+    if name not in ("META_COLUMNS", "Samples", "take_rows"):
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    notice(f"{__name__}.{name}", f"dolorimeter.samples.{name}")
+    return getattr(import_module("dolorimeter.samples"), name)

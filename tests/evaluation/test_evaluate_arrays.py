@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import (
     GroupKFold,
@@ -29,7 +29,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import dolorimeter as dl
-from dolorimeter.errors import ConfigError, DolorimeterError, EvaluationError, SplitError
+from dolorimeter.errors import (
+    ConfigError,
+    DependencyError,
+    DolorimeterError,
+    EvaluationError,
+    SplitError,
+)
 
 Table = tuple[pd.DataFrame, np.ndarray, np.ndarray]
 
@@ -147,7 +153,6 @@ def test_a_notebook_shows_scores_and_what_is_missing(table: Table) -> None:
     ("labels", "names"),
     [
         (lambda y: y.tolist(), ("pain", "rest")),
-        (lambda y: pd.Series(y, index=range(100, 140)), ("pain", "rest")),
         (lambda y: pd.Series(y, dtype="string"), ("pain", "rest")),
         (lambda y: y == "pain", ("False", "True")),
         (lambda y: np.where(y == "pain", 7, 3), ("3", "7")),
@@ -290,7 +295,7 @@ def test_a_split_that_cannot_be_made_is_one_error(table: Table, split: Any, mess
         (lambda X, y, g: (X.set_axis(["a", "a", "b"], axis=1), y, g), "names occur twice: a"),
         (
             lambda X, y, g: (X, pd.Series(y).sample(frac=1, random_state=0), g),
-            r"X and y have the same row labels in different orders.*y.loc\[X.index\]",
+            r"X and y have different row labels .*y.loc\[X.index\]",
         ),
     ],
 )
@@ -414,3 +419,143 @@ def test_an_address_without_a_cluster_is_one_error(
         dl.evaluate(
             model(), X, y, groups=groups, backend="dask", cluster_address="tcp://127.0.0.1:1"
         )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": 1.5}, "seed is 1.5, expected an integer from 0"),
+        ({"seed": True}, "seed is True"),
+        ({"seed": "0"}, "seed is '0'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": [1, 1]}, r"seed is \[1, 1\]"),
+        ({"seed": []}, r"seed is \[\]"),
+        ({"selection": "fix"}, "selection is 'fix', expected one of fixed, inner"),
+        ({"target_kind": "clasifier"}, "target_kind is 'clasifier', expected one of classifier"),
+        ({"workers": 0}, "workers is 0, expected at least 1"),
+        ({"classes": ["rest", "pain", "pain"]}, "name a class twice"),
+        ({"scoring": accuracy_score}, "is not a metric of a classifier"),
+        ({"scoring": "f1_macro"}, "'f1_macro' is not a metric of a classifier"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(
+    table: Table, arguments: Any, message: str
+) -> None:
+    X, y, groups = table
+    evaluate: Any = getattr(dl.evaluate, "__wrapped__", dl.evaluate)
+    evaluate = getattr(evaluate, "__wrapped__", evaluate)  # as without the tests' type checks
+    with pytest.raises(DolorimeterError, match=message):
+        evaluate(model(), X, y, groups=groups, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "more", "message"),
+    [
+        (None, {}, "estimator is None, expected an object with fit"),
+        ("logistic_regression", {}, "estimator is 'logistic_regression'"),
+        (LogisticRegression, {}, r"expected LogisticRegression\(\)|expected type"),
+        (Perceptron(), {}, "Perceptron has no predict_proba"),
+        (LogisticRegression(), {"target_kind": "regressor"}, "is a classifier and target_kind"),
+        (Ridge(), {"target_kind": "classifier"}, "Ridge has no predict_proba"),
+    ],
+)
+def test_an_estimator_that_cannot_answer_is_refused_before_a_fold_is_run(
+    table: Table, estimator: Any, more: Any, message: str
+) -> None:
+    X, y, groups = table
+    target = (y == "pain").astype(int)
+    with pytest.raises(EvaluationError, match=message):
+        dl.evaluate(estimator, X, target, groups=groups, **more)
+
+
+@pytest.mark.parametrize("name", ["label", "p_0", "fold", "in_set_1", "model", "coverage"])
+def test_a_demographic_column_cannot_take_the_place_of_a_prediction(
+    table: Table, name: str
+) -> None:
+    X, y, groups = table
+    meta = {name: pd.factorize(groups)[0]}
+    samples = dl.Samples.from_arrays(X, subject=groups, meta=meta)
+    with pytest.raises(EvaluationError, match=f"demographics {name}: the predictions have"):
+        dl.evaluate(model(), samples, y, demographics=[name])
+
+
+def test_missing_demographics_are_named_as_missing(table: Table) -> None:
+    X, y, groups = table
+    sex = np.where(np.isin(groups, ["anna", "bo"]), None, "m")
+    samples = dl.Samples.from_arrays(X, subject=groups, meta={"sex": sex})
+    run = dl.evaluate(model(), samples, y, demographics=["sex"], baselines=False)
+    assert [g.name for g in run.summary().demographics["sex"]] == ["(missing)", "m"]
+
+
+def test_failed_folds_name_their_subjects_also_with_blanks(table: Table) -> None:
+    X, y, groups = table
+    groups = np.where(groups == "anna", "anna lee", groups)
+
+    class Fails(LogisticRegression):
+        def predict_proba(self, X: np.ndarray) -> Any:
+            if len(X) < 12:
+                raise ValueError("no")
+            return super().predict_proba(X)
+
+    folds = [
+        (np.flatnonzero(~held), np.flatnonzero(held))
+        for held in (np.isin(groups, ["anna lee", "eve"]), groups == "cy")
+    ]
+    run = dl.evaluate(Fails(), X, y, folds, groups=groups, baselines=False)
+    assert set(run.scores()["subject"]) == {"anna lee", "eve", "cy"}
+
+
+def test_seeds_of_numpy_are_saved(table: Table, tmp_path: Path) -> None:
+    X, y, groups = table
+    run = dl.evaluate(model(), X, y, groups=groups, seed=np.array([1, 2]), baselines=False)
+    run.save(tmp_path)
+    assert dl.Run.load(tmp_path).seeds == (1, 2)
+    assert len(run.scores(baselines=False)) == len(run.scores().drop_duplicates())
+
+
+def test_labels_and_groups_in_other_orders_are_not_matched_by_position(table: Table) -> None:
+    X, y, groups = table
+    labels, subjects = pd.Series(y), pd.Series(groups)
+    with pytest.raises(ConfigError, match="y and groups have different row labels"):
+        dl.evaluate(model(), X.to_numpy(), labels, groups=subjects[::-1])
+    with pytest.raises(ConfigError, match=r"X and y have different row labels \(row 0: 0 and 1"):
+        dl.evaluate(model(), X, pd.Series(y, index=range(1, 41)), groups=groups)
+
+
+def test_an_audit_refuses_what_is_not_of_the_run(table: Table) -> None:
+    X, y, groups = table
+    run = dl.evaluate(model(), X, y, groups=groups, baselines=False)
+    samples = dl.Samples.from_arrays(X, subject=groups)
+    with pytest.raises(EvaluationError, match="samples has 5 rows and the run has predictions of"):
+        dl.audit(run, samples=samples.take(np.arange(5)), y=y)
+    with pytest.raises(EvaluationError, match="y has 39 rows"):
+        dl.audit(run, samples=samples, y=y[:-1])
+
+
+def test_a_report_of_something_else_is_refused(table: Table, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="one is 'x': pass the result of evaluate"):
+        dl.report("x")
+    X, y, groups = table
+    run = dl.evaluate(model(), X, y, groups=groups, baselines=False)
+    with pytest.raises(ConfigError, match=r"x.txt: expected a file ending in .html, or a folder"):
+        dl.report(run, tmp_path / "x.txt")
+
+
+def test_a_package_that_is_missing_is_not_hidden_in_failed_folds(table: Table) -> None:
+    X, y, groups = table
+
+    class NeedsMore(LogisticRegression):
+        def fit(self, X: np.ndarray, y: np.ndarray) -> Any:
+            raise DependencyError("networks need PyTorch")
+
+    with pytest.raises(DependencyError, match=r"^networks need PyTorch"):
+        dl.evaluate(NeedsMore(), X, y, groups=groups)
+
+
+def test_old_names_of_demographics_give_a_notice(table: Table) -> None:
+    X, y, groups = table
+    run = dl.evaluate(model(), X, y, groups=groups, baselines=False)
+    with pytest.warns(FutureWarning, match="Run.groups is now Run.demographics"):
+        assert run.groups == ()
+    with pytest.warns(FutureWarning, match=r"Summary.groups is now Summary.demographics"):
+        assert run.summary().groups == {}

@@ -20,6 +20,7 @@ from dolorimeter.audits import (
 from dolorimeter.audits.case import Case
 from dolorimeter.audits.findings import CHECKS, Evidence, Finding, Severity, has_fault
 from dolorimeter.audits.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
+from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run, labels_of
 from dolorimeter.samples import Samples
 from dolorimeter.splits import as_split
@@ -91,7 +92,7 @@ def audit(
         The estimator, as it was passed to `evaluate`.
     split : str, split or scikit-learn splitter, optional
         The split, as it was passed to `evaluate`.
-    rerun : int
+    rerun : int, default 0
         How often the pipeline is refitted on labels shuffled within subject (20 is usual).
     declared : mapping, optional
         What only the user can say: ``trained_on`` (person namespace → subject ids; None means
@@ -102,7 +103,31 @@ def audit(
     -------
     list of Finding
         At least one for every check in `CHECKS`, in their order.
+
+    Raises
+    ------
+    EvaluationError
+        If an argument is of another kind, or the samples or labels are not those of the run.
     """
+    if not isinstance(run, Run):
+        raise EvaluationError(
+            f"run is {run!r}, expected a Run: the result of evaluate, or Run.load(folder)."
+        )
+    if samples is not None and not isinstance(samples, Samples):
+        raise EvaluationError(
+            f"samples is a {type(samples).__name__}, expected Samples: make them with "
+            "Samples.from_arrays."
+        )
+    if not isinstance(rerun, int) or rerun < 0:
+        raise EvaluationError(f"rerun is {rerun!r}, expected an integer from 0.")
+    rows = int(run.predictions["row"].max()) + 1
+    for name, count in (("samples", samples), ("y", y)):
+        if count is not None and (not hasattr(count, "__len__") or len(count) < rows):
+            have = len(count) if hasattr(count, "__len__") else repr(count)
+            raise EvaluationError(
+                f"{name} has {have} rows and the run has predictions of row {rows - 1}: pass the "
+                "samples and labels that were evaluated."
+            )
     if y is not None:
         y = labels_of(run, y)
     split = None if split is None else as_split(split, run.seeds[0])

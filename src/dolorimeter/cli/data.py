@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,7 +111,13 @@ def synthesise(
     """Write a look-alike cohort with known truth. There is no person behind these data."""
     from dolorimeter.synthesis import synthesise as make
 
-    truth = make(kind, out, seed=seed, **options_of(option))
+    options = options_of(option)
+    try:
+        signature(make).bind(kind, out, seed=seed, **options)
+    except TypeError as error:
+        known = [n for n in signature(make).parameters if n not in ("kind", "out", "seed")]
+        raise ConfigError(f"--option: {error}; known: {', '.join(known)}.") from error
+    truth = make(kind, out, seed=seed, **options)
     show({"look-alike": kind, "root": out} | truth.summary(), as_json)
 
 

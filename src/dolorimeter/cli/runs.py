@@ -40,6 +40,9 @@ def evaluate(
     override: Overrides = None,
     workers: Workers = 1,
     cluster: Annotated[str | None, typer.Option(help="ray or dask: folds on a cluster.")] = None,
+    cluster_address: Annotated[
+        str | None, typer.Option(help="Address of a running cluster; else a local one.")
+    ] = None,
     threads_per_fold: ThreadsPerFold = 1,
     keep_models: Annotated[bool, typer.Option(help="Keep the fitted model of each fold.")] = False,
     permutations: Annotated[
@@ -63,6 +66,7 @@ def evaluate(
         test_root=test_root,
         workers=workers,
         backend=cluster,
+        cluster_address=cluster_address,
         threads_per_fold=threads_per_fold,
         keep_models=keep_models,
         cache=cache,

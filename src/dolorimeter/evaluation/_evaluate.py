@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_regressor
 
 from dolorimeter import __version__, metrics
-from dolorimeter._on_demand import notice, renamed_argument
+from dolorimeter._on_demand import renamed_argument
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
 from dolorimeter.evaluation._degradation import Missing, missing_parts
@@ -29,6 +29,15 @@ from dolorimeter.evaluation._folds import (
     fold_stem,
     run_jobs,
     store_fold,
+)
+from dolorimeter.evaluation._inputs import (
+    check_estimator,
+    conditions_of,
+    kind_of,
+    name_of,
+    renamed_groups,
+    samples_of,
+    seeds_of,
 )
 from dolorimeter.evaluation._labels import Labels, encode_labels
 from dolorimeter.evaluation._recorder import empty_access, expand_access, sample_keys
@@ -54,7 +63,7 @@ def evaluate(
     classes: Sequence[Any] | None = None,
     target_kind: TargetKind | None = None,
     demographics: Sequence[str] = (),
-    seed: int | Sequence[int] = 0,
+    seed: int | Sequence[int] | np.ndarray = 0,
     workers: int = 1,
     backend: str | None = None,
     cluster_address: str | None = None,
@@ -79,7 +88,8 @@ def evaluate(
     Parameters
     ----------
     estimator : scikit-learn estimator
-        With ``predict_proba`` (classifier, ordinal) or ``predict`` (regressor).
+        With ``predict_proba`` (classifier, ordinal) or ``predict`` (regressor). It is fitted on an
+        array and class indices, not on a DataFrame and the labels themselves.
     X : Samples, DataFrame, array-like, or mapping of str to array-like
         First axis: sample. Columns of a DataFrame are numbers.
     y : array-like of shape (n_samples,), optional
@@ -162,20 +172,25 @@ def evaluate(
     >>> run.scores().query("metric == 'accuracy'")["subject"].tolist()
     ['A', 'B', 'C', 'D']
     """
-    kind = target_kind or ("regressor" if is_regressor(estimator) else "classifier")
-    groups, demographics = _renamed_groups(X, groups, demographics)
-    samples = _samples(X, y, groups)
+    kind = kind_of(estimator, target_kind)
+    groups, demographics = renamed_groups(X, groups, demographics)
+    samples = samples_of(X, y, groups)
     labels, names = encode_labels(
-        _conditions(samples) if y is None else y, len(samples), kind, classes
+        conditions_of(samples) if y is None else y, len(samples), kind, classes
     )
-    seeds = (seed,) if isinstance(seed, int | np.integer) else tuple(seed)
-    chosen = as_split(split, int(seeds[0]) if seeds else 0)
+    check_estimator(estimator, kind)
+    seeds = seeds_of(seed)
+    chosen = as_split(split, seeds[0])
     metrics_named = () if scoring is None else metrics.named(scoring, kind)
     run_folder = None if run_dir is None else Path(run_dir)
     if selection in ("oracle_hyper", "oracle_seed"):
         raise EvaluationError(f"selection '{selection}' chooses among runs: use select_oracle.")
-    if not seeds:
-        raise EvaluationError("seed is an empty sequence, expected at least one seed.")
+    if selection not in get_args(Selection):
+        raise EvaluationError(
+            f"selection is {selection!r}, expected one of {', '.join(get_args(Selection))}."
+        )
+    if workers < 1:
+        raise EvaluationError(f"workers is {workers}, expected at least 1.")
     question = question or _question(samples, chosen, selection, kind, names)
     folds = chosen.folds(samples.meta, labels)
     refuse_shared_subjects(folds, samples.subjects, chosen)
@@ -218,130 +233,31 @@ def evaluate(
     tables = kept.load() + [_tables(r, writer, epoch) for r in results]
     failed = [r for r in results if r.error]
     if not any(len(t[0]) for t in tables):
-        raise EvaluationError(f"all {len(folds)} folds failed. The first one: {failed[0].error}")
-    run = _run(tables, failed, writer, names, model or _name_of(estimator), seeds,
+        first = " ".join(failed[0].error.split())
+        raise EvaluationError(f"all {len(failed)} folds failed. The first one: {first}")
+    run = _run(tables, failed, writer, names, model or name_of(estimator), seeds,
                tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
     return replace(run, scoring=metrics_named)
 
 
-def _name_of(estimator: Any) -> str:
-    """Name an estimator by its class, a pipeline by its steps."""
-    steps = getattr(estimator, "steps", None)
-    if not isinstance(steps, list):
-        return type(estimator).__name__
-    return " + ".join(_name_of(step) for _, step in steps if step not in (None, "passthrough"))
-
-
-def _renamed_groups(
-    X: Any, groups: Any, demographics: Sequence[str]
-) -> tuple[Any, tuple[str, ...]]:
-    """Read the old meaning of `groups`, names of columns of ``Samples.meta``."""
-    if isinstance(demographics, str):
-        raise EvaluationError(
-            f"demographics is the text '{demographics}', expected a sequence of columns: "
-            f"['{demographics}']."
-        )
-    old = (
-        isinstance(X, Samples)
-        and isinstance(groups, list | tuple)
-        and len(groups) < len(X)
-        and all(isinstance(name, str) for name in groups)
-    )
-    if old:
-        notice("the argument groups=('column', …) of evaluate", "demographics", stacklevel=4)
-        return None, (*demographics, *groups)
-    return groups, tuple(demographics)
-
-
-def _samples(X: Any, y: Any, groups: Any) -> Samples:
-    """The samples that `X` and `groups` stand for."""
-    if isinstance(X, Samples):
-        if groups is not None:
-            same = list(map(str, groups)) == X.subjects.astype(str).tolist()
-            if not same:
-                raise EvaluationError(
-                    "groups differ from the subjects of the samples. Leave groups out, or change "
-                    "the column 'subject' of Samples.meta."
-                )
-        return X
-    if y is None:
-        raise EvaluationError(
-            f"y is missing. X is a {type(X).__name__}, which has no labels: pass y."
-        )
-    if groups is None:
-        raise EvaluationError(
-            f"groups is missing. X is a {type(X).__name__}, which does not say whose samples "
-            "these are: pass groups=, the subject of each sample."
-        )
-    _refuse_reordered(X, y, "y")
-    _refuse_reordered(X, groups, "groups")
-    _check_groups(X, groups)
-    samples = Samples.from_arrays(X, subject=groups)
-    subjects = np.unique(samples.subjects.astype(str))
-    if len(subjects) < 2:
-        raise EvaluationError(
-            f"groups name one subject only ('{subjects[0]}'): an estimate for new people needs at "
-            "least two."
-            if len(subjects)
-            else "X has no rows: pass at least two subjects' samples."
-        )
-    return samples
-
-
-def _check_groups(X: Any, groups: Any) -> None:
-    """Raise if groups are not one subject per sample."""
-    first = next(iter(X.values()), groups) if isinstance(X, Mapping) else X
-    if isinstance(groups, str) or not hasattr(groups, "__len__"):
-        raise EvaluationError(
-            f"groups is {groups!r}, expected the subject of each sample: a sequence, such as "
-            "table['subject']."
-        )
-    n_samples = first.shape[0] if getattr(first, "shape", ()) else len(first)
-    if len(groups) != n_samples:
-        raise EvaluationError(
-            f"groups has {len(groups)} values for {n_samples} samples: expected one subject each."
-        )
-    missing = pd.isna(pd.Series(groups, dtype=object)).to_numpy()
-    if missing.any():
-        raise EvaluationError(
-            f"groups is missing in {int(missing.sum())} of {len(missing)} samples, the first in "
-            f"row {int(missing.argmax())}. Leave these samples out first, and count them."
-        )
-
-
-def _refuse_reordered(X: Any, other: Any, name: str) -> None:
-    """Raise if two pandas objects hold the same index in different orders."""
-    if not isinstance(X, pd.DataFrame) or not isinstance(other, pd.Series | pd.DataFrame):
-        return
-    if X.index.equals(other.index) or len(X) != len(other):
-        return
-    if X.index.is_unique and set(X.index) == set(other.index):
-        raise EvaluationError(
-            f"X and {name} have the same row labels in different orders, and rows are matched by "
-            f"position. Pass {name}.loc[X.index]."
-        )
-
-
-def _conditions(samples: Samples) -> pd.Series:
-    """Conditions of the samples, as their labels."""
-    conditions = samples.meta["condition"].astype(str)
-    unknown = int((conditions == "").sum())
-    if unknown:
-        raise EvaluationError(
-            f"y is missing, and {unknown} of {len(samples)} samples have no condition to take as "
-            "their label: pass y."
-        )
-    return conditions
-
-
 def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
-    """The run of highest pooled accuracy, marked as what it is: chosen on the test labels.
+    """Return the run of highest pooled accuracy, marked as chosen on the test labels.
 
     Parameters
     ----------
     runs : sequence of Run
         That differ in hyper-parameters (``oracle_hyper``) or seed (``oracle_seed``).
     kind : {"oracle_hyper", "oracle_seed"}
+
+    Returns
+    -------
+    Run
+        With `kind` as its selection, and a note.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no run, or `kind` is another selection.
     """
     if kind not in ("oracle_hyper", "oracle_seed") or not runs:
         raise EvaluationError(
@@ -359,6 +275,13 @@ def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
     return replace(best, question=question, predictions=rows, notes=(*best.notes, note))
 
 
+def _is_row_column(name: str) -> bool:
+    """Whether prediction rows have a column of this name."""
+    reserved = {*ROW_COLUMNS, "label", "target", "prediction", "lower", "upper", "coverage",
+                "model", "missing"}  # fmt: skip
+    return name in reserved or re.fullmatch(r"(p|in_set)_\d+", name) is not None
+
+
 class _Rows:
     """Turns the output of folds into rows of the run."""
 
@@ -372,6 +295,12 @@ class _Rows:
         access: TargetAccess,
         demographics: tuple[str, ...],
     ) -> None:
+        taken = [name for name in demographics if _is_row_column(name)]
+        if taken:
+            raise EvaluationError(
+                f"demographics {', '.join(taken)}: the predictions have a column of that name. "
+                "Rename the column of Samples.meta."
+            )
         unknown = [name for name in demographics if name not in samples.meta.columns]
         if unknown:
             raise EvaluationError(
@@ -432,7 +361,8 @@ class _Rows:
             for k in range(output.shape[1]):
                 table[f"p_{k}"] = output[:, k]
         for name in self.demographics:
-            table[name] = meta[name].astype(str)
+            values = meta[name].astype(object)
+            table[name] = values.where(values.notna(), "(missing)").astype(str)
         return table
 
     def _present(self, fold: Fold) -> list[str]:
@@ -503,8 +433,8 @@ class _Kept:
         if any(before.get(name, value) != value for name, value in settings.items()):
             raise EvaluationError(
                 f"{run_dir}: holds folds of another experiment (data, labels, model, split, "
-                "seeds, demographics or baselines differ). Pass another folder, or remove this "
-                "one."
+                "seeds, demographics, baselines or the version of dolorimeter differ). Pass "
+                "another folder, or remove this one."
             )
         write_json(mark, settings)
         self.stems = {

@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from dolorimeter.clusters import cluster
-from dolorimeter.errors import EvaluationError
+from dolorimeter.errors import DependencyError, EvaluationError
 from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
 from dolorimeter.evaluation._degradation import Missing, blanked
@@ -94,6 +94,8 @@ def run_fold(job: Job, fold: Fold, seed: int) -> FoldResult:
         warnings.simplefilter("always")
         try:
             _fit_and_predict(job, fold, seed, result)
+        except DependencyError:  # every fold would fail for the same reason
+            raise
         except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
             told = f"{type(error).__name__}: {error}"
             result = FoldResult(fold, seed, error=told, trace=traceback.format_exc())

@@ -54,7 +54,10 @@ def encode_labels(
     >>> encode_labels(["pain", "rest", "pain"], 3, "classifier")
     (array([0, 1, 0]), ('pain', 'rest'))
     """
+    classes = None if classes is None else list(classes)
     values, order = _values(y, n_samples)
+    if classes is not None and len(set(classes)) < len(classes):
+        raise EvaluationError(f"classes {classes} name a class twice: pass each label once.")
     if kind == "regressor":
         return _targets(values), ()
     if values.dtype.kind == "f" and (values != np.round(values)).any():
@@ -110,7 +113,7 @@ def labels_of(run: Labelled, y: Any) -> Labels:
     place = {name: i for i, name in enumerate(run.classes)}
     if all(name in place for name in names):
         return np.array([place[name] for name in names], dtype=int)
-    if values.dtype.kind in "iu" and values.min() >= 0 and values.max() < len(place):
+    if values.dtype.kind in "biu" and values.min() >= 0 and values.max() < len(place):
         return values.astype(int)
     unknown = next(name for name in names if name not in place)
     raise EvaluationError(
@@ -138,7 +141,13 @@ def _values(y: Any, n_samples: int) -> tuple[Labels, tuple[Any, ...] | None]:
     if isinstance(series.dtype, pd.CategoricalDtype):
         order = tuple(series.cat.categories) if series.cat.ordered else None
         series = series.astype(object)
+    if series.dtype.kind in "mM":
+        series = series.astype(str)
     values = series.to_numpy()
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        raise EvaluationError(
+            "labels are infinite in some samples: leave these out, and count them."
+        )
     if values.dtype.kind not in "biuf":
         mixed = sorted({type(v).__name__ for v in values})
         if len(mixed) > 1:
@@ -156,7 +165,11 @@ def _series(y: Any, n_samples: int) -> pd.Series:
         y = y.iloc[:, 0]
     if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if isinstance(y, str) or not hasattr(y, "__len__") or getattr(y, "ndim", 1) != 1:
+    try:
+        flat = hasattr(y, "__getitem__") and not isinstance(y, str) and np.ndim(y) == 1
+    except ValueError:  # rows of different lengths
+        flat = False
+    if not flat:
         found = f"of shape {y.shape}" if hasattr(y, "shape") else f"{type(y).__name__} {y!r}"
         raise EvaluationError(
             f"y is {found[:80]}, expected one label per sample: a sequence of length {n_samples}."

@@ -180,10 +180,10 @@ def _class(classes: Sequence[str], index: int) -> str:
 def untested_subjects(
     failures: pd.DataFrame, exclusions: pd.DataFrame, tested: Sequence[str]
 ) -> Mapping[str, str]:
-    """Return subjects without any prediction, and why."""
+    """Return subjects without any prediction, and the reason for each."""
     reasons: dict[str, str] = {}
     for row in failures.to_dict("records"):
-        for subject in str(row["subjects"]).split():
+        for subject in str(row["subjects"]).split("; "):
             reasons.setdefault(subject, f"the fold failed: {row['error']}")
     for row in exclusions.to_dict("records"):
         reasons.setdefault(str(row["subject"]), f"left out: {row['reason']}")

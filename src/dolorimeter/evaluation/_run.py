@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from dolorimeter import metrics
+from dolorimeter._on_demand import notice
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._notebook import run_html
 from dolorimeter.evaluation._recorder import expand_access, shrink_access
@@ -101,7 +102,7 @@ class Run:
     permutation : Permutations or None
         Scores on labels shuffled within each subject, where they were asked for.
     scoring : tuple of str
-        Metrics that were asked for, the main one first; empty for all, with the default first.
+        Selected metrics, the main one first; empty for all, led by the default.
     fingerprint : str
         Of the data, labels, estimator, split and seeds; the same call has the same one.
     """
@@ -126,6 +127,12 @@ class Run:
     degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
     permutation: Permutations | None = None
     scoring: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Old name of `demographics`."""
+        notice("Run.groups", "Run.demographics")
+        return self.demographics
 
     @property
     def aggregation(self) -> str:
@@ -160,8 +167,8 @@ class Run:
             metric too.
         """
         names = self.scoring or tuple(metrics.by_kind(self.target_kind))
-        told = (self.target_kind, self.classes, names, self.aggregation)
-        parts = [score_table(self.predictions, self.model, *told)]
+        protocol = (self.target_kind, self.classes, names, self.aggregation)
+        parts = [score_table(self.predictions, self.model, *protocol)]
         missing = untested_subjects(self.failures, self.exclusions, self.subjects)
         parts.append(
             pd.DataFrame(
@@ -176,7 +183,7 @@ class Run:
         )
         if baselines and "model" in self.baselines:
             parts += [
-                score_table(rows, str(name), *told)
+                score_table(rows, str(name), *protocol)
                 for name, rows in self.baselines.groupby("model", sort=False)
             ]
         full = [part for part in parts if len(part)]

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from dolorimeter import metrics, statistics
+from dolorimeter._on_demand import notice
 from dolorimeter.estimators import coverage_by_subject
 from dolorimeter.evaluation._rows import Metric, aggregate, scores_by_subject, truth_and_output
 from dolorimeter.evaluation._thinning import THINNED
@@ -195,6 +196,12 @@ class Summary:
     permutation: Permutations | None = None
     abstention: Mapping[float, float] = field(default_factory=dict)
     net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> Mapping[str, list[statistics.Group]]:
+        """Old name of `demographics`."""
+        notice("Summary.groups", "Summary.demographics")
+        return self.demographics
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON (NaN stays NaN)."""

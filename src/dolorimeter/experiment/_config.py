@@ -214,6 +214,12 @@ class Experiment:
     paper: str = ""
     note: str = ""
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Old name of `demographics`."""
+        notice("Experiment.groups", "Experiment.demographics")
+        return self.demographics
+
     def chain(self) -> Pipeline | None:
         """The stages that the experiment names, or None for a feature table.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from dolorimeter._extras import load
 from dolorimeter.audits import Finding, audit
 from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
@@ -44,6 +45,7 @@ def run(
     test_root: str | Path | None = None,
     workers: int = 1,
     backend: str | None = None,
+    cluster_address: str | None = None,
     threads_per_fold: int = 1,
     keep_models: bool = False,
     cache: bool = True,
@@ -65,7 +67,7 @@ def run(
         As in `prepare`.
     out : str or Path, optional
         Run folder: ``experiment.toml``, the tables of the `Run`, ``audit.json``.
-    workers, backend, threads_per_fold, keep_models
+    workers, backend, cluster_address, threads_per_fold, keep_models
         As in `evaluate`.
     cache : bool
         Keep represented windows in the user cache.
@@ -113,6 +115,7 @@ def run(
         modalities=sorted({s.modality for s in experiment.streams}),
         workers=workers,
         backend=backend,
+        cluster_address=cluster_address,
         run_dir=out,
         keep_models=keep_models,
         degradation=len(experiment.streams) > 1,
@@ -175,6 +178,8 @@ def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
 def _weights_of(experiment: Experiment) -> Iterator[Weights]:
     """Weights from outside: the estimator's and its parts', and those of the streams' encoders."""
     name = getattr(experiment.estimator(), "module", None)
+    if name is not None:
+        load("torch")  # one error before any window is cut
     weights = None if name is None else MODELS.card(name).weights
     if weights is not None:
         yield weights

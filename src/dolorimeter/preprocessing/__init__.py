@@ -3,6 +3,9 @@
 Importing this package registers every step in `dolorimeter.registry.PREPROCESSING`.
 """
 
+from typing import Any
+
+from dolorimeter._on_demand import notice
 from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.preprocessing.baseline import BaselineCorrect
 from dolorimeter.preprocessing.eda import Phasic, Tonic
@@ -46,3 +49,10 @@ __all__ = [
     "window_quality",
     "within_subject",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Stream":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    notice(f"{__name__}.Stream", f"{__name__}.SignalStream")
+    return SignalStream

@@ -97,7 +97,7 @@ class Report:
 
 
 def report(
-    run_or_runs: Run | Sequence[Run],
+    run_or_runs: Any,
     out: str | Path | None = None,
     *,
     findings: Sequence[Finding] | Sequence[Sequence[Finding]] | None = None,
@@ -136,7 +136,15 @@ def report(
     Traceback (most recent call last):
     dolorimeter.errors.ConfigError: a report needs at least one run.
     """
-    runs = [run_or_runs] if isinstance(run_or_runs, Run) else list(run_or_runs)
+    runs = list(run_or_runs) if isinstance(run_or_runs, list | tuple) else [run_or_runs]
+    for each in runs:
+        if not isinstance(each, Run):
+            raise ConfigError(
+                f"a report is made of runs, and one is {each!r}: pass the result of evaluate, or "
+                "Run.load(folder)."
+            )
+    if out is not None and Path(out).suffix not in ("", ".html") and not Path(out).is_dir():
+        raise ConfigError(f"{out}: expected a file ending in .html, or a folder.")
     if not runs:
         raise ConfigError("a report needs at least one run.")
     of_runs = _findings_of_runs(findings, len(runs))
