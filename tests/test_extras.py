@@ -108,7 +108,10 @@ def test_a_network_in_the_core_ends_in_one_line_that_names_the_extra(tmp_path: P
     )
     (line,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
     assert done.returncode == 2
-    assert line.endswith('Install it with: pip install "dolorimeter[deep]"')
+    assert line == (
+        "error: networks need PyTorch, which is not installed. Install it with: pip install "
+        '"dolorimeter[deep]"'
+    )
     assert "Traceback" not in done.stderr
 
 
