@@ -128,6 +128,7 @@ def test_without_a_verb_the_help_is_shown_and_the_exit_code_is_2(
     assert result.stderr.startswith("Usage: dolorimeter")
 
 
+@pytest.mark.extra("monitor")
 def test_a_notice_does_not_mix_with_json(tmp_path: Path) -> None:
     from dolorimeter.monitor.store import Store
 

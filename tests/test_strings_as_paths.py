@@ -60,6 +60,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
                     yield f"{package}.{name}.{method}", getattr(value, method)
 
 
+@pytest.mark.extra("deep")
 def test_no_public_function_takes_a_path_and_not_a_string() -> None:
     taken, refused = 0, []
     for name, function in functions():

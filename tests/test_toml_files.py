@@ -21,8 +21,6 @@ from dolorimeter.experiment import (
     write_experiment,
 )
 from dolorimeter.experiment._config import PATH_KEYS, plain
-from dolorimeter.pretraining import pretraining_from, read_pretraining
-from dolorimeter.pretraining._kinds import PATH_KEYS as PRETRAINING_KEYS
 from dolorimeter.toml_files import absolute_paths
 
 EXPERIMENT: dict[str, Any] = {
@@ -78,6 +76,12 @@ MASKED: dict[str, Any] = {
 }
 
 
+def read_pretraining(path: Path) -> Any:
+    from dolorimeter import pretraining
+
+    return pretraining.read_pretraining(path)
+
+
 def written(path: Path, values: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(tomli_w.dumps(values), encoding="utf-8")
@@ -92,6 +96,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "here"
 
 
+@pytest.mark.extra("deep")
 def test_paths_of_an_experiment_are_relative_to_its_file(tmp_path: Path, here: Path) -> None:
     found = read_experiment(written(tmp_path / "e" / "e.toml", EXPERIMENT))
     assert found.streams[0].encoder == EXPERIMENT["streams"][0]["encoder"] | {
@@ -113,6 +118,7 @@ def test_a_depth_model_is_a_path(tmp_path: Path, here: Path) -> None:
     assert stream["representation"]["depth_model"] == str(tmp_path / "e" / "depth.onnx")
 
 
+@pytest.mark.extra("deep")
 def test_paths_of_a_pretraining_are_relative_to_its_file(tmp_path: Path, here: Path) -> None:
     folder = tmp_path / "p"
     multi: Any = read_pretraining(written(folder / "m.toml", MULTITASK))
@@ -126,22 +132,31 @@ def test_paths_of_a_pretraining_are_relative_to_its_file(tmp_path: Path, here: P
     masked: Any = read_pretraining(written(folder / "s.toml", MASKED))
     assert masked.datasets[0].root == str(folder / "cohort")
     assert masked.weights == str(folder / "start.safetensors")
+    from dolorimeter.pretraining import pretraining_from
+
     assert pretraining_from(masked.plain()) == masked
 
 
+@pytest.mark.extra("deep")
 @pytest.mark.parametrize("text", ["", "published", "https://host/w.pth", "/data/w.pth"])
 def test_what_is_no_relative_path_stays(text: str) -> None:
+    from dolorimeter.pretraining._kinds import PATH_KEYS as PRETRAINING_KEYS
+
     values = {"encoder": {"weights": text}}
     assert absolute_paths(values, PRETRAINING_KEYS) == values
 
 
+@pytest.mark.extra("deep")
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dolorimeter.pretraining._kinds import PATH_KEYS as PRETRAINING_KEYS
+
     monkeypatch.setenv("HOME", "/home/anna")
     assert (
         absolute_paths({"weights": "~/w.pth"}, PRETRAINING_KEYS)["weights"] == "/home/anna/w.pth"
     )
 
 
+@pytest.mark.extra("deep")
 def test_a_link_to_weights_keeps_its_name(tmp_path: Path) -> None:
     """What the weights were trained on stands beside the link, not beside its target."""
     (tmp_path / "blob").touch()
@@ -151,6 +166,7 @@ def test_a_link_to_weights_keeps_its_name(tmp_path: Path) -> None:
     assert found.weights == str(tmp_path / "w.safetensors")
 
 
+@pytest.mark.extra("deep")
 def test_the_old_meaning_works_with_a_notice_of_both_paths(tmp_path: Path, here: Path) -> None:
     path = written(tmp_path / "p" / "s.toml", MASKED)
     (here / "start.safetensors").touch()
@@ -165,6 +181,7 @@ def test_the_old_meaning_works_with_a_notice_of_both_paths(tmp_path: Path, here:
     assert found.weights == str(path.parent / "start.safetensors")
 
 
+@pytest.mark.extra("deep")
 def test_a_pattern_of_shards_is_also_found_by_the_old_meaning(tmp_path: Path, here: Path) -> None:
     path = written(tmp_path / "p" / "m.toml", MULTITASK)
     (here / "x-01.tar").touch()
@@ -191,6 +208,7 @@ def test_a_path_that_leads_nowhere_is_named_with_file_and_key(tmp_path: Path, he
         plan_embedding([str(path)])
 
 
+@pytest.mark.extra("deep")
 def test_paths_that_are_set_are_relative_to_the_current_folder(tmp_path: Path, here: Path) -> None:
     path = written(tmp_path / "e" / "e.toml", EXPERIMENT)
     (here / "w").mkdir()
@@ -203,6 +221,7 @@ def test_paths_that_are_set_are_relative_to_the_current_folder(tmp_path: Path, h
     assert module["signal_weights"] == str(here / "s.pth")
 
 
+@pytest.mark.extra("deep")
 def test_an_experiment_is_stored_with_absolute_paths(tmp_path: Path, here: Path) -> None:
     found = read_experiment(written(tmp_path / "e" / "e.toml", EXPERIMENT))
     (tmp_path / "run").mkdir()
@@ -218,6 +237,7 @@ def test_an_experiment_is_stored_with_absolute_paths(tmp_path: Path, here: Path)
     assert read_experiment(tmp_path / "direct.toml").streams == (stream,)
 
 
+@pytest.mark.extra("deep")
 def test_weights_of_words_are_relative_to_the_current_folder(here: Path) -> None:
     plan, _ = plan_embedding(
         ["biovid"], modality="eda", duration=5.5,
@@ -226,6 +246,7 @@ def test_weights_of_words_are_relative_to_the_current_folder(here: Path) -> None
     assert plan.streams[0].encoder == {"name": "painformer", "weights": str(here / "w.pth")}
 
 
+@pytest.mark.extra("deep")
 def test_every_weights_argument_of_a_network_is_declared() -> None:
     """A new network with an argument for a weights file must follow the naming."""
     import inspect

@@ -408,6 +408,7 @@ def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path
     assert "nan" not in made.markdown.lower().split()
 
 
+@pytest.mark.extra("cluster")
 def test_an_address_without_a_cluster_is_one_error(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
