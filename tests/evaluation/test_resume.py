@@ -125,7 +125,7 @@ def test_folds_of_another_experiment_are_refused(
             split,
             run_dir=tmp_path,
             seed=int(what == "seed"),
-            demographics=("dataset",) if what == "demographics" else (),
+            demographics=("sex",) if what == "demographics" else (),
             baselines=what == "baselines",
         )
 

@@ -74,6 +74,7 @@ def test_it_streams_and_keeps_what_is_entered(page: Page, monitor: Monitor) -> N
     assert page.faults() == []
 
 
+@pytest.mark.long
 def test_a_sensor_is_pulled_and_it_says_so(page: Page, monitor: Monitor) -> None:
     (session,) = monitor.sessions
     session.pulled.add("eda")

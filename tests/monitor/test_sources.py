@@ -467,6 +467,7 @@ def test_lsl_refuses_a_unit_that_is_none_of_the_modality(lsl: object) -> None:
         recorder.end.set()
 
 
+@pytest.mark.long
 def test_lsl_a_recorder_that_is_started_again_is_found_again(lsl: object) -> None:
     first = Recorder(lsl, "Again", ("uS", ""))
     first.start()

@@ -59,7 +59,8 @@ def test_two_processes_give_what_one_gives_on_painformer(
     compare(settings, tmp_path, start, rtol=1e-9)
 
 
-@pytest.mark.parametrize("steps", [pytest.param(20, marks=pytest.mark.long), 4])
+@pytest.mark.long
+@pytest.mark.parametrize("steps", [20, 4])
 def test_two_processes_with_threads_that_read_give_what_one_gives(
     four_tasks: list[dict[str, Any]],
     small: Callable[..., Any],
