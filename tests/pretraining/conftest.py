@@ -34,6 +34,15 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Equal bits need an equal number of threads, whatever a test before has set."""
+    from dolorimeter.training import threads
+
+    with threads(1):
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _tiny_encoder() -> Iterator[None]:
     """Models of the names ``tiny_encoder`` and ``tiny_dropout``."""
