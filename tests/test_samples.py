@@ -95,7 +95,9 @@ def test_joined_samples_hold_every_row_and_everything_that_is_known() -> None:
     joined = Samples.concatenate([first, second])
     assert joined.subjects.tolist() == ["a", "b", "c"]
     np.testing.assert_array_equal(joined.x, np.concatenate([first.x, second.x]))
-    assert joined.notes == ("note 1", "note 2", "note 3")
+    assert joined.notes == (
+        "labels come from several sources: self_report, stimulus", "note 1", "note 2", "note 3",
+    )  # fmt: skip
     assert joined.exclusions == (lost,)
     assert joined.target_access == "unlabelled_target"
     assert joined.lookalike
@@ -111,10 +113,10 @@ def test_one_name_in_two_data_sets_is_not_guessed_to_be_one_person() -> None:
     parts = [table(("01", "02"), "lab"), table(("01", "03"), "clinic")]
     with pytest.raises(ConfigError, match=r"subjects 01 \(1 in all\) occur in several data sets"):
         Samples.concatenate(parts)
-    assert Samples.concatenate(parts, same_people=True).subjects.tolist() == [
+    assert Samples.concatenate(parts, same_subjects=True).subjects.tolist() == [
         "01", "02", "01", "03",
     ]  # fmt: skip
-    assert Samples.concatenate(parts, same_people=False).subjects.tolist() == [
+    assert Samples.concatenate(parts, same_subjects=False).subjects.tolist() == [
         "lab:01", "lab:02", "clinic:01", "clinic:03",
     ]  # fmt: skip
     again = Samples.concatenate([table(("01",)), table(("01",))])  # one data set, one person

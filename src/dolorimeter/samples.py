@@ -190,7 +190,9 @@ class Samples:
         return cls(x, pd.DataFrame(columns), feature_names=names)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Samples], *, same_people: bool | None = None) -> Samples:
+    def concatenate(
+        cls, parts: Sequence[Samples], *, same_subjects: bool | None = None
+    ) -> Samples:
         """Join samples, for example of several recordings or data sets.
 
         Parameters
@@ -198,7 +200,7 @@ class Samples:
         parts : sequence of Samples
             At least one. All have the same streams, features and units. A stream that no sample of
             a part has takes the shape of the other parts.
-        same_people : bool, optional
+        same_subjects : bool, optional
             Whether one subject name in two data sets means one person. True keeps the names. False
             writes ``dataset:subject``. None (the default) raises if a name occurs in two data
             sets, because a guess would merge two people or split one.
@@ -232,8 +234,13 @@ class Samples:
         if len(parts) == 1:
             return parts[0]
         _check_alike(parts)
-        subjects = _subjects_of(parts, same_people)
+        subjects = _subjects_of(parts, same_subjects)
         sources = {part.label_source for part in parts}
+        mixed = (
+            ()
+            if len(sources) == 1
+            else (f"labels come from several sources: {', '.join(sorted(map(str, sources)))}",)
+        )
         return cls(
             x=_joined_x([part.x for part in parts], _absent_streams(parts)),
             meta=pd.concat(
@@ -250,7 +257,7 @@ class Samples:
                 (part.target_access for part in parts), key=TARGET_ACCESS_ORDER.index
             ),
             label_source=sources.pop() if len(sources) == 1 else None,
-            notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+            notes=tuple(dict.fromkeys((*mixed, *(n for part in parts for n in part.notes)))),
             lookalike=any(part.lookalike for part in parts),
         )
 
@@ -514,18 +521,18 @@ def _listed_streams(names: tuple[str, ...] | None) -> str:
     return "one array" if names is None else f"the streams {', '.join(names)}"
 
 
-def _subjects_of(parts: Sequence[Samples], same_people: bool | None) -> list[pd.Series]:
+def _subjects_of(parts: Sequence[Samples], same_subjects: bool | None) -> list[pd.Series]:
     """Subject column of each part, with the data set in front where names are not shared."""
-    if same_people is False:
+    if same_subjects is False:
         return [p.meta["dataset"].astype(str) + ":" + p.meta["subject"].astype(str) for p in parts]
-    if same_people is None:
+    if same_subjects is None:
         owners = pd.concat([p.meta[["dataset", "subject"]] for p in parts]).drop_duplicates()
         twice = sorted(owners["subject"][owners["subject"].duplicated()].astype(str).unique())
         if twice:
             raise ConfigError(
                 f"subjects {', '.join(twice[:5])} ({len(twice)} in all) occur in several data "
                 f"sets ({', '.join(sorted(owners['dataset'].astype(str).unique()))}). Pass "
-                "same_people=True if a name means one person, else same_people=False."
+                "same_subjects=True if a name means one person, else same_subjects=False."
             )
     return [part.meta["subject"] for part in parts]
 

@@ -48,7 +48,7 @@ ROW_COLUMNS = (
     "row",
 )
 """Columns of every prediction, besides ``label`` and ``p_0`` … (or ``target``, ``prediction``,
-``lower``, ``upper``). `row` is the row of the samples that were given to `evaluate`."""
+``lower``, ``upper``). `row` is the row number in the samples."""
 
 
 def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:

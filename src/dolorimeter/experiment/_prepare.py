@@ -244,7 +244,7 @@ def _namespace(reader: Any) -> str:
     return str(reader.card.person_namespace or reader.card.name)
 
 
-def _across(first: Samples, second: Samples, same_people: bool) -> Samples:
+def _across(first: Samples, second: Samples, same_subjects: bool) -> Samples:
     """Samples of two data sets as one table or array, without facts.
 
     Facts of two data sets have no common meaning, so that the nuisance baseline cannot use them.
@@ -259,7 +259,7 @@ def _across(first: Samples, second: Samples, same_people: bool) -> Samples:
             "across data sets the samples must be one table, or one array of equal windows: use "
             "the representation 'features', or a single stream resampled to one rate."
         )
-    joined = Samples.concatenate([first, second], same_people=same_people)
+    joined = Samples.concatenate([first, second], same_subjects=same_subjects)
     return replace(joined, facts=None, label_source=first.label_source)
 
 

@@ -89,7 +89,7 @@ class Report:
         return paths
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame of its own, so that its styles do not reach the notebook."""
+        """Return the page as an iframe, so that its styles do not change the notebook."""
         return (
             f'<iframe srcdoc="{escape(self.html, quote=True)}" title="dolorimeter report" '
             'style="width:100%;height:40em;border:1px solid #ccc"></iframe>'
@@ -155,12 +155,12 @@ def report(
         "watermark": page.watermark,
         "runs": [_plain_run(entry) for entry in entries],
     }
-    made = Report(
+    text_report = Report(
         html(page),
         markdown(page),
         json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n",
     )
-    return made if out is None else replace(made, paths=made.save(out))
+    return text_report if out is None else replace(text_report, paths=text_report.save(out))
 
 
 def _findings_of_runs(
