@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -185,8 +185,12 @@ class FeatureTable:
         Parameters
         ----------
         features : sequence of str
-            Those of a model. One that a table lacks is NaN, and noted; further columns are
-            ignored, and noted.
+            Those of a model. Features that no table has are left out, and those that only some
+            lack are NaN there; further columns of numbers are ignored, and noted.
+
+        Returns
+        -------
+        Samples
 
         Raises
         ------
@@ -199,7 +203,16 @@ class FeatureTable:
                 f"{self._paths[0]}: none of the model's features ({listed(features, 8)}); there "
                 f"are {listed(self._opened[0].columns)}."
             )
-        return self._joined(tuple(features), strict=False)
+        samples = self._joined(tuple(found), strict=False)
+        table = self._opened[0]
+        if self._layout(table) != "plain":
+            return samples
+        roles = {*found, *PLACES, self.subject, self.label, self.target}
+        unknown, _ = table.sorted_by_kind([c for c in table.columns if c not in roles])
+        if not unknown:
+            return samples
+        note = f"Columns that the model does not know are ignored: {', '.join(unknown)}."
+        return replace(samples, notes=(*samples.notes, note))
 
     def official_splits(self) -> Mapping[str, OfficialSplit]:
         """None: it is a format."""
@@ -259,11 +272,8 @@ class FeatureTable:
         order = {s: i for i, s in enumerate(sorted(set(samples.subjects), key=natural_key))}
         rank = np.array([order[s] for s in samples.subjects], dtype=int)
         samples = samples.take(np.argsort(rank, kind="stable"))
-        return Samples(
-            x=samples.x,
-            meta=samples.meta,
-            feature_names=samples.feature_names,
-            feature_units=samples.feature_units,
+        return replace(
+            samples,
             exclusions=(*samples.exclusions, *absent),
             label_source=self.card.label_source,
             notes=tuple(dict.fromkeys((*samples.notes, *notes))),
@@ -504,8 +514,7 @@ def _join(parts: Sequence[_Part], features: tuple[str, ...]) -> Samples:
     values = np.empty((len(meta), len(names)))
     for place, name in enumerate(names):
         values[:, place] = _column(parts, name)
-    missing = [n for n in features if not any(n in part.numbers for part in parts)]
-    notes = [f"{name}: no such column in the table; every value is missing." for name in missing]
+    notes = []
     left_out: dict[str, str] = {}
     if not features and parts[0].layout == "plain":
         for place, name in enumerate(names):
@@ -531,7 +540,7 @@ def _join(parts: Sequence[_Part], features: tuple[str, ...]) -> Samples:
     notes += [
         f"{name}: missing in {int(n)} of {len(x)} rows."
         for name, n in zip(names, gaps, strict=True)
-        if n and name not in missing
+        if n
     ]
     return Samples(
         x=x,
