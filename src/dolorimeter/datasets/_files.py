@@ -120,7 +120,7 @@ def require_dir(root: str | Path, *names: str, dataset: str) -> Path:
     if not root.is_dir():
         what = "a file" if root.exists() else "not there"
         raise DatasetError(
-            f"{root}: is {what}; expected the folder of {dataset}. Give the folder with --root."
+            f"{root}: is {what}; expected the folder of {dataset}. Give that folder."
         )
     if names and not any(find_optional(root, name) for name in names):
         there = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"

@@ -47,7 +47,7 @@ from dolorimeter.datasets.text_tables import (
     open_table,
     table_suffix,
 )
-from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError, did_you_mean
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.types import Exclusion
@@ -94,10 +94,10 @@ class FeatureTable:
         where ``labels.csv`` beside them may say it. None: unlabelled rows, to estimate them.
     target : str, optional
         Column of a number to predict; stored as ``meta["target"]``.
-    features : sequence of str
-        Feature columns. Empty: in a plain table every column of numbers that has no other role
-        and does not just count rows, sessions, time or subjects; of faces the action units and of
-        py-feat the emotions too. What is left out is noted.
+    features : sequence of str, or str
+        Feature columns; a text separates them by commas. Empty: in a plain table every column of
+        numbers that has no other role and does not just count rows, sessions, time or subjects;
+        of faces the action units and of py-feat the emotions too. What is left out is noted.
     layout : {"auto", "plain", "openface", "openface3", "py-feat", "libreface"}
         Auto goes by the columns.
     face : int or str, optional
@@ -125,7 +125,7 @@ class FeatureTable:
         subject: str = "subject",
         label: str | None = "label",
         target: str | None = None,
-        features: Sequence[str] = (),
+        features: Sequence[str] | str = (),
         layout: str = "auto",
         face: int | str | None = None,
     ) -> None:
@@ -147,7 +147,8 @@ class FeatureTable:
                 f"{root}: no table in it; expected {', '.join(TABLE_SUFFIXES)} (text also .gz)."
             )
         self.subject, self.label, self.target = subject, label, target
-        self.features = (features,) if isinstance(features, str) else tuple(features)
+        names = features.split(",") if isinstance(features, str) else features
+        self.features = tuple(name.strip() for name in names)
         self.layout = one_of("layout", layout, LAYOUTS, dataset=self.card.name)
         self.face = face
 
@@ -263,6 +264,7 @@ class FeatureTable:
         parts = [self._read(table, features, strict=strict) for table in self._opened]
         samples = _join(parts, features)
         notes = [note for table in self._opened if (note := table.note)]
+        notes += () if self._labels is None else self._labels.notes
         notes += [f"{file}: {reason}." for file, reason in self._absent.items()]
         notes += self._file_subjects.notes()
         absent = tuple(
@@ -359,9 +361,12 @@ class FeatureTable:
         missing = [c for c in expected if c not in table.columns]
         if missing:
             by_name = " If the file name is the subject, pass subject='{subject}'."
+            near = did_you_mean(missing[0], table.columns, "")
+            hint = f" For {missing[0]!r} {near}" if near.startswith("did") else ""
             raise ConfigError(
                 f"{table.path}: no column {', '.join(map(repr, missing))}; there are "
                 f"{listed(table.columns)}. Name them with subject=, label=, target= or features=."
+                + hint
                 + (by_name if self.subject in missing else "")
             )
 

@@ -30,6 +30,9 @@ RATINGS: Mapping[str, LabelSource] = {
 }
 """Columns that are ratings, and who gives them; any other column is an attribute."""
 
+CONDITION_WORDS = frozenset({"label", "labels", "class", "conditions", "trial_type", "pain"})
+"""Other names of a column of conditions, which a note points out."""
+
 ABSENT = f"in {LABELS}, no such file"
 
 
@@ -51,13 +54,13 @@ class Labels:
     path : Path
     files : mapping of str to FileLabels
         By the normal form of the file's name (`text_tables.file_key`).
-    note : str
-        A sentence on the dialect, or empty.
+    notes : tuple of str
+        Sentences on the dialect, and on a column of conditions that is not there.
     """
 
     path: Path
     files: Mapping[str, FileLabels]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     def of(self, where: str) -> FileLabels | None:
         """Return the labels of a file, by its path from the folder; None without a row."""
@@ -160,7 +163,14 @@ def read_labels(path: Path) -> Labels:
                     _attributes(cells, decimal),
                 )
             )
-    return Labels(path, found, table.note)
+    notes = [table.note] if table.note else []
+    if "condition" not in columns:
+        near = next((c for c in columns if c.casefold() in CONDITION_WORDS), "")
+        notes.append(
+            f"{path.name} has no column 'condition', so that its rows are no stimuli."
+            + (f" If '{near}' holds the conditions, name it 'condition'." if near else "")
+        )
+    return Labels(path, found, tuple(notes))
 
 
 def _inside(where: str, file: str) -> str:

@@ -149,6 +149,10 @@ class VideoFiles:
             for path in self._subject_of
             if labels is not None and labels.of(relative(path, self.root)) is None
         ]
+        if labels is not None:
+            problems += [
+                Problem(LABELS, n, "label", "warning") for n in labels.notes if "'condition'" in n
+            ]
         problems += self._files.problems()
         problems += duplicate_problems(self._paths, self.root)
         tables = [find_optional(self.root, name) for name in (LABELS, *TABLE_NAMES)]
@@ -169,7 +173,7 @@ class VideoFiles:
     def notes(self) -> tuple[str, ...]:
         """What a report must say on the subjects and on how ``labels.csv`` was read."""
         labels = self._labels
-        stated = (labels.note,) if labels is not None and labels.note else ()
+        stated = () if labels is None else labels.notes
         assert self._whose is not None  # the subject of every file has been looked up
         return (*stated, *self._files.notes())
 

@@ -12,7 +12,7 @@ import numpy as np
 from dolorimeter import splits
 from dolorimeter.chain import Progress, in_time, reference_of
 from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, did_you_mean
 from dolorimeter.experiment._config import DatasetConfig, Experiment, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.samples import Samples
@@ -210,8 +210,8 @@ def columns_of(samples: Samples, columns: Sequence[str]) -> Samples:
     unknown = [c for c in columns if c not in samples.feature_names]
     if unknown:
         raise ConfigError(
-            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
-            f"{', '.join(samples.feature_names)}."
+            f"dataset.columns: no feature {', '.join(unknown)}; "
+            f"{did_you_mean(unknown[0], samples.feature_names, 'the table has:')}"
         )
     assert isinstance(samples.x, np.ndarray)
     places = [samples.feature_names.index(c) for c in columns]
