@@ -8,10 +8,11 @@ from typing import get_type_hints
 import pydantic
 import pytest
 
-from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import ConfigError, did_you_mean
+from dolorimeter.datasets import open_dataset, recordings_of
+from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
 from dolorimeter.experiment import experiment_from
 from dolorimeter.registry import DATASETS
+from dolorimeter.synthesis import synthesise
 
 
 @pytest.mark.parametrize("name", DATASETS.names())
@@ -79,3 +80,31 @@ def test_wrong_keys_of_an_experiment_are_named(more: dict[str, object], message:
 def test_nothing_near_lists_what_is_known() -> None:
     assert did_you_mean("zzz", ["effect", "noise"]) == "known: effect, noise."
     assert did_you_mean("effect_size", ["noise", "effect"]) == "did you mean 'effect'?"
+
+
+def test_a_mistyped_file_does_not_walk_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr(
+        "dolorimeter.datasets.edf.walk_files", lambda root: (seen.append(Path(root)), [])[1]
+    )
+    folder = tmp_path / "a" / "b" / "c"
+    folder.mkdir(parents=True)
+    (folder / "clip.txt").write_text("a")
+    with pytest.raises(DatasetError, match="no recording of edf here"):
+        recordings_of("edf", folder / "clip.txt", {})
+    assert seen == [folder, folder.parent]
+
+
+def test_a_file_that_the_reader_leaves_out_is_named_with_the_reason(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    synthesise("biovid", root, subjects=1, per_condition=1, conditions=("BL1",), seed=0)
+    (file,) = (p for p in root.rglob("*_bio.csv"))
+    (found,), left_out = recordings_of("biovid", file, {})
+    assert file in found.sources
+    assert left_out == ()
+    stranger = file.with_name("notes.txt")
+    stranger.write_text("x")
+    with pytest.raises(DatasetError, match="the file is not one of its recordings"):
+        recordings_of("biovid", stranger, {})

@@ -31,7 +31,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     video_files,
     x_ite,
 )
-from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
+from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem, relative
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
 from dolorimeter.datasets.video_files import SUFFIXES
@@ -115,21 +115,23 @@ def recordings_of(
 ) -> tuple[list[Recording], tuple[Exclusion, ...]]:
     """Recordings of a folder and what its reader left out, or those a single file belongs to.
 
-    A file is looked for in the data set that the nearest of its parent folders is. With `loose`, a
-    video file that is in none is a recording of its own, of a person of its name.
+    A file is opened by itself if the format allows it; else it is looked for in the data set that
+    the nearest of its parent folders is, two folders up at most for a format of any lab, which
+    takes every folder for its own. With `loose`, a video file that is in none is a recording of
+    its own, of a subject of its name.
 
     Raises
     ------
     DatasetError
-        If there is nothing of that data set.
+        If there is nothing of that data set, or the reader has left the file out.
     RecordingError
         If a video of its own cannot be read.
     """
     path = Path(path)
+    card = DATASETS.card(name)
+    parents = list(path.resolve().parents)
     faults = []
-    for folder in (path, *path.resolve().parents)[:6]:
-        if not folder.is_dir():
-            continue
+    for folder in (path, *parents[: 2 if card.licence == "the owner's" else 5]):
         try:
             reader = open_dataset(name, folder, **options)
             found: list[Recording] = reader.recordings()
@@ -139,8 +141,14 @@ def recordings_of(
         if folder == path:
             return found, tuple(reader.exclusions)
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
+        where = relative(path.resolve(), folder)
+        left_out = tuple(e for e in reader.exclusions if e.what.split(",")[0] == where)
         if inside:
-            return inside, ()
+            return inside, left_out
+        if left_out:
+            raise DatasetError(f"{path}: left out by the reader of {name}: {left_out[0].reason}")
+        faults = [f"{folder} is {name}, and the file is not one of its recordings."]
+        break
     if loose and path.is_file() and path.suffix.lower() in SUFFIXES:
         probe(path)
         video = {"face": Video(path)}
