@@ -540,7 +540,7 @@ def _join(parts: Sequence[_Part], features: tuple[str, ...]) -> Samples:
     if left_out:
         notes.append(f"Columns left out of the features: {_reasons_of(left_out)}.")
     names = tuple(names[i] for i in places)
-    x = values[np.ix_(rows, places)]
+    x = values[rows][:, places]
     gaps = np.isnan(x).sum(axis=0)
     notes += [
         f"{name}: missing in {int(n)} of {len(x)} rows."
