@@ -67,6 +67,33 @@ def test_beats_that_differ_lower_the_score() -> None:
     assert "beats" in quality.reasons[0]
 
 
+CASES = Path(__file__).parents[1] / "fixtures" / "cases"
+
+
+@pytest.mark.parametrize("rate", [195, 210])
+def test_a_newborn_has_a_good_ecg(rate: int) -> None:
+    ecg = np.loadtxt(CASES / "15-fast-heart" / f"ecg_{rate}.csv", delimiter=",")[:2500]
+    assert window_quality(signal(ecg, 250.0), "ecg").score > 0.95
+
+
+@pytest.mark.parametrize("modality", ["ecg", "ppg"])
+def test_a_rhythm_that_cannot_be_followed_has_no_quality(modality: str) -> None:
+    beats = np.mod(np.arange(2500) / 250.0 * 360 / 60, 1.0)
+    quality = window_quality(signal(np.exp(-0.5 * ((beats - 0.5) / 0.1) ** 2), 250.0), modality)
+    assert quality.score == 0.0
+    assert quality.reasons == ("no heart rhythm between 20 and 300 per minute detected",)
+
+
+def test_a_pulse_upside_down_is_as_good() -> None:
+    upright, inverted = (
+        np.loadtxt(CASES / "16-pulse-upside-down" / f"{name}.csv", delimiter=",")[:640]
+        for name in ("upright", "inverted")
+    )
+    good, turned = (window_quality(signal(x, 64.0), "ppg").score for x in (upright, inverted))
+    assert good > 0.9
+    assert turned == pytest.approx(good)
+
+
 def test_skin_conducts_or_the_electrode_is_off() -> None:
     x = np.abs(wave()) * 1e-6 / np.abs(wave()).max() + 2e-6
     x[:300] -= 2.2e-6

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import SignalError
-from dolorimeter.signals.beats import ppg_peaks, r_peaks
+from dolorimeter.signals.beats import LEAST_COVERED, covered_share, ppg_peaks, r_peaks
 from dolorimeter.signals.quality import (
     clipped_share,
     flat_share,
@@ -42,7 +42,8 @@ IEEE Trans. Biomed. Eng. 65:1460, 2018). Only asked where the unit is confirmed.
 
 _NOTICEABLE = 0.05  # share from which a fault is named as a reason
 _UNLIKE = 0.6  # Orphanidou et al. 2015 accept beats that correlate above 0.66 (ECG), 0.86 (pulse)
-_FEW_BEATS = "fewer than three whole beats found"
+_FEW_BEATS = "fewer than three whole beats detected"
+_NO_RHYTHM = "no heart rhythm between 20 and 300 per minute detected"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,10 @@ def _beats(signal: Signal, modality: str, reasons: list[str]) -> float:
     if signal.sampling_rate < lowest or signal.duration < 3.0:
         return 1.0
     peaks = detect(signal.values, signal.sampling_rate)
+    covered = covered_share(peaks, signal.sampling_rate, signal.values.shape[1])
+    if covered.mean() < LEAST_COVERED:
+        reasons.append(_NO_RHYTHM)
+        return 0.0
     alike = template_quality(signal.values, peaks, signal.sampling_rate)
     known = np.isfinite(alike)
     if not known.any():

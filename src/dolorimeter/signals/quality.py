@@ -12,6 +12,7 @@ import scipy  # its parts load at first use
 from jaxtyping import Float, Int
 
 from dolorimeter.errors import SignalError
+from dolorimeter.signals.beats import median
 from dolorimeter.signals.filters import check_below_nyquist
 from dolorimeter.signals.gaps import bridge, missing_samples
 
@@ -134,15 +135,15 @@ def template_quality(
     for row, own in enumerate(peaks):
         if own.size < 3:
             continue
-        half = max(1, round(0.5 * min(float(np.median(np.diff(own))), sampling_rate)))
+        half = max(1, round(0.5 * min(float(median(np.diff(own))), sampling_rate)))
         whole = own[(own >= half) & (own + half < x.shape[1])]
         if whole.size < 3:
             continue
         beats = filled[row, whole[:, None] + np.arange(-half, half + 1)]
-        beats = beats - beats.mean(axis=1, keepdims=True)
-        template = np.median(beats, axis=0)
-        template = template - template.mean()
-        size = np.sqrt((beats**2).sum(axis=1) * (template**2).sum())
+        beats -= beats.sum(axis=1, keepdims=True) / beats.shape[1]
+        template = median(beats)
+        template -= template.sum() / template.size
+        size = np.sqrt(np.einsum("bt,bt->b", beats, beats) * (template @ template))
         alike = np.divide(beats @ template, size, out=np.zeros(len(beats)), where=size > 0)
         quality[row] = max(0.0, float(alike.mean()))
     return quality
