@@ -60,6 +60,28 @@ def test_some_signals_may_stand_still() -> None:
     assert window_quality(signal(np.full(550, 0.98)), "spo2").score == 0.0
 
 
+@pytest.mark.parametrize("modality", ["spo2", "hr", "temperature"])
+def test_full_saturation_is_not_clipping(modality: str) -> None:
+    """Whole steps that rest at the highest value, as an oximeter shows a healthy person."""
+    x = np.full(2000, 100.0)
+    x[500:560] = np.round(100 - 20 * np.hanning(60))
+    x[900:1500] = np.round(100 - 3 * np.hanning(600))
+    quality = window_quality(signal(x), modality)
+    assert quality.clipped == 0.0
+    assert not any("clipped" in reason for reason in quality.reasons)
+
+
+@pytest.mark.shared
+def test_slow_signals_of_a_real_wristband_are_not_clipped(data_root: Path) -> None:
+    reader = DATASETS.get("stress_predict")(data_root / "stress_predict")
+    recording = reader.recordings()[0].load()
+    for modality in ("temperature", "eda"):
+        whole = recording.signals[modality]
+        windows = [whole.crop(t, 5.5) for t in whole.start + np.arange(60.0, 1800.0, 20.0)]
+        clipped = np.array([window_quality(window, modality).clipped for window in windows])
+        assert (clipped >= 0.05).mean() < 0.02
+
+
 def test_beats_that_differ_lower_the_score() -> None:
     noise = np.random.default_rng(0).normal(size=1000)
     quality = window_quality(signal(noise), "ecg")

@@ -11,10 +11,12 @@ from jaxtyping import Float
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.beats import LEAST_COVERED, covered_share, ppg_peaks, r_peaks
 from dolorimeter.signals.quality import (
-    clipped_share,
+    NEVER_CLIPPED,
+    clipped_samples,
     flat_share,
     good_share,
     missing_share,
+    shares,
     template_quality,
 )
 from dolorimeter.types import Signal
@@ -96,13 +98,16 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     flat = 0.0
     if span is not None:
         flat = float(flat_share(values, signal.sampling_rate, span).mean())
-    clipped = float(clipped_share(values).mean())
+    clipped, cut = 0.0, None
+    if modality in LONGEST_STILL and modality not in NEVER_CLIPPED:
+        cut = clipped_samples(values)
+        clipped = float(shares(cut, ~np.isnan(values)).mean())
     reasons = [
         f"{share:.0%} of samples {what}"
         for share, what in ((missing, "missing"), (flat, "flat"), (clipped, "clipped"))
         if share >= _NOTICEABLE
     ]
-    score = float(good_share(values, signal.sampling_rate, span).mean())
+    score = float(good_share(values, signal.sampling_rate, span, cut).mean())
     if modality == "eda" and signal.unit == "S" and signal.unit_confirmed:
         score *= 1 - _without_contact(values, reasons)
     if modality in ("ecg", "ppg") and flat < 1.0:
