@@ -170,7 +170,7 @@ def dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
         notes.append(f"Labels: {card.labels}")
     if not card.units_confirmed:
         notes.append(f"The units of {card.name} have not been confirmed on its real files.")
-    return tuple(notes)
+    return (*notes, *getattr(reader, "notes", ()))
 
 
 def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
