@@ -1,8 +1,8 @@
 """Units as files write them, their conversion to SI, and the plausibility of the values.
 
-A unit is confirmed only if the file, or the user (option ``unit`` of a reader), states one that the
-quantity can have. Values that are implausible for a confirmed unit are reported with
-the factor by which they are off.
+A unit is confirmed only if the file, or the user (option ``unit`` of a reader), states one that
+the quantity can have. Values that are implausible for a unit are reported with the factor by which
+they are off.
 """
 
 from __future__ import annotations
