@@ -197,7 +197,9 @@ def _read_header(path: Path) -> _Header:
             f"{path}: {whole:,} bytes, expected {size + records * record_bytes:,} by its header. "
             "The file is truncated: copy it again."
         )
-    channels, annotations, first = [], [], 0
+    channels: list[_Channel] = []
+    annotations: list[_Channel] = []
+    first = 0
     for i, (label, n) in enumerate(zip(labels, samples, strict=True)):
         physical, digital = (limits[0][i], limits[1][i]), (limits[2][i], limits[3][i])
         channel = _Channel(label, dimensions[i], digital, physical, first, n)
