@@ -18,10 +18,13 @@ Subjects are numbered i = 1 … n, stimuli of a subject k = 0 … 8.
   ``many_windows``).
 - The skin conductance of a stimulus is ``5 + 0.05 i + s (level - 1) + w`` µS, with s = -1 for
   every fourth subject and 1 for the others, and ``w = 0.4 (frac(0.6180339887 (17 i + k + 1)) -
-  0.5)``. Outside the stimuli it is ``5 + 0.05 i`` µS. A sinusoid of 0.02 µS is added that has
-  whole periods in a stimulus, so that the mean of a stimulus is exact.
+  0.5)``. Outside the stimuli it is ``5 + 0.05 i`` µS. A sinusoid of 1 Hz (2 Hz in BioVid) is added
+  that has whole periods in a stimulus, so that the mean of a stimulus is exact. Its amplitude is
+  ``0.05 (1 + r / 2)`` µS in the subject's r-th stimulus of the level (r = 0, 1, 2), so that it
+  tells nothing about the level.
 - The heart rate of subject i is ``60 + (7 i mod 31)`` beats per minute, the first beat half a
-  period after the start. It does not depend on the level.
+  period after the start. It does not depend on the level. A sinusoid of 0.3 Hz and 100 µV is
+  added to the ECG.
 - The rating of a stimulus is ``2 level + 0.1 k``.
 
 A linear model of the mean conductance is therefore right in every window of three subjects out of
@@ -141,7 +144,8 @@ class Event:
     """One marker as it is written.
 
     `conductance` is the true mean of the skin conductance in microsiemens (NaN for markers
-    without a stimulus), `trial` the number k of the stimulus in the formulas (-1 without one).
+    without a stimulus), `ripple` the amplitude of its sinusoid, `trial` the number k of the
+    stimulus in the formulas (-1 without one).
     """
 
     onset: float
@@ -149,6 +153,7 @@ class Event:
     condition: str
     rating: float | None = None
     conductance: float = float("nan")
+    ripple: float = float("nan")
     trial: int = -1
 
 
@@ -348,14 +353,18 @@ def _sessions(request: Request) -> list[Session]:
 
 def _levels(request: Request, number: int, model: int) -> dict[int, int]:
     """Level of each stimulus the subject received."""
-    rng = np.random.default_rng([request.seed, model])
-    order = rng.permutation(np.repeat(np.arange(3), STIMULI // 3)).tolist()
-    levels = dict(enumerate(order))
+    levels = dict(enumerate(_order(request, model)))
     if number == 3 and request.has("one_class"):
         levels = {k: level for k, level in levels.items() if level == 0}
     if number == 9 and request.has("missing_class"):
         levels = {k: level for k, level in levels.items() if level != 1}
     return levels
+
+
+def _order(request: Request, model: int) -> list[int]:
+    rng = np.random.default_rng([request.seed, model])
+    order: list[int] = rng.permutation(np.repeat(np.arange(3), STIMULI // 3)).tolist()
+    return order
 
 
 def _recordings(
@@ -384,6 +393,7 @@ def heart_rate(number: int) -> float:
 
 
 def _stimuli(request: Request, model: int, part: list[tuple[int, int]]) -> list[Event]:
+    order = _order(request, model)
     duration = 30.0 if request.has("many_windows") else 10.0
     return [
         Event(
@@ -392,6 +402,7 @@ def _stimuli(request: Request, model: int, part: list[tuple[int, int]]) -> list[
             condition=CONDITIONS[level],
             rating=round(2.0 * level + 0.1 * trial, 3),
             conductance=conductance(model, trial, level),
+            ripple=0.05 * (1.0 + order[:trial].count(level) / 2),
             trial=trial,
         )
         for place, (trial, level) in enumerate(part)
@@ -452,8 +463,9 @@ def _eda(number: int, stimuli: list[Event], seconds: float, rate: float) -> Chan
     values = np.full(len(times), 5.0 + 0.05 * number)
     for event in stimuli:
         inside = (times >= event.onset) & (times < event.onset + (event.duration or 0.0))
-        values[inside] = event.conductance
-    return Channel(values + 0.02 * np.sin(2 * np.pi * times), times, rate, "uS")
+        ripple = event.ripple * np.sin(2 * np.pi * times[inside])
+        values[inside] = event.conductance + ripple
+    return Channel(values, times, rate, "uS")
 
 
 def _ecg(number: int, seconds: float, rate: float) -> Channel:
@@ -461,7 +473,8 @@ def _ecg(number: int, seconds: float, rate: float) -> Channel:
     times = np.arange(round(seconds * rate)) / rate
     period = 60.0 / heart_rate(number)
     since = (times / period) % 1.0 - 0.5
-    return Channel(1000.0 * np.exp(-0.5 * (since * period / 0.01) ** 2), times, rate, "uV")
+    waves = 1000.0 * np.exp(-0.5 * (since * period / 0.01) ** 2)
+    return Channel(waves + 100.0 * np.sin(2 * np.pi * 0.3 * times), times, rate, "uV")
 
 
 def _disturbed(request: Request, channel: Channel, stimuli: list[Event]) -> Channel:
@@ -823,7 +836,7 @@ def _counted(request: Request, events: Sequence[Event]) -> list[tuple[int, Event
 def _clip(request: Request, session: Session, event: Event) -> dict[str, list[str]]:
     rate = 256.0 if session.number == 11 and request.has("unequal_rates") else 512.0
     times = np.arange(round(5.5 * rate)) / rate
-    gsr = event.conductance + 0.02 * np.sin(2 * np.pi * 2.0 * times)
+    gsr = event.conductance + event.ripple * np.sin(2 * np.pi * 2.0 * times)
     if session.number == 12 and request.has("copied_subject"):
         rng = np.random.default_rng([request.seed, 12, 4 + event.trial])
         gsr = gsr * (1 + 0.01 * rng.standard_normal(len(gsr)))
@@ -876,7 +889,7 @@ def _segments(request: Request, session: Session, modality: str) -> dict[str, li
     columns = {}
     for event in session.events:
         if modality == "Eda":
-            values = event.conductance + 0.02 * np.sin(2 * np.pi * times)
+            values = event.conductance + event.ripple * np.sin(2 * np.pi * times)
             if model != session.number:
                 rng = np.random.default_rng([request.seed, 12, 4 + event.trial])
                 values = values * (1 + 0.01 * rng.standard_normal(len(values)))
