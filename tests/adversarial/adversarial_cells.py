@@ -100,7 +100,9 @@ def experiment(layout: str, properties: Sequence[str]) -> str:
         target = "target" if layout.startswith("feature_table") else "rating"
         lines += ['kind = "regressor"', f'target = "{target}"']
     else:
-        lines.append(f'classes = [["{first}"], ["{second}"]]')
+        middle = {"biovid": "PA1", "ai4pain_2025": "low_pain"}.get(layout, "low")
+        names = [first, middle, second] if "missing_class" in properties else [first, second]
+        lines.append(f"classes = {json.dumps([[name] for name in names])}")
     if not layout.startswith("feature_table"):
         sliding = "many_windows" in properties or "open_ended" in properties
         anchor = "sliding" if sliding else "stimulus"
@@ -113,7 +115,8 @@ def experiment(layout: str, properties: Sequence[str]) -> str:
         for name in names:
             lines += ["[[streams]]", f'modality = "{name}"']
     lines += ["[classifier]"]
-    lines.append('name = "ridge"' if regression else 'name = "logistic_regression"')
+    classifier = "random_forest" if "missing_class" in properties else "logistic_regression"
+    lines.append(f'name = "{"ridge" if regression else classifier}"')
     lines += ["[split]", 'name = "leave_one_subject_out"', ""]
     return "\n".join(lines)
 
@@ -193,21 +196,21 @@ class Bench:
         run, root = self.run_folder(layout, *properties), self.root(layout, *properties)
         return call("audit", str(run), "--root", str(root), "--json")
 
-    def model(self, layout: str) -> Path:
-        """Model folder, trained on the cohort without any property."""
-        model = self.folder / f"{layout}-model"
+    def model(self, layout: str, *properties: str) -> Path:
+        """Model folder, trained on the cohort without any property.
+
+        The experiment is that of `properties`, so that it may have a second modality.
+        """
+        model = self.folder / "-".join((layout, *properties, "model"))
         if not model.exists():
-            trained = call(
-                "train",
-                str(self._file(layout)),
-                "--root",
-                str(self.root(layout)),
-                "--out",
-                str(model),
-            )
+            path = self.folder / f"{model.name}.toml"
+            path.write_text(experiment(layout, properties), encoding="utf-8")
+            root = self.root(layout)
+            trained = call("train", str(path), "--root", str(root), "--out", str(model))
             assert trained.code == 0, trained.text
         return model
 
     def _predict(self, layout: str, *properties: str) -> Outcome:
-        root, model = self.root(layout, *properties), self.model(layout)
+        second = [name for name in properties if name == "missing_modality"]
+        root, model = self.root(layout, *properties), self.model(layout, *second)
         return call("predict", str(model), str(root), "--json")

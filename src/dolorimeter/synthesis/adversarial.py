@@ -33,6 +33,7 @@ four and wrong in every window of the fourth, whoever is left out.
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +132,9 @@ PROPERTIES: Mapping[str, Property] = {
     "units_wrong": Property("The conductance of subject 11 is too large by 1,000."),
     "units_unstated": Property("No file states a unit.", ("folder", "bids", "edf")),
     "unequal_rates": Property("Subject 11 was sampled at half the rate.", (*CONTINUOUS, "biovid")),
-    "copied_subject": Property("Subject 12 is subject 1 with 1 % noise."),
+    "copied_subject": Property(
+        "Subject 12 is subject 1 with noise of 1 % of the standard deviation."
+    ),
     "two_faces": Property(
         "The table is one of OpenFace and has two faces in every frame.", TABLES
     ),
@@ -297,16 +300,12 @@ def adversarial_cohort(
 
 def _request(layout: str, properties: str | Sequence[str], subjects: int, seed: int) -> Request:
     if layout not in LAYOUTS:
-        raise UnknownNameError(
-            f"adversarial cohort: layout is {layout!r}; there are {', '.join(LAYOUTS)}."
-        )
+        raise _unknown("layout", layout, LAYOUTS)
     if isinstance(properties, str):
         properties = {"all": _expressible(layout), "none": ()}.get(properties, (properties,))
     for name in properties:
         if name not in PROPERTIES:
-            raise UnknownNameError(
-                f"adversarial cohort: no property {name!r}; there are {', '.join(PROPERTIES)}."
-            )
+            raise _unknown("property", name, tuple(PROPERTIES))
         if layout not in PROPERTIES[name].layouts:
             raise ConfigError(
                 f"adversarial cohort: layout {layout} cannot express {name}; these can: "
@@ -318,6 +317,12 @@ def _request(layout: str, properties: str | Sequence[str], subjects: int, seed: 
                 f"adversarial cohort: {name} is {value!r}, expected an integer of {least} or more."
             )
     return Request(layout, tuple(n for n in PROPERTIES if n in properties), subjects, seed)
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> UnknownNameError:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}."
+    return UnknownNameError(f"adversarial cohort: no {what} {name!r}; {hint}")
 
 
 def _expressible(layout: str) -> tuple[str, ...]:
@@ -443,7 +448,7 @@ def _channels(
     ecg = _ecg(model, seconds, ECG_RATE * half)
     if number == 12 and request.has("copied_subject"):
         rng = np.random.default_rng([request.seed, 12, 1])
-        eda = replace(eda, values=eda.values * (1 + 0.01 * rng.standard_normal(len(eda.values))))
+        eda = replace(eda, values=eda.values + 0.01 * rng.standard_normal(len(eda.values)))
     if slow:
         eda = replace(eda, values=np.round(eda.values, 1))
     if number == 11 and request.has("units_wrong"):
@@ -504,7 +509,8 @@ def _stimulus_means(request: Request, session: Session) -> list[tuple[Event, int
             beats = heart_rate(model) + 2 * ((0.7548776662 * (17 * model + event.trial + 1)) % 1.0)
             mean = event.conductance
             if model != session.number:
-                mean, beats = (v * (1 + 0.01 * rng.standard_normal()) for v in (mean, beats))
+                mean += 0.01 * rng.standard_normal()
+                beats += 0.1 * rng.standard_normal()
             if session.number == 11 and request.has("units_wrong"):
                 mean *= 1000.0
             if session.number == 10 and request.has("gaps") and event.trial == 2:
@@ -839,7 +845,7 @@ def _clip(request: Request, session: Session, event: Event) -> dict[str, list[st
     gsr = event.conductance + event.ripple * np.sin(2 * np.pi * 2.0 * times)
     if session.number == 12 and request.has("copied_subject"):
         rng = np.random.default_rng([request.seed, 12, 4 + event.trial])
-        gsr = gsr * (1 + 0.01 * rng.standard_normal(len(gsr)))
+        gsr = gsr + 0.01 * rng.standard_normal(len(gsr))
     if session.number == 11 and request.has("units_wrong"):
         gsr = gsr * 1000.0
     model = 1 if session.number == 12 and request.has("copied_subject") else session.number
@@ -892,7 +898,7 @@ def _segments(request: Request, session: Session, modality: str) -> dict[str, li
             values = event.conductance + event.ripple * np.sin(2 * np.pi * times)
             if model != session.number:
                 rng = np.random.default_rng([request.seed, 12, 4 + event.trial])
-                values = values * (1 + 0.01 * rng.standard_normal(len(values)))
+                values = values + 0.01 * rng.standard_normal(len(values))
             if session.number == 11 and request.has("units_wrong"):
                 values = values * 1000.0
         elif modality == "Bvp":
