@@ -115,8 +115,7 @@ def experiment(layout: str, properties: Sequence[str]) -> str:
         for name in names:
             lines += ["[[streams]]", f'modality = "{name}"']
     lines += ["[classifier]"]
-    classifier = "random_forest" if "missing_class" in properties else "logistic_regression"
-    lines.append(f'name = "{"ridge" if regression else classifier}"')
+    lines.append('name = "ridge"' if regression else 'name = "logistic_regression"')
     lines += ["[split]", 'name = "leave_one_subject_out"', ""]
     return "\n".join(lines)
 

@@ -20,10 +20,13 @@ REVERSED = (4, 8, 12)
 
 @dataclass(frozen=True)
 class Subject:
-    """Windows of the task per condition, and the balanced accuracy of a right evaluation."""
+    """Windows of the task per condition, and the balanced accuracy of a right evaluation.
+
+    The score is None where the formulas do not give it (three classes).
+    """
 
     windows: Mapping[str, int]
-    score: float
+    score: float | None
 
 
 def levels(number: int, seed: int = 0) -> list[int]:
@@ -72,7 +75,7 @@ def expected(layout: str, properties: Sequence[str]) -> dict[str, Subject]:
             continue
         windows = dict.fromkeys(conditions, each)
         right = number not in REVERSED or (number == 12 and "copied_subject" in has)
-        score = 1.0 if right else 1.0 / 3.0 if len(conditions) == 3 else 0.0
+        score = None if len(conditions) == 3 else float(right)
         if number == 3 and "one_class" in has:
             windows, score = {"rest": each}, math.nan
         if number == 6 and "misspelt_condition" in has:
