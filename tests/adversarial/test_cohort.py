@@ -186,7 +186,7 @@ def test_beats_have_the_rate_of_the_formula(tmp_path: Path) -> None:
         pytest.param("edf", "edf", "eda", marks=FORMATS),
         pytest.param("snirf", "snirf", "fnirs_hbo", marks=FORMATS),
         ("ai4pain_2025", "ai4pain_2025", "eda"),
-        ("biovid", "biovid", "eda"),
+        pytest.param("biovid", "biovid", "eda", marks=pytest.mark.long),
     ],
 )
 def test_readers_give_the_means_of_the_formulas(
@@ -216,7 +216,13 @@ def test_the_same_arguments_give_the_same_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.extra("formats")
-@pytest.mark.parametrize("name", ROLES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[] if "feature_table" in PROPERTIES[n].layouts else pytest.mark.long)
+        for n in ROLES
+    ],
+)
 def test_a_property_changes_the_files_of_its_subject_alone(name: str, tmp_path: Path) -> None:
     layout = next(n for n in ("feature_table", "bids", "snirf") if n in PROPERTIES[name].layouts)
     adversarial_cohort(tmp_path / "plain", layout=layout, properties="none")
@@ -234,7 +240,13 @@ def test_a_property_changes_the_files_of_its_subject_alone(name: str, tmp_path: 
 
 
 @pytest.mark.extra("formats")
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        pytest.param(n, marks=pytest.mark.long if n in ("folder", "biovid") else [])
+        for n in LAYOUTS
+    ],
+)
 def test_all_properties_fit_into_one_cohort(layout: str, tmp_path: Path) -> None:
     cohort = adversarial_cohort(tmp_path / "c", layout=layout)
     assert set(cohort.properties) == {

@@ -20,8 +20,8 @@ Subjects are numbered i = 1 … n, stimuli of a subject k = 0 … 8.
   every fourth subject and 1 for the others, and ``w = 0.4 (frac(0.6180339887 (17 i + k + 1)) -
   0.5)``. Outside the stimuli it is ``5 + 0.05 i`` µS. A sinusoid of 1 Hz (2 Hz in BioVid) is added
   that has whole periods in a stimulus, so that the mean of a stimulus is exact. Its amplitude is
-  ``0.05 (1 + r / 2)`` µS in the subject's r-th stimulus of the level (r = 0, 1, 2), so that it
-  tells nothing about the level.
+  ``0.1 (1 + r / 2)`` µS in the subject's r-th stimulus of the level (r = 0, 1, 2), so that it
+  tells nothing about the level, and 0.1 µS outside the stimuli.
 - The heart rate of subject i is ``60 + (7 i mod 31)`` beats per minute, the first beat half a
   period after the start. It does not depend on the level. A sinusoid of 0.3 Hz and 100 µV is
   added to the ECG.
@@ -407,7 +407,7 @@ def _stimuli(request: Request, model: int, part: list[tuple[int, int]]) -> list[
             condition=CONDITIONS[level],
             rating=round(2.0 * level + 0.1 * trial, 3),
             conductance=conductance(model, trial, level),
-            ripple=0.05 * (1.0 + order[:trial].count(level) / 2),
+            ripple=0.1 * (1.0 + order[:trial].count(level) / 2),
             trial=trial,
         )
         for place, (trial, level) in enumerate(part)
@@ -465,12 +465,11 @@ def _channels(
 
 def _eda(number: int, stimuli: list[Event], seconds: float, rate: float) -> Channel:
     times = np.arange(round(seconds * rate)) / rate
-    values = np.full(len(times), 5.0 + 0.05 * number)
+    means, ripple = np.full(len(times), 5.0 + 0.05 * number), np.full(len(times), 0.1)
     for event in stimuli:
         inside = (times >= event.onset) & (times < event.onset + (event.duration or 0.0))
-        ripple = event.ripple * np.sin(2 * np.pi * times[inside])
-        values[inside] = event.conductance + ripple
-    return Channel(values, times, rate, "uS")
+        means[inside], ripple[inside] = event.conductance, event.ripple
+    return Channel(means + ripple * np.sin(2 * np.pi * times), times, rate, "uS")
 
 
 def _ecg(number: int, seconds: float, rate: float) -> Channel:
