@@ -25,7 +25,7 @@ SECONDS = {"biovid": 5.5}
 CLASSES = {"biovid": ("BL1", "PA4"), "ai4pain_2025": ("no_pain", "high_pain")}
 """Conditions of the two classes where they are not rest and high."""
 MODALITY = {"snirf": "fnirs_hbo"}
-SECOND_MODALITY = {"snirf": "fnirs_hbr", "ai4pain_2025": "ppg"}
+SECOND_MODALITY = {"ai4pain_2025": "ppg"}
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,10 @@ class Property:
 PROPERTIES: Mapping[str, Property] = {
     "missing_class": Property("Subject 9 has no stimulus of condition low."),
     "one_class": Property("Subject 3 has stimuli of condition rest only."),
-    "missing_modality": Property("Subject 9 has no ECG (SNIRF: no HbR; AI4Pain: no Bvp)."),
+    "missing_modality": Property(
+        "Subject 9 has no ECG (AI4Pain: no Bvp).",
+        tuple(layout for layout in LAYOUTS if layout != "snirf"),
+    ),
     "missing_events": Property("Subject 5 has no markers or labels.", CONTINUOUS + TABLES),
     "misspelt_condition": Property(
         "Subject 6 has the condition High instead of high.", CONTINUOUS + TABLES
@@ -116,7 +119,7 @@ PROPERTIES: Mapping[str, Property] = {
         "Time stamps of subject 10 vary by 20 % of a sample.", ("folder", "snirf", "biovid")
     ),
     "drift": Property(
-        "The clock of subject 10 is 2 % slow: stamps grow faster than the rate says.",
+        "The clock of subject 10 gains more and more, 2 % at the end.",
         ("folder", "snirf", "biovid"),
     ),
     "drops": Property(
@@ -491,7 +494,7 @@ def _disturbed(request: Request, channel: Channel, stimuli: list[Event]) -> Chan
         rng = np.random.default_rng([request.seed, 10, 2])
         times = times + rng.uniform(-0.2, 0.2, len(times)) / rate
     if request.has("drift"):
-        times = times * 1.02
+        times = times * (1 + 0.02 * times / times[-1])
     if request.has("drops"):
         present = np.arange(len(times)) % 20 != 19
         values, times = values[present], times[present]
@@ -695,8 +698,6 @@ def _snirf(session: Session, path: Path) -> None:
     present = ~np.isnan(oxygenated.values)  # a gap is a jump of the time vector
     micromolar = oxygenated.values[present] * 1e-6
     series = {"HbO": micromolar, "HbR": -micromolar / 3}
-    if "ecg" not in session.channels:
-        del series["HbR"]
     text = h5py.string_dtype()
     with h5py.File(path, "w") as tree:
         tree.create_dataset("formatVersion", data="1.1", dtype=text)
