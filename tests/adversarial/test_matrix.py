@@ -307,12 +307,32 @@ def test_every_property_has_a_cell() -> None:
     assert {cell.broken for cell in cells()} == {"none", *PROPERTIES}
 
 
-@pytest.mark.parametrize("property_name", ["none", "damaged_file"])
-def test_the_command_itself_gives_the_same(bench: Bench, property_name: str) -> None:
-    properties = () if property_name == "none" else (property_name,)
-    here = bench.outcome("check", "bids", *properties)
-    there = call_process("check", "bids_physio", str(bench.root("bids", *properties)), "--json")
+def test_a_process_of_its_own_gives_the_same(bench: Bench) -> None:
+    here = bench.outcome("check", "bids", "damaged_file")
+    root = str(bench.root("bids", "damaged_file"))
+    there = call_process("check", "bids_physio", root, "--json")
     assert (there.code, there.json) == (here.code, here.json)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("verb", ["evaluate", "audit", "predict"])
+def test_longer_verbs_give_the_same_in_a_process_of_their_own(bench: Bench, verb: str) -> None:
+    here = bench.outcome(verb, "feature_table")
+    root, run = str(bench.root("feature_table")), str(bench.run_folder("feature_table"))
+    arguments = {
+        "evaluate": (str(Path(run).parent / "experiment.toml"), "--root", root, "--out", run),
+        "audit": (run, "--root", root, "--json"),
+        "predict": (str(bench.model("feature_table")), root, "--json"),
+    }
+    bench.outcome("evaluate", "feature_table")
+    there = call_process(verb, *arguments[verb])
+    assert (there.code, there.out) == (here.code, here.out)
+
+
+def test_the_docs_name_every_property() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "adversarial.md").read_text(encoding="utf-8")
+    for name, one in PROPERTIES.items():
+        assert f"| `{name}` | {one.summary} |" in page
 
 
 def test_an_unknown_property_is_an_error(tmp_path: Path) -> None:
