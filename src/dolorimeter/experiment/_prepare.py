@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 
 from dolorimeter import splits
 from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
 from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
-from dolorimeter.datasets import open_dataset
+from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
 from dolorimeter.errors import ConfigError
 from dolorimeter.experiment._config import DatasetConfig, Experiment, Task, split_of
@@ -70,10 +71,12 @@ def prepare(
         samples = replace(samples, notes=(*samples.notes, note))
     samples, y = experiment.task.label(samples)
     samples = _count_people(samples, reader, experiment)
+    split, split_notes = _split(experiment, reader, samples)
+    samples = replace(samples, notes=(*samples.notes, *split_notes))
     return Prepared(
         samples,
         y,
-        _split(experiment, reader),
+        split,
         str(getattr(reader, "part", "")),
         dict(getattr(reader, "SUBJECT_LISTS", {})),
         len(set(samples.subjects)),
@@ -406,28 +409,74 @@ def _across(first: Samples, second: Samples, same_subjects: bool) -> Samples:
     return replace(joined, facts=None, label_source=first.label_source)
 
 
-def _split(experiment: Experiment, reader: Any) -> Any:
-    """The split that is named; ``official`` is one of the reader's own.
+def _split(experiment: Experiment, reader: Any, samples: Samples) -> tuple[Any, tuple[str, ...]]:
+    """The split that is named, and what must be said of it; ``official`` is one of the reader's.
 
     Raises
     ------
     ConfigError
         If the name or an argument is unknown.
     """
-    name, arguments = experiment.split.name, dict(experiment.split.arguments)
-    if name == "official":
-        official = reader.official_splits()
-        which = arguments.get("which", "")
-        if which not in official:
-            raise ConfigError(
-                f"[split] official: which = '{which}', expected one of "
-                f"{', '.join(map(repr, official)) or 'none: this data set has no official split'}."
-            )
-        chosen = official[which]
-        if chosen.test:
-            return splits.hold_out(chosen.test, chosen.validation, chosen.train)
-        return splits.hold_out(chosen.validation, (), chosen.train)
-    return split_of(experiment.split)
+    if experiment.split.name != "official":
+        return split_of(experiment.split), ()
+    official = reader.official_splits()
+    which = experiment.split.arguments.get("which", "")
+    if which not in official:
+        raise ConfigError(
+            f"[split] official: which = '{which}', expected one of "
+            f"{', '.join(map(repr, official)) or 'none: this data set has no official split'}."
+        )
+    return official_hold_out(official[which], samples.subjects)
+
+
+def official_hold_out(
+    official: OfficialSplit, subjects: Shaped[np.ndarray, " sample"]
+) -> tuple[Any, tuple[str, ...]]:
+    """Return an official split of the subjects that have labelled samples.
+
+    The test subjects of a challenge are unlabelled in every copy; then its validation subjects are
+    tested. Subjects that are not in the samples are left out and counted.
+
+    Parameters
+    ----------
+    official : OfficialSplit
+    subjects : array of str
+        Subject of each labelled sample.
+
+    Returns
+    -------
+    HoldOut, tuple of str
+        The split, and notes on who is left out.
+
+    Raises
+    ------
+    ConfigError
+        If nobody is left to train on or to test.
+    """
+    present = set(subjects.astype(str))
+    sides = {"training": official.train, "validation": official.validation, "test": official.test}
+    here = {name: tuple(s for s in side if s in present) for name, side in sides.items()}
+    notes = [
+        f"official split: {len(side) - len(here[name])} of {len(side)} {name} subjects have no "
+        "labelled sample here and are in no fold"
+        for name, side in sides.items()
+        if len(here[name]) < len(side)
+    ]
+    tested, validation = here["test"], here["validation"]
+    if not tested:
+        tested, validation = validation, ()
+        if official.test:
+            notes.append("official split: its test subjects are unlabelled; validation is tested")
+    if not here["training"] or not tested:
+        counts = ", ".join(
+            f"{len(here[name])} of {len(side)} {name}" for name, side in sides.items()
+        )
+        raise ConfigError(
+            f"[split] official: of its subjects these have labelled samples: {counts}. Both "
+            "training subjects and subjects to test are needed: complete the copy, or use another "
+            "split."
+        )
+    return splits.hold_out(tested, validation, here["training"]), tuple(notes)
 
 
 def sample_cache() -> Cache:
