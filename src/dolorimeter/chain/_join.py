@@ -49,8 +49,12 @@ _Stamps = Mapping[Path, tuple[int, int] | None]
 
 
 def stamps_of(batch: Sequence[Recording]) -> _Stamps:
-    """Size and time of change of the source files of some recordings; None without an answer."""
-    return {path: _stamp(path) for recording in batch for path in recording.sources}
+    """Size and time of change of the files of some recordings; None without an answer."""
+    return {
+        path: _stamp(path)
+        for recording in batch
+        for path in (*recording.sources, *(video.path for video in recording.videos.values()))
+    }
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
