@@ -367,7 +367,8 @@ class Recording:
     sources : tuple of Path
         The files it comes from (their bytes address the cache, their size is a nuisance fact).
     facts : mapping
-        Numbers that are not signal, for the nuisance baseline (``clip_index``, ``frame_count``).
+        Numbers that are not signal, for the nuisance baseline (``frame_count``). ``clip_index`` is
+        the place of a clip in the order of recording; a counter of file names is not.
     remarks : tuple of Remark
         What the reader changed or could not know (gaps, repaired events, a decoding).
     """

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dolorimeter.cli._app import Json, ReaderOptions, app
-from dolorimeter.cli._printing import Progress, options_of, show
+from dolorimeter.cli._printing import Progress, options_of, records, show
 from dolorimeter.errors import ConfigError, RecordingError, did_you_mean
 
 
@@ -70,9 +70,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read a data set through: what is missing, flat, clipped, short. Exits with 1 on faults."""
+    from dolorimeter.datasets import check as check_dataset
     from dolorimeter.datasets import open_dataset
 
-    report = open_dataset(name, root, **options_of(option)).check()
+    report, counts = check_dataset(open_dataset(name, root, **options_of(option)))
     rows = [
         {"severity": p.severity, "kind": p.kind, "file": str(p.path), "what": p.what}
         for p in report.problems
@@ -86,12 +87,15 @@ def check(
         "faults": severities["fault"],
         "warnings": severities["warning"],
     }
+    table = [] if counts is None else records(counts.reset_index())
     if as_json:
-        show(summary | {"problems": rows}, True)
+        show(summary | {"problems": rows, "stimuli": table}, True)
     else:
         show(summary, False, f"check {name}")
         if rows:
             show(rows, False, "problems")
+        if counts is not None and counts.nunique().gt(1).any():  # subjects differ
+            show(table, False, "stimuli per subject and condition")
     if severities["fault"]:
         raise typer.Exit(1)
 

@@ -20,6 +20,9 @@ from dolorimeter.cli._app import (
 )
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
 
+KEPT_OUT_SHOWN = 5
+"""Reasons that `evaluate` prints; the report has all of them."""
+
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
 ThreadsPerFold = Annotated[int, typer.Option(min=1, help="Threads of each fold.")]
 
@@ -88,7 +91,10 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
 
     rows = table_rows(runs)
     if as_json:
-        told = [{"run": str(f), "notes": r.notes} for f, r in zip(folders, runs, strict=True)]
+        told = [
+            {"run": str(f), "notes": r.notes, "kept_out": _kept_out(r.exclusions)}
+            for f, r in zip(folders, runs, strict=True)
+        ]
         show([row | more for row, more in zip(rows, told, strict=True)], True)
         return
     told = rows if len({row["question"] for row in rows}) > 1 else leaving_out(rows, "question")
@@ -96,11 +102,22 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
     if len(runs) == 1:
         if len(runs[0].exclusions):
             typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
+            for row in _kept_out(runs[0].exclusions)[:KEPT_OUT_SHOWN]:
+                typer.echo(f"  {row['count']} of {row['subjects']} subjects: {row['reason']}")
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
         typer.echo("Look-alike data: no statement about people.")
     typer.echo("Research software, not a medical device.")
+
+
+def _kept_out(exclusions: Any) -> list[dict[str, Any]]:
+    """Exclusions counted by reason, the most frequent first."""
+    counted = [
+        {"reason": str(reason), "count": len(part), "subjects": int(part["subject"].nunique())}
+        for reason, part in exclusions.groupby("reason", sort=True)
+    ]
+    return sorted(counted, key=lambda row: -row["count"])
 
 
 @study.command()

@@ -31,6 +31,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     video_files,
     x_ite,
 )
+from dolorimeter.datasets._event_checks import check
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem, relative
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
@@ -46,6 +47,7 @@ __all__ = [
     "FetchResult",
     "OfficialSplit",
     "Problem",
+    "check",
     "fetch",
     "fetchable",
     "open_dataset",
