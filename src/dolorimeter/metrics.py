@@ -6,6 +6,7 @@ A score that is not defined (one class only, no variance) is NaN, never a number
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -31,39 +32,57 @@ def accuracy(label: Labels, probability: Probabilities) -> float:
 
 
 def balanced_accuracy(label: Labels, probability: Probabilities) -> float:
-    """Mean recall of the classes that occur."""
-    return float(np.nanmean(_recalls(label, probability)))
+    """Mean recall of the classes that occur; NaN unless two classes occur.
+
+    Of one class it would be the recall of that class, which a constant answer makes 1.
+    """
+    _checked(label, probability)
+    if len(np.unique(label)) < 2:
+        return NAN
+    from sklearn.metrics import balanced_accuracy_score
+
+    return _quietly(balanced_accuracy_score, label, probability.argmax(axis=1))
 
 
 def confusion(label: Labels, probability: Probabilities) -> Int[np.ndarray, "class class"]:
     """Counts, true class by row, most probable class by column."""
+    from sklearn.metrics import confusion_matrix
+
     _checked(label, probability)
-    n = probability.shape[1]
-    counts = np.zeros((n, n), dtype=int)
-    np.add.at(counts, (label, probability.argmax(axis=1)), 1)
+    counts: Int[np.ndarray, "class class"] = confusion_matrix(
+        label, probability.argmax(axis=1), labels=np.arange(probability.shape[1])
+    )
     return counts
 
 
 def macro_precision(label: Labels, probability: Probabilities) -> float:
-    """Mean precision of the classes; a class that is never predicted has 0."""
-    counts = confusion(label, probability)
-    said = counts.sum(axis=0)
-    return float(
-        np.mean(np.divide(counts.diagonal(), said, where=said > 0, out=np.zeros(len(said))))
-    )
+    """Mean precision of the classes; a class that is never predicted has 0.
+
+    NaN if a class does not occur: a perfect answer would not reach 1.
+    """
+    from sklearn.metrics import precision_score
+
+    if not _all_occur(label, probability):
+        return NAN
+    answer = probability.argmax(axis=1)
+    return float(precision_score(label, answer, average="macro", zero_division=0))
 
 
 def macro_recall(label: Labels, probability: Probabilities) -> float:
-    """Mean recall of the classes that occur."""
+    """Mean recall of the classes that occur; NaN unless two classes occur."""
     return balanced_accuracy(label, probability)
 
 
 def macro_f1(label: Labels, probability: Probabilities) -> float:
-    """Mean F1 of the classes, ``2·TP / (2·TP + FP + FN)``; 0 where a class is all missed."""
-    counts = confusion(label, probability)
-    both = counts.sum(axis=0) + counts.sum(axis=1)
-    f1 = np.divide(2.0 * counts.diagonal(), both, where=both > 0, out=np.zeros(len(both)))
-    return float(f1.mean())
+    """Mean F1 of the classes, ``2·TP / (2·TP + FP + FN)``; 0 where a class is all missed.
+
+    NaN if a class does not occur: a perfect answer would not reach 1.
+    """
+    from sklearn.metrics import f1_score
+
+    if not _all_occur(label, probability):
+        return NAN
+    return float(f1_score(label, probability.argmax(axis=1), average="macro", zero_division=0))
 
 
 def mcc(label: Labels, probability: Probabilities) -> float:
@@ -77,13 +96,15 @@ def mcc(label: Labels, probability: Probabilities) -> float:
 
 
 def quadratic_kappa(label: Labels, probability: Probabilities) -> float:
-    """Cohen's kappa with quadratic weights (Cohen 1968); NaN when nothing varies."""
-    counts = confusion(label, probability).astype(float)
-    n = len(counts)
-    weight = (np.arange(n)[:, None] - np.arange(n)) ** 2 / max(n - 1, 1) ** 2
-    by_chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
-    expected = float((weight * by_chance).sum())
-    return 1.0 - float((weight * counts).sum()) / expected if expected > 0 else NAN
+    """Cohen's kappa with quadratic weights (Cohen 1968); NaN with one class only."""
+    from sklearn.metrics import cohen_kappa_score
+
+    _checked(label, probability)
+    if len(np.unique(label)) < 2:
+        return NAN
+    classes = np.arange(probability.shape[1])
+    answer = probability.argmax(axis=1)
+    return float(cohen_kappa_score(label, answer, labels=classes, weights="quadratic"))
 
 
 def auroc(label: Labels, probability: Probabilities) -> float:
@@ -132,13 +153,44 @@ def brier(label: Labels, probability: Probabilities) -> float:
 def expected_calibration_error(label: Labels, probability: Probabilities, bins: int = 10) -> float:
     """Mean gap of confidence and accuracy over bins of equal mass (Nguyen & O'Connor 2015).
 
-    Confidence is the probability of the most probable class.
+    Confidence is the probability of the most probable class. Samples of equal confidence are in
+    one bin, so that the order of samples does not matter.
     """
     _checked(label, probability)
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == label
-    groups = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(label)))
+    groups = equal_mass_bins(confidence, bins)
     gaps = [abs(confidence[g].mean() - right[g].mean()) * len(g) for g in groups]
     return float(sum(gaps) / len(label))
+
+
+def equal_mass_bins(values: Values, bins: int = 10) -> list[Int[np.ndarray, " member"]]:
+    """Return the rows of each of at most `bins` bins of about equal size, values rising.
+
+    Rows of equal value are in one bin: the one in which the middle of them lies.
+
+    Parameters
+    ----------
+    values : Float[np.ndarray, "sample"]
+    bins : int, default 10
+
+    Returns
+    -------
+    list of int array
+        Rows of `values` by bin; no bin is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [rows.tolist() for rows in equal_mass_bins(np.array([0.5, 0.9, 0.5, 0.7]), bins=2)]
+    [[0, 2], [3, 1]]
+    """
+    # values that differ by rounding errors are equal: 0.1 + 0.2 and 0.3
+    _, level, count = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - count / 2
+    place = np.minimum((middle * min(bins, len(values)) / len(values)).astype(int), bins - 1)
+    of_row = place[level]
+    order = np.argsort(level, kind="stable")
+    return [order[of_row[order] == b] for b in np.unique(of_row)]
 
 
 def sensitivity_at_specificity(
@@ -320,6 +372,14 @@ RANGES = {
 }
 """Lowest and highest value that each metric can take."""
 
+POOLED_ONLY = {
+    "expected_calibration_error": "pooled only: over the windows of one subject it is biased "
+    "upwards, also for a model that is calibrated",
+    "sensitivity_at_90_specificity": "pooled only: the threshold is chosen on the windows that "
+    "are scored, which inflates it over the windows of one subject",
+}
+"""Metrics that are reported over all windows only, with the reason."""
+
 SKLEARN_NAMES = {
     "roc_auc": "auroc",
     "roc_auc_ovr": "auroc",
@@ -332,8 +392,8 @@ SKLEARN_NAMES = {
 }
 """Names of scikit-learn's scorers and the metrics they stand for. Losses stay positive here.
 
-Macro F1 and precision of scikit-learn leave out classes that a subject lacks. Ours do not, so that
-only our names stand for them.
+Macro F1 and precision of scikit-learn leave out classes that a subject lacks. Ours are undefined
+then, so that only our names select them.
 """
 
 
@@ -371,6 +431,8 @@ def named(scoring: Any, target_kind: TargetKind) -> tuple[str, ...]:
 def chance_level(metric: str, n_classes: int) -> float:
     """Return what guessing every class with equal probability scores; NaN if it is not fixed.
 
+    For correlations it is 0, which a constant number has.
+
     Examples
     --------
     >>> chance_level("balanced_accuracy", 4), chance_level("auroc", 4)
@@ -383,6 +445,9 @@ def chance_level(metric: str, n_classes: int) -> float:
         "auroc": 0.5,
         "mcc": 0.0,
         "quadratic_kappa": 0.0,
+        "concordance": 0.0,
+        "pearson": 0.0,
+        "icc_3_1": 0.0,
     }
     return levels.get(metric, NAN)
 
@@ -390,10 +455,17 @@ def chance_level(metric: str, n_classes: int) -> float:
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
 
 
-def _recalls(label: Labels, probability: Probabilities) -> Float[np.ndarray, " class"]:
-    counts = confusion(label, probability)
-    have = counts.sum(axis=1)
-    return np.divide(counts.diagonal(), have, where=have > 0, out=np.full(len(have), np.nan))
+def _all_occur(label: Labels, probability: Probabilities) -> bool:
+    """Whether every class occurs among the labels."""
+    _checked(label, probability)
+    return len(np.unique(label)) == probability.shape[1]
+
+
+def _quietly(metric: Callable[..., Any], *arrays: np.ndarray) -> float:
+    """A score of scikit-learn without its warning of classes that occur in predictions only."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
+        return float(metric(*arrays))
 
 
 def _varies(*arrays: Values) -> bool:

@@ -52,7 +52,7 @@ ROW_COLUMNS = (
 
 
 def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:
-    """Join windows into one decision a stimulus or recording: probabilities are averaged.
+    """Join windows into one decision per stimulus or recording: probabilities are averaged.
 
     Parameters
     ----------
@@ -91,6 +91,45 @@ def scores_by_subject(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     for (subject, _), part in rows.groupby(["subject", "seed"], sort=True):
         found.setdefault(str(subject), []).append(metric(*truth_and_output(part)))
     return pd.Series({subject: float(np.mean(values)) for subject, values in found.items()})
+
+
+def undefined_reasons(
+    rows: pd.DataFrame, name: str, scores: pd.Series, classes: Sequence[str]
+) -> dict[str, int]:
+    """Return the number of subjects without a score by the reason for it."""
+    counts: dict[str, int] = {}
+    missing = set(scores.index[~np.isfinite(scores.to_numpy(dtype=float))])
+    for subject, part in rows.groupby("subject", sort=True):
+        if str(subject) in missing:
+            reason = undefined_reason(name, *truth_and_output(part), classes)
+            counts[reason] = counts.get(reason, 0) + 1
+    return counts
+
+
+def subject_scores(rows: pd.DataFrame, name: str, kind: TargetKind) -> pd.Series:
+    """Return `scores_by_subject` of a metric by name; NaN for metrics that are pooled only."""
+    if name in metrics.POOLED_ONLY:
+        subjects = sorted(rows["subject"].astype(str).unique())
+        return pd.Series(np.nan, index=subjects, dtype=float)
+    return scores_by_subject(rows, metrics.by_kind(kind)[name])
+
+
+def pooled_instead(scores: pd.Series) -> bool:
+    """Whether a score is undefined for most subjects, so that their mean says nothing."""
+    return 2 * int(np.isfinite(scores.to_numpy(dtype=float)).sum()) < len(scores)
+
+
+def pooled_score(rows: pd.DataFrame, metric: Metric) -> float:
+    """Return the metric over all rows of a seed, averaged over seeds."""
+    return float(np.mean([metric(*truth_and_output(part)) for _, part in rows.groupby("seed")]))
+
+
+def headline(rows: pd.DataFrame, name: str, kind: TargetKind) -> float:
+    """Return the mean of subjects of a metric, or the pooled figure where most have none."""
+    scores = subject_scores(rows, name, kind)
+    if pooled_instead(scores):
+        return pooled_score(rows, metrics.by_kind(kind)[name])
+    return float(np.nanmean(scores))
 
 
 def truth_and_output(rows: pd.DataFrame) -> tuple[Any, Float[np.ndarray, "..."]]:
@@ -145,7 +184,8 @@ def score_table(
         truth, output = truth_and_output(part)
         n_classes = 0 if kind == "regressor" else len(np.unique(truth))
         for name in names:
-            value = float(table[name](truth, output))
+            pooled_only = metrics.POOLED_ONLY.get(name, "")
+            value = float("nan") if pooled_only else float(table[name](truth, output))
             reason = "" if np.isfinite(value) else undefined_reason(name, truth, output, classes)
             counts = (int(windows[key]), n_classes)
             rows.append((model, seed, subject, name, value, *counts, reason))
@@ -156,6 +196,8 @@ def undefined_reason(
     metric: str, truth: Any, output: Float[np.ndarray, "..."], classes: Sequence[str]
 ) -> str:
     """Return why a metric is not defined for the rows of one subject."""
+    if metric in metrics.POOLED_ONLY:
+        return metrics.POOLED_ONLY[metric]
     if output.ndim == 2:
         present = np.unique(truth)
         if len(present) == 1:

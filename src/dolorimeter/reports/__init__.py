@@ -196,9 +196,13 @@ def table_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
             "model": run.model,
             "question": run.question.hash,
             "people": str(n.subjects),
+            "failed folds": str(n.failed_folds or ""),
+            "kept out": str(n.excluded or ""),
             "metric": words.metric_name(n.main.metric),
             "mean of people": words.value(n.main.mean, n.main.metric),
-            "95 % interval": words.interval(n.main.low, n.main.high, n.main.metric),
+            "95 % interval": words.interval(
+                n.main.low, n.main.high, n.main.metric, n.main.unreliable
+            ),
             "chance": words.value(n.chance, n.main.metric),
         }
         pooled = ("accuracy", "auroc") if n.is_classifier else ("mae", "pearson")
