@@ -6,7 +6,6 @@ A score that is not defined (one class only, no variance) is NaN, never a number
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -36,22 +35,24 @@ def balanced_accuracy(label: Labels, probability: Probabilities) -> float:
 
     Of one class it would be the recall of that class, which a constant answer makes 1.
     """
-    _checked(label, probability)
-    if len(np.unique(label)) < 2:
+    counts = confusion(label, probability)
+    occur = counts.sum(axis=1)
+    present = occur > 0
+    if present.sum() < 2:
         return NAN
-    from sklearn.metrics import balanced_accuracy_score
-
-    return _quietly(balanced_accuracy_score, label, probability.argmax(axis=1))
+    return float((counts.diagonal()[present] / occur[present]).mean())
 
 
 def confusion(label: Labels, probability: Probabilities) -> Int[np.ndarray, "class class"]:
-    """Counts, true class by row, most probable class by column."""
-    from sklearn.metrics import confusion_matrix
+    """Counts, true class by row, most probable class by column.
 
+    The counting is ours: scikit-learn's checks of arguments, once per subject and metric, would
+    take most of the time of a summary.
+    """
     _checked(label, probability)
-    counts: Int[np.ndarray, "class class"] = confusion_matrix(
-        label, probability.argmax(axis=1), labels=np.arange(probability.shape[1])
-    )
+    n = probability.shape[1]
+    cells = np.bincount(label * n + probability.argmax(axis=1), minlength=n * n)
+    counts: Int[np.ndarray, "class class"] = cells.reshape(n, n)
     return counts
 
 
@@ -60,12 +61,10 @@ def macro_precision(label: Labels, probability: Probabilities) -> float:
 
     NaN if a class does not occur: a perfect answer would not reach 1.
     """
-    from sklearn.metrics import precision_score
-
-    if not _all_occur(label, probability):
+    counts = confusion(label, probability)
+    if not counts.any(axis=1).all():
         return NAN
-    answer = probability.argmax(axis=1)
-    return float(precision_score(label, answer, average="macro", zero_division=0))
+    return float((counts.diagonal() / np.maximum(counts.sum(axis=0), 1)).mean())
 
 
 def macro_recall(label: Labels, probability: Probabilities) -> float:
@@ -78,33 +77,36 @@ def macro_f1(label: Labels, probability: Probabilities) -> float:
 
     NaN if a class does not occur: a perfect answer would not reach 1.
     """
-    from sklearn.metrics import f1_score
-
-    if not _all_occur(label, probability):
+    counts = confusion(label, probability)
+    if not counts.any(axis=1).all():
         return NAN
-    return float(f1_score(label, probability.argmax(axis=1), average="macro", zero_division=0))
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    return float((2.0 * counts.diagonal() / both).mean())
 
 
 def mcc(label: Labels, probability: Probabilities) -> float:
-    """Matthews correlation of labels and most probable classes; NaN with one class only."""
-    _checked(label, probability)
-    if len(np.unique(label)) < 2:
-        return NAN
-    from sklearn.metrics import matthews_corrcoef
+    """Matthews correlation of labels and most probable classes; NaN with one class only.
 
-    return float(matthews_corrcoef(label, probability.argmax(axis=1)))
+    0 where one class is predicted only, as in scikit-learn.
+    """
+    counts = confusion(label, probability).astype(float)
+    true, predicted, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    if (true > 0).sum() < 2:
+        return NAN
+    covariance = counts.trace() * n - true @ predicted
+    scale = float(np.sqrt((n * n - predicted @ predicted) * (n * n - true @ true)))
+    return float(covariance) / scale if scale > 0 else 0.0
 
 
 def quadratic_kappa(label: Labels, probability: Probabilities) -> float:
     """Cohen's kappa with quadratic weights (Cohen 1968); NaN with one class only."""
-    from sklearn.metrics import cohen_kappa_score
-
-    _checked(label, probability)
-    if len(np.unique(label)) < 2:
+    counts = confusion(label, probability).astype(float)
+    if (counts.sum(axis=1) > 0).sum() < 2:
         return NAN
-    classes = np.arange(probability.shape[1])
-    answer = probability.argmax(axis=1)
-    return float(cohen_kappa_score(label, answer, labels=classes, weights="quadratic"))
+    place = np.arange(len(counts))
+    weight = (place[:, None] - place) ** 2
+    by_chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    return float(1.0 - (weight * counts).sum() / (weight * by_chance).sum())
 
 
 def auroc(label: Labels, probability: Probabilities) -> float:
@@ -453,19 +455,6 @@ def chance_level(metric: str, n_classes: int) -> float:
 
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
-
-
-def _all_occur(label: Labels, probability: Probabilities) -> bool:
-    """Whether every class occurs among the labels."""
-    _checked(label, probability)
-    return len(np.unique(label)) == probability.shape[1]
-
-
-def _quietly(metric: Callable[..., Any], *arrays: np.ndarray) -> float:
-    """A score of scikit-learn without its warning of classes that occur in predictions only."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
-        return float(metric(*arrays))
 
 
 def _varies(*arrays: Values) -> bool:

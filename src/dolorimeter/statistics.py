@@ -28,7 +28,7 @@ SKEWED = 0.35
 """Skewness over √n from which an interval is unreliable: the correction for skewness is then
 larger than the terms it leaves out."""
 
-TIED, UNTIED = 1 / 3, 20
+TIED, UNTIED = 1 / 3, 25
 """An interval is unreliable if at least this share has the lowest (or highest) score, and fewer
 subjects than this have another one: near a ceiling few subjects carry all of the spread."""
 

@@ -238,7 +238,7 @@ def _output(job: Job, estimator: Any, x: Any, fold: Fold) -> Output:
     if not hasattr(estimator, "predict_proba"):
         raise EvaluationError(
             f"{type(estimator).__name__} has no predict_proba: evaluate needs probabilities. Wrap "
-            "it, for example in sklearn.calibration.CalibratedClassifierCV with groups by subject."
+            "it in dolorimeter.estimators.TemperatureCalibrated, which learns them by subject."
         )
     return _classes_in_order(job, estimator, estimator.predict_proba(x), fold)
 

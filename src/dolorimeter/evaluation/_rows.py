@@ -85,33 +85,50 @@ def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:
     return joined[[c for c in predictions if c in joined]]
 
 
+Parts = Mapping[str, Sequence[tuple[Any, Any]]]
+"""Labels and outputs of each seed by subject."""
+
+
 def scores_by_subject(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     """The metric of each subject, averaged over seeds; NaN where it is not defined."""
-    found: dict[str, list[float]] = {}
-    for (subject, _), part in rows.groupby(["subject", "seed"], sort=True):
-        found.setdefault(str(subject), []).append(metric(*truth_and_output(part)))
-    return pd.Series({subject: float(np.mean(values)) for subject, values in found.items()})
+    return _scores(subject_parts(rows), metric)
+
+
+def subject_parts(rows: pd.DataFrame) -> Parts:
+    """Return labels and outputs of each seed by subject, subjects sorted."""
+    truth, output = truth_and_output(rows)
+    subject, names = pd.factorize(rows["subject"].astype(str), sort=True)
+    seed = pd.factorize(rows["seed"], sort=True)[0]
+    group = subject * (seed.max(initial=0) + 1) + seed
+    order = np.argsort(group, kind="stable")
+    parts: dict[str, list[tuple[Any, Any]]] = {str(name): [] for name in names}
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        if len(members):
+            parts[str(names[subject[members[0]]])].append((truth[members], output[members]))
+    return parts
+
+
+def _scores(parts: Parts, metric: Metric) -> pd.Series:
+    return pd.Series(
+        {who: float(np.mean([metric(*seed) for seed in seeds])) for who, seeds in parts.items()},
+        dtype=float,
+    )
 
 
 def undefined_reasons(
-    rows: pd.DataFrame, name: str, scores: pd.Series, classes: Sequence[str]
+    parts: Parts, name: str, scores: pd.Series, classes: Sequence[str]
 ) -> dict[str, int]:
     """Return the number of subjects without a score by the reason for it."""
-    counts: dict[str, int] = {}
-    missing = set(scores.index[~np.isfinite(scores.to_numpy(dtype=float))])
-    for subject, part in rows.groupby("subject", sort=True):
-        if str(subject) in missing:
-            reason = undefined_reason(name, *truth_and_output(part), classes)
-            counts[reason] = counts.get(reason, 0) + 1
-    return counts
+    missing = scores.index[~np.isfinite(scores.to_numpy(dtype=float))]
+    reasons = [undefined_reason(name, *parts[subject][0], classes) for subject in missing]
+    return {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
 
 
-def subject_scores(rows: pd.DataFrame, name: str, kind: TargetKind) -> pd.Series:
+def subject_scores(parts: Parts, name: str, kind: TargetKind) -> pd.Series:
     """Return `scores_by_subject` of a metric by name; NaN for metrics that are pooled only."""
     if name in metrics.POOLED_ONLY:
-        subjects = sorted(rows["subject"].astype(str).unique())
-        return pd.Series(np.nan, index=subjects, dtype=float)
-    return scores_by_subject(rows, metrics.by_kind(kind)[name])
+        return pd.Series(np.nan, index=list(parts), dtype=float)
+    return _scores(parts, metrics.by_kind(kind)[name])
 
 
 def pooled_instead(scores: pd.Series) -> bool:
@@ -126,7 +143,7 @@ def pooled_score(rows: pd.DataFrame, metric: Metric) -> float:
 
 def headline(rows: pd.DataFrame, name: str, kind: TargetKind) -> float:
     """Return the mean of subjects of a metric, or the pooled figure where most have none."""
-    scores = subject_scores(rows, name, kind)
+    scores = subject_scores(subject_parts(rows), name, kind)
     if pooled_instead(scores):
         return pooled_score(rows, metrics.by_kind(kind)[name])
     return float(np.nanmean(scores))

@@ -20,6 +20,7 @@ from dolorimeter.evaluation._rows import (
     headline,
     pooled_instead,
     pooled_score,
+    subject_parts,
     subject_scores,
     truth_and_output,
     undefined_reasons,
@@ -253,7 +254,8 @@ def summarise(run: Evaluated) -> Summary:
     known = metrics.by_kind(kind)
     table = {name: known[name] for name in (*run.scoring, *known)}
     main = next(iter(table))
-    scores = {name: subject_scores(rows, name, kind) for name in table}
+    parts = subject_parts(rows)
+    scores = {name: subject_scores(parts, name, kind) for name in table}
     truth, output = truth_and_output(rows)
     of_main = scores[main]
     worst = _worst(of_main, main)
@@ -262,7 +264,7 @@ def summarise(run: Evaluated) -> Summary:
     limits = metrics.RANGES[main]
     baselines = _baseline_rows(run)
     beside = {
-        name: _of_metric(part, main, subject_scores(part, main, kind), run)
+        name: _of_metric(part, main, subject_scores(subject_parts(part), main, kind), run)
         for name, part in baselines.items()
     }
     majority = baselines.get("majority")
@@ -376,9 +378,10 @@ def _of_metric(
     Metrics that are pooled only get an interval where `interval` is true.
     """
     limits = metrics.RANGES[name]
-    found = replace(
-        score(values, limits), reasons=undefined_reasons(rows, name, values, run.classes)
-    )
+    found = score(values, limits)
+    if found.undefined:
+        reasons = undefined_reasons(subject_parts(rows), name, values, run.classes)
+        found = replace(found, reasons=reasons)
     if not pooled_instead(values) or (name in metrics.POOLED_ONLY and not interval):
         return found
     metric = metrics.by_kind(run.target_kind)[name]
@@ -480,7 +483,7 @@ def paired_gain(
     sign = -1.0 if metric in metrics.LOWER_IS_BETTER else 1.0
     low, high = metrics.RANGES[metric]
     limits = (low - high, high - low)
-    scores = [subject_scores(table, metric, kind) for table in (rows, other)]
+    scores = [subject_scores(subject_parts(table), metric, kind) for table in (rows, other)]
     shared = scores[0].index.intersection(scores[1].index)
     if pooled_instead(scores[0]):
         return _pooled_gain(rows, other, metric, kind, sign, limits)
@@ -574,7 +577,10 @@ def _degradation(
         for name, rows in run.degradation.groupby("missing")
     }
     tables = dict(sorted(tables.items(), key=lambda item: (item[0].count("+"), item[0])))
-    by_set = {name: subject_scores(rows, main, run.target_kind) for name, rows in tables.items()}
+    by_set = {
+        name: subject_scores(subject_parts(rows), main, run.target_kind)
+        for name, rows in tables.items()
+    }
     counts = sorted({name.count("+") + 1 for name in by_set})
     by_count = {
         k: pd.concat([v for name, v in by_set.items() if name.count("+") + 1 == k], axis=1)
