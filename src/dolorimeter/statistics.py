@@ -401,8 +401,6 @@ def paired(
     unreliable = found.unreliable
     if not unreliable and len(gap) < RARE_FROM:
         unreliable = f"{len(gap)} subjects may not show a failure that is rare"
-    if not np.any(gap):
-        unreliable = ""
     return Paired(
         subjects=len(gap),
         difference=float(gap.mean()),
