@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
 from dolorimeter.audits import Finding, audit, has_fault, leak_o_meter
-from dolorimeter.audits.case import MOST_COLUMNS, Case
+from dolorimeter.audits.evaluation_under_audit import MAX_COLUMNS, EvaluationUnderAudit
 from dolorimeter.errors import SplitError
 from dolorimeter.evaluation import Question, Run, evaluate
 from dolorimeter.samples import Samples
@@ -171,7 +171,7 @@ def test_what_was_not_looked_at_is_never_passed() -> None:
         "search_without_groups",
     } <= blind
     assert all(
-        f.message.startswith("declared, not verified")
+        f.message.startswith("not checked: ")
         for f in findings
         if f.evidence == "declared"
     )
@@ -331,15 +331,15 @@ def test_pictures_are_audited_by_ten_thousand_of_their_numbers_and_it_is_said() 
         question=question(),
         baselines=False,
     )
-    case = Case(run, pictures, y)
+    case = EvaluationUnderAudit(run, pictures, y)
     assert case.width == 200_006
     assert case.columns is not None
-    assert case.columns.shape == (len(y), MOST_COLUMNS)
+    assert case.columns.shape == (len(y), MAX_COLUMNS)
     whole = np.concatenate([samples.x, clips], axis=1)  # streams by name
     assert np.array_equal(case.columns, whole[:, case.drawn])
-    assert case.column_name(MOST_COLUMNS - 1) == f"column {case.drawn[-1]}"
+    assert case.column_name(MAX_COLUMNS - 1) == f"column {case.drawn[-1]}"
     told = [f for f in audit(run, samples=pictures, y=y) if f.check == "label_informed_reference"]
-    assert "10,000 of 200,006 numbers" in told[0].message
+    assert "10,000 of 200,006 values" in told[0].message
 
     for subject in np.unique(samples.subjects):
         mine = samples.subjects == subject
