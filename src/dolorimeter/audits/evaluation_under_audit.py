@@ -207,7 +207,9 @@ class EvaluationUnderAudit:
         return self._masks("train")
 
     def _masks(self, side: str) -> dict[int, Array]:
-        size = 1 + max((int(s.max(initial=-1)) for f in self.sets for s in (f.train, f.test)), default=0)
+        size = 1 + max(
+            (int(s.max(initial=-1)) for f in self.sets for s in (f.train, f.test)), default=0
+        )
         size = max(size, len(self.meta))
         masks = {}
         for sets in self.sets:

@@ -226,9 +226,7 @@ def _one_at_a_time(
 
 
 @contextmanager
-def watched_splitters(
-    subjects: Array, y: Array
-) -> Iterator[list[InnerSplit]]:
+def watched_splitters(subjects: Array, y: Array) -> Iterator[list[InnerSplit]]:
     """Record the splits that scikit-learn's splitters make, with the subjects on both sides.
 
     Only for a process of its own: the splitters' classes are patched meanwhile. A split is judged
@@ -253,13 +251,15 @@ def watched_splitters(
     splits: list[InnerSplit] = []
     running: list[str] = []
 
-    def possible(y: Any, groups: Any) -> list[tuple[Array, Array]]:
+    def possible(x: Any, y: Any, groups: Any) -> list[tuple[Array, Array]]:
         """Subjects and labels of the rows that a splitter receives; several if ambiguous."""
         if groups is not None:
             people = np.asarray(groups).astype(str)
             if set(people) <= names:
                 return [(people, np.zeros(len(people)) if y is None else np.asarray(y))]
-        return [] if y is None else [k for k in known if np.array_equal(k[1], np.asarray(y))]
+        if y is not None:
+            return [k for k in known if np.array_equal(k[1], np.asarray(y))]
+        return [known[0]] if hasattr(x, "__len__") and len(x) == len(subjects) else []
 
     def watched(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -277,7 +277,7 @@ def watched_splitters(
                     return
                 finally:
                     running.pop()
-                rows = possible(y, groups)
+                rows = possible(X, y, groups)
                 here, there = np.asarray(train), np.asarray(test)
                 if rows and len(here) and len(there):
                     shared = min(len(np.intersect1d(k[0][here], k[0][there])) for k in rows)

@@ -31,15 +31,18 @@ ROWS_PER_SUBJECT = 60
 NEIGHBOURS = 24
 """Neighbours examined per row."""
 
-COPY_RATIO = 0.3
-"""A row is matched if its nearest neighbour in another subject is nearer than this share of the
-distance to the tenth nearest. In three or more dimensions independent rows are so near to one
-certain subject in less than 10 % of cases."""
+COPY_RATIO = 0.5
+"""A row is matched by a row of another subject that is nearer than this share of the distance to
+the tenth nearest, or than the share that one in nine hundred independent rows is."""
+
+COPY_CHANCE = 0.1 / 9
+"""In d dimensions the share t of the distance to the tenth nearest holds 9 t^d rows on average:
+one row in ten is matched by chance, by any of the subjects."""
 
 COPY_SHARE = 0.6
 """Share of a subject's rows that must be matched to different rows of one other subject."""
 
-MIN_MATCHES = 5
+MIN_MATCHES = 6
 """Matched rows of a subject, at least."""
 
 MIXTURE_ROWS = 3000
@@ -112,17 +115,14 @@ def copied_subject(case: EvaluationUnderAudit) -> Iterator[Finding]:
         yield not_checked(check, "fewer than three independent columns with continuous values.")
         return
     codes, names = pd.factorize(case.identities)
-    votes = _votes(z, codes, case.seed)
-    copies = []
-    for subject in range(len(names)):
-        mine = votes[votes["subject"] == subject]
-        if len(mine) < MIN_MATCHES:
-            continue
-        matched = mine[mine["ratio"] < COPY_RATIO]
-        for other, pairs in matched.groupby("other"):
-            different = pairs["partner"].nunique()
-            if different >= max(MIN_MATCHES, COPY_SHARE * len(mine)):
-                copies.append((min(subject, int(str(other))), max(subject, int(str(other)))))
+    limit = min(COPY_RATIO, COPY_CHANCE ** (1 / _effective_dimensions(z)))
+    asked, votes = _votes(z, codes, limit, case.seed)
+    different = votes.groupby(["subject", "other"])["partner"].nunique()
+    copies = [
+        (min(pair), max(pair))
+        for pair, count in different.items()
+        if count >= max(MIN_MATCHES, COPY_SHARE * asked[pair[0]])
+    ]
     where = [
         (names[a], names[b])
         for a, b in sorted(set(copies))
@@ -200,7 +200,9 @@ def shared_samples(case: EvaluationUnderAudit) -> Iterator[Finding]:
     pairs = pairs[case.crossing(pairs[:, 0], pairs[:, 1])]
     names = case.meta["recording"].to_numpy()
     where = [
-        f"{names[a]} / {names[b]}" for a, b, shift in pairs if _share(signal[a], signal[b], shift)
+        f"{names[a]} / {names[b]}"
+        for a, b, shift in pairs
+        if _share(signal[a], signal[b], int(shift))
     ]
     if where:
         yield Finding(
@@ -262,7 +264,9 @@ def _rich(x: Float[np.ndarray, "row column"]) -> Int[np.ndarray, " rich"]:
             continue
         frequent = values[counts > max(1, 0.01 * len(once))]
         rich += np.isfinite(column) & ~np.isin(column, frequent)
-    return np.flatnonzero(rich >= 3)
+    with np.errstate(invalid="ignore"):
+        constant = np.fmax.reduce(x, axis=1) == np.fmin.reduce(x, axis=1)
+    return np.flatnonzero((rich >= 3) & ~constant)
 
 
 def _projected(z: Float[np.ndarray, "row column"], seed: int) -> Float[np.ndarray, "row few"]:
@@ -316,7 +320,9 @@ def _fingerprints(case: EvaluationUnderAudit) -> Float[np.ndarray, "row column"]
     else:
         assert case.columns is not None
         x = case.columns
-        few = np.array([len(np.unique(c[np.isfinite(c)])) < 0.5 * len(np.unique(x[:, 0])) for c in x.T])
+        few = np.array(
+            [len(np.unique(c[np.isfinite(c)])) < 0.5 * len(np.unique(x[:, 0])) for c in x.T]
+        )
         x = x[:, ~few & np.array([len(np.unique(c)) >= MIN_ROWS for c in x.T])]
     z = np.zeros_like(x, dtype=float)
     for subject in np.unique(case.identities):
@@ -367,37 +373,32 @@ def _effective_dimensions(z: Float[np.ndarray, "row column"]) -> float:
     return float(values.sum() ** 2 / (values**2).sum()) if values.sum() > 0 else 0.0
 
 
-def _votes(z: Float[np.ndarray, "row column"], codes: Array, seed: int) -> pd.DataFrame:
-    """Nearest row in another subject of up to `ROWS_PER_SUBJECT` rows of each subject.
+def _votes(
+    z: Float[np.ndarray, "row column"], codes: Array, limit: float, seed: int
+) -> tuple[Int[np.ndarray, " subject"], pd.DataFrame]:
+    """Rows searched per subject, and their neighbours in other subjects nearer than `limit`.
 
-    Columns: subject, other, partner (row), ratio (distance to the partner over that to the tenth
-    nearest row of other subjects).
+    `limit` is a share of the distance to the tenth nearest row of other subjects. Columns:
+    subject, other, partner (row).
     """
     few = _projected(z, seed)
-    asked = []
+    chosen = []
     for subject in np.unique(codes):
         mine = np.flatnonzero(codes == subject)
-        asked.append(mine[np.unique(np.linspace(0, len(mine) - 1, ROWS_PER_SUBJECT).astype(int))])
-    rows = np.concatenate(asked)
-    k = min(NEIGHBOURS, len(z))
-    near = cKDTree(few).query(few[rows], k=k)[1]
+        chosen.append(mine[np.unique(np.linspace(0, len(mine) - 1, ROWS_PER_SUBJECT).astype(int))])
+    rows = np.concatenate(chosen)
+    near = cKDTree(few).query(few[rows], k=min(NEIGHBOURS, len(z)))[1]
     distance = np.linalg.norm(z[near] - z[rows][:, None], axis=2)
     distance[codes[near] == codes[rows][:, None]] = np.inf
-    order = np.argsort(distance, axis=1)
-    distance = np.take_along_axis(distance, order, axis=1)
-    partner = np.take_along_axis(near, order, axis=1)[:, 0]
-    known = np.isfinite(distance)
-    tenth = distance[np.arange(len(rows)), np.minimum(known.sum(axis=1), 10) - 1]
-    with np.errstate(all="ignore"):
-        ratio = np.where(known.sum(axis=1) >= 5, distance[:, 0] / tenth, np.nan)
-    return pd.DataFrame(
-        {
-            "subject": codes[rows],
-            "other": codes[partner],
-            "partner": partner,
-            "ratio": np.where(np.isfinite(ratio), ratio, 1.0),
-        }
+    known = np.isfinite(distance).sum(axis=1)
+    tenth = np.sort(distance, axis=1)[np.arange(len(rows)), np.clip(known, 1, 10) - 1]
+    close = (distance < limit * tenth[:, None]) & (known >= 5)[:, None]
+    place, column = np.nonzero(close)
+    partner = near[place, column]
+    votes = pd.DataFrame(
+        {"subject": codes[rows[place]], "other": codes[partner], "partner": partner}
     )
+    return np.bincount(codes[rows]), votes
 
 
 def _in_different_sets(

@@ -260,8 +260,8 @@ def label_encoding(case: EvaluationUnderAudit) -> Iterator[Finding]:
 def counter_as_feature(case: EvaluationUnderAudit) -> Iterator[Finding]:
     """Report columns that count rows, recordings or time.
 
-    A fault: the values are consecutive integers over the whole table, in the order of rows. A
-    warning: over the table, or within the subjects, the column follows the order of rows or of
+    A fault: the values are consecutive integers, over the whole table in any order, or within each
+    subject in the order of rows or of time. A warning: over the table, or within the subjects, the column follows the order of rows or of
     time without one exception, with odds below 1e-12 for an order by chance.
     """
     check = "counter_as_feature"
@@ -273,9 +273,11 @@ def counter_as_feature(case: EvaluationUnderAudit) -> Iterator[Finding]:
     for c in np.flatnonzero(_moving(x)):
         if not np.isfinite(x[:, c]).all():
             continue
-        if _consecutive(x[:, c]) or _consecutive_in_subjects(x[:, c], case.subjects):
+        follow = _follows_order(x[:, c], case)
+        in_subjects = follow and _consecutive_in_subjects(x[:, c], case.subjects)
+        if _consecutive(x[:, c]) or in_subjects:
             counts.append(c)
-        elif _follows_order(x[:, c], case):
+        elif follow:
             follows.append(c)
     if counts:
         yield Finding(
@@ -359,7 +361,8 @@ def _within_subject(case: EvaluationUnderAudit) -> dict[str, Array]:
         "have mean 0": _nearly_all(centred, len(judged)),
         "have median 0": _nearly_all(middle, len(judged)),
         "reach from exactly 0 to exactly 1": _nearly_all(scaled, len(judged)),
-        "are ranks": _nearly_all(spaced, len(judged)) | _same_values(values, len(judged)),
+        "are ranks (or count the rows)": _nearly_all(spaced, len(judged))
+        | _same_values(values, len(judged)),
     }
     counters = np.array([_follows_order(x[:, c], case) for c in judged], dtype=bool)
     result, told = {}, np.zeros(len(judged), dtype=bool)
@@ -540,9 +543,9 @@ def _encodes(column: Float[np.ndarray, " row"], target: Float[np.ndarray, " row"
     mean, everywhere, variance = total / n, labels.mean(), labels.var()
     shrunk = variance * n / (variance * n + square / n + 1e-300)
     by_size = [mean, shrunk * mean + (1 - shrunk) * everywhere]
-    gap = levels[large] - everywhere
-    if (np.abs(gap) > 1e-9).all():  # a constant number of rows at the mean of all
-        rows = n[large] * (mean[large] - levels[large]) / gap
+    away = large & (np.abs(levels - everywhere) > 1e-9)
+    if away.any():  # a constant number of rows at the mean of all
+        rows = n[away] * (mean[away] - levels[away]) / (levels[away] - everywhere)
         constant = float(np.median(rows))
         by_size.append((total + constant * everywhere) / (n + constant) if constant > 0 else mean)
     return any(np.abs(levels - expected)[large].max() < 1e-6 for expected in by_size)
@@ -587,7 +590,7 @@ def _follows_order(column: Float[np.ndarray, " row"], case: EvaluationUnderAudit
     """Whether a column without gaps counts, or follows one of `_orders`."""
     if not np.isfinite(column).all():
         return False
-    if _consecutive(column) or _consecutive_in_subjects(column, case.subjects):
+    if _consecutive(column):
         return True
     if (pd.Series(column).groupby(case.subjects).nunique() == 1).all():  # age, sex, a number
         _, first = np.unique(case.subjects, return_index=True)

@@ -433,9 +433,7 @@ def _settings(case: EvaluationUnderAudit) -> Settings:
     )
 
 
-def _watched(
-    case: EvaluationUnderAudit, check: str
-) -> Generator[Finding, None, Answer | None]:
+def _watched(case: EvaluationUnderAudit, check: str) -> Generator[Finding, None, Answer | None]:
     """Yield the finding that the fold could not be fitted, or return the answer."""
     if not case.can_refit:
         yield not_checked(check, "samples, labels, estimator or split were not passed.")
@@ -499,9 +497,7 @@ def _between_fresh(case: EvaluationUnderAudit) -> float:
     return _difference(first.value.output, second.value.output)
 
 
-def _difference(
-    a: Float[np.ndarray, "row output"], b: Float[np.ndarray, "row other"]
-) -> float:
+def _difference(a: Float[np.ndarray, "row output"], b: Float[np.ndarray, "row other"]) -> float:
     if a.shape != b.shape:
         return float("inf")
     return float(np.nanmax(np.abs(a - b), initial=0.0))

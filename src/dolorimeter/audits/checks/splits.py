@@ -311,8 +311,10 @@ def calibration_in_time(case: EvaluationUnderAudit) -> Iterator[Finding]:
                 tested = first.loc[first["recording"] == recording, "start"].to_numpy(dtype=float)
                 given = mine["start"].to_numpy(dtype=float)
                 known = known or bool(np.isfinite(tested).any() and np.isfinite(given).any())
-                if len(tested) and len(given) and np.nanmax(given, initial=-np.inf) > np.nanmin(
-                    tested, initial=np.inf
+                if (
+                    len(tested)
+                    and len(given)
+                    and np.nanmax(given, initial=-np.inf) > np.nanmin(tested, initial=np.inf)
                 ):
                     late.append(f"fold {fold}: {mine['subject'].iloc[0]}")
     if not folds:
