@@ -13,9 +13,9 @@ from typing import Any
 
 from dolorimeter.audits.checks import copies, estimator, features, question, refit, splits
 from dolorimeter.audits.evaluation_under_audit import EvaluationUnderAudit
+from dolorimeter.audits.false_alarms import FALSE_ALARM_RATES
 from dolorimeter.audits.findings import (
     CHECKS,
-    FALSE_ALARM_RATES,
     NOT_DETECTABLE,
     Evidence,
     Finding,

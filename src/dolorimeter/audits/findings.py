@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from dolorimeter.audits.false_alarms import FALSE_ALARM_RATES
+
 Severity = Literal["fault", "warning", "declared", "passed"]
 Evidence = Literal["observed", "recomputed", "declared"]
 
@@ -54,9 +56,6 @@ NOT_DETECTABLE: tuple[str, ...] = (
     "Statistics over all rows of a table from which rows were removed afterwards.",
 )
 """Leaks that no check can detect. The report prints this list under every audit."""
-
-FALSE_ALARM_RATES: Mapping[str, float] = {}
-"""Upper 95 % limit of the share of clean runs with a fault or warning of each check."""
 
 
 @dataclass(frozen=True)

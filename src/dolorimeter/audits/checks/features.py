@@ -615,4 +615,4 @@ def _monotone(column: Float[np.ndarray, " row"], orders: list[Array]) -> bool:
         ties = np.unique(column[rows], return_counts=True)[1]
         chance += float(np.log(2) + gammaln(ties + 1).sum() - gammaln(len(rows) + 1))
         moving += 1
-    return moving > 0 and chance < LOG_CHANCE
+    return bool(moving > 0 and chance < LOG_CHANCE)
