@@ -157,7 +157,7 @@ def _ask(folder: Path, own_directory: bool) -> dict[str, Any]:
         status = reply.decode(errors="replace").strip() or "the server ended"
         return {"error": f"the fresh process ended without an answer ({status})"}
     with (folder / "answer").open("rb") as stream:
-        answer: dict[str, Any] = pickle.load(stream)  # written by our own child
+        answer: dict[str, Any] = pickle.load(stream)  # noqa: S301  # written by our own child
     return answer
 
 
@@ -169,7 +169,7 @@ def _server() -> _Server:
         server = None
     if server is None:
         path = os.pathsep.join(str(Path(p).absolute()) for p in sys.path if p)
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603  # this interpreter
             [sys.executable, "-c", COMMAND, *wanted],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -229,7 +229,7 @@ def _work(request: Mapping[str, Any]) -> None:
         tempfile.tempdir = None
         sys.path[:] = request["path"]
         with Path(request["job"]).open("rb") as stream:
-            function, arguments = pickle.load(stream)  # written by our own parent
+            function, arguments = pickle.load(stream)  # noqa: S301  # by our own parent
         answer = {"value": function(**arguments)}
     except ModuleNotFoundError as error:
         answer = {"error": _told(error), "module": error.name or ""}

@@ -1,4 +1,4 @@
-"""Jobs of the audit that run in a fresh process: fit a fold and watch it, refit on shuffled labels."""
+"""Jobs in a fresh process: fit one fold and watch it, refit on shuffled labels."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ class _This:
     target_access: str = "labelled_reference"
     name: str = "one fold"
 
-    def folds(self, meta: pd.DataFrame, y: Array) -> list[Fold]:
+    def folds(self, _meta: pd.DataFrame, _y: Array) -> list[Fold]:
         return [self.fold]
 
 
@@ -351,7 +351,7 @@ class FilesOpened:
             return
         if writes:
             if flags & os.O_RDWR and name not in self._written:
-                self._read.setdefault(name, os.path.isfile(name))
+                self._read.setdefault(name, Path(name).is_file())
             self._written.add(name)
         elif name not in self._written:
-            self._read.setdefault(name, os.path.isfile(name))
+            self._read.setdefault(name, Path(name).is_file())

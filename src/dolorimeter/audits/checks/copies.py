@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -100,7 +101,7 @@ def near_duplicates(case: EvaluationUnderAudit) -> Iterator[Finding]:
 
 
 def copied_subject(case: EvaluationUnderAudit) -> Iterator[Finding]:
-    """Report subjects most of whose windows are matched, one to one, by those of one other subject.
+    """Report subjects whose windows are matched, one to one, by those of one other subject.
 
     Each subject is standardised first, so that a gain and an offset do not hide a copy; of raw
     signals the spectrum is compared, so that a shift in time and resampling do not either. A
@@ -359,7 +360,7 @@ def _spectra(signal: Float[np.ndarray, "row time"]) -> Float[np.ndarray, "row ba
         edges = np.unique(np.geomspace(1, power.shape[1], 17).astype(int))
         bands.append(
             np.stack(
-                [power[:, a - 1 : b].sum(axis=1) for a, b in zip(edges, edges[1:], strict=False)],
+                [power[:, a - 1 : b].sum(axis=1) for a, b in itertools.pairwise(edges)],
                 axis=1,
             )
         )

@@ -63,9 +63,9 @@ def fitted_outside_fold(case: EvaluationUnderAudit) -> Iterator[Finding]:
             "fault",
             "recomputed",
             some(map(case.column_name, z)),
-            f"{len(z)} of {varying.sum()} features are standardised over all subjects, to rounding "
-            "(mean 0 and std 1, or median 0 and quartile distance 1): a scaler was fitted on the "
-            "test subjects. Put the scaler into the estimator (make_pipeline).",
+            f"{len(z)} of {varying.sum()} features are standardised over all subjects, to "
+            "rounding (mean 0 and std 1, or median 0 and quartile distance 1): a scaler was "
+            "fitted on the test subjects. Put the scaler into the estimator (make_pipeline).",
         )
     if len(scaled) >= max(3, len(rest) / 2):
         found = True
@@ -216,8 +216,8 @@ def label_as_feature(case: EvaluationUnderAudit) -> Iterator[Finding]:
             "fault",
             "recomputed",
             some(map(case.column_name, telling)),
-            "a single feature tells the label without one error: it is the label, or a trace of it "
-            "(a file name, a code, a rating). Remove it.",
+            "a single feature tells the label without one error: it is the label, or a trace of "
+            "it (a file name, a code, a rating). Remove it.",
         )
     else:
         yield passed(check, "recomputed", f"no single feature tells the label.{case.coverage}")
@@ -261,8 +261,9 @@ def counter_as_feature(case: EvaluationUnderAudit) -> Iterator[Finding]:
     """Report columns that count rows, recordings or time.
 
     A fault: the values are consecutive integers, over the whole table in any order, or within each
-    subject in the order of rows or of time. A warning: over the table, or within the subjects, the column follows the order of rows or of
-    time without one exception, with odds below 1e-12 for an order by chance.
+    subject in the order of rows or of time. A warning: over the table, or within the subjects, the
+    column follows the order of rows or of time without one exception, with odds below 1e-12 for an
+    order by chance.
     """
     check = "counter_as_feature"
     x = case.columns
@@ -592,12 +593,17 @@ def _follows_order(column: Float[np.ndarray, " row"], case: EvaluationUnderAudit
         return False
     if _consecutive(column):
         return True
-    if (pd.Series(column).groupby(case.subjects).nunique() == 1).all():  # age, sex, a number
+    if _constant_in_subjects(column, case.subjects):  # age, sex, a number
         _, first = np.unique(case.subjects, return_index=True)
         first = np.sort(first)
         several = len(np.unique(column[first])) >= max(5, len(first) / 2)
         return several and _monotone(column, [first])
     return any(_monotone(column, orders) for orders in _orders(case))
+
+
+def _constant_in_subjects(column: Float[np.ndarray, " row"], subjects: Array) -> bool:
+    groups = pd.Series(column).groupby(subjects)
+    return bool((groups.max() == groups.min()).all())
 
 
 def _monotone(column: Float[np.ndarray, " row"], orders: list[Array]) -> bool:

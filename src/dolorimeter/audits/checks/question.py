@@ -220,9 +220,9 @@ def _p_of_order(case: EvaluationUnderAudit) -> float:
     alone = (meta["stimulus"] == "").to_numpy()
     key = case.identities + "\0" + meta["recording"] + "\0" + meta["stimulus"]
     key = key.where(~alone, pd.Series(np.arange(len(y)).astype(str), index=meta.index))
-    units, first, place = np.unique(key.to_numpy(), return_index=True, return_inverse=True)
+    _, first, place = np.unique(key.to_numpy(), return_index=True, return_inverse=True)
     if (y[first][place] != y).any():  # a stimulus with several labels: each window by itself
-        units, first, place = np.arange(len(y)), np.arange(len(y)), np.arange(len(y))
+        first = place = np.arange(len(y))
     before = level_before_of(case.samples, place)
     known = before >= 0
     before, unit = before[known], place[known]

@@ -188,8 +188,8 @@ def inner_splits_of_fit(case: EvaluationUnderAudit) -> Iterator[Finding]:
             "fault",
             "observed",
             f"{where}: {some(faults)}",
-            "a split inside fit puts windows of one subject on both sides, so that it chooses what "
-            "fits known subjects. Pass a splitter by group, such as GroupKFold.",
+            "a split inside fit puts windows of one subject on both sides, so that it chooses "
+            "what fits known subjects. Pass a splitter by group, such as GroupKFold.",
         )
     if warned:
         yield Finding(
@@ -358,7 +358,8 @@ def _independent(y: Array, rng: np.random.Generator, is_classifier: bool) -> Arr
 
 def _labels_vary_within(y: Array, subjects: Array) -> bool:
     """Whether at least two subjects have two labels."""
-    return int((pd.Series(y).groupby(subjects).nunique() > 1).sum()) >= 2
+    labels = pd.Series(y).groupby(subjects)
+    return int((labels.max() != labels.min()).sum()) >= 2
 
 
 def _guess(table: pd.DataFrame, is_classifier: bool) -> Array:

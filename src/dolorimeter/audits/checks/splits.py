@@ -191,7 +191,7 @@ def _divided_timeline(case: EvaluationUnderAudit) -> int:
     """Changes of subject along one clock, if blocks of it seem to be subjects; else 0."""
     meta = case.meta.assign(identity=case.identities)
     people = meta["identity"].nunique()
-    if people < 2 or meta["dataset"].nunique() > 1:
+    if people < 2 or (meta["dataset"] != meta["dataset"].iloc[0]).any():
         return 0
     overlaps, expected = _overlaps_between(meta)
     if overlaps or expected <= EXPECTED_OVERLAPS:
@@ -421,7 +421,8 @@ def selection_on_test(case: EvaluationUnderAudit) -> Iterator[Finding]:
         yield passed(
             check,
             "observed",
-            f"selection = {', '.join(sorted(kinds))}: evaluate joined no test label with a choice.",
+            f"selection = {', '.join(sorted(kinds))}: evaluate joined no test label with a "
+            "choice.",
         )
 
 
