@@ -31,6 +31,7 @@ def test_every_module_is_imported_by_the_package() -> None:
         "participants",
         "recording_time",
         "text_tables",
+        "units",
     }
     assert modules - shared <= set(NAMES)
 

@@ -31,6 +31,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     video_files,
     x_ite,
 )
+from dolorimeter.datasets._event_checks import check
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem, relative
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
@@ -46,6 +47,7 @@ __all__ = [
     "FetchResult",
     "OfficialSplit",
     "Problem",
+    "check",
     "fetch",
     "fetchable",
     "open_dataset",
@@ -64,7 +66,8 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
     root : path, optional
         Its folder; None looks in ``$DOLORIMETER_DATA/<name>``, then in the user cache.
     options
-        Of the reader (``part="A"``).
+        Of the reader (``part="A"``). A key with a point is an entry of a mapping:
+        ``**{"unit.eda": "uS"}`` is ``unit={"eda": "uS"}``.
 
     Raises
     ------
@@ -76,6 +79,7 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
         If the folder is nowhere, or is not that data set.
     """
     reader = DATASETS.get(name)
+    options = _nested(options)
     known = [p for p in inspect.signature(reader).parameters if p != "root"]
     unknown = sorted(set(options) - set(known))
     if unknown:
@@ -108,6 +112,20 @@ def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{name}: option {option} is {value!r}: {error.errors()[0]['msg']}."
             ) from error
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with ``unit.eda`` as the entry ``eda`` of the mapping ``unit``."""
+    nested: dict[str, Any] = {}
+    for key, value in options.items():
+        option, point, entry = key.partition(".")
+        if not point:
+            nested[key] = value
+        elif isinstance(nested.setdefault(option, {}), dict):
+            nested[option] = {**nested[option], entry: value}
+        else:
+            raise ConfigError(f"option {option!r} is given as a whole and by its entry {entry!r}.")
+    return nested
 
 
 def recordings_of(
