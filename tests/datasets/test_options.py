@@ -87,7 +87,8 @@ def test_a_mistyped_file_does_not_walk_every_folder(
 ) -> None:
     seen: list[Path] = []
     monkeypatch.setattr(
-        "dolorimeter.datasets.edf.walk_files", lambda root: (seen.append(Path(root)), [])[1]
+        "dolorimeter.datasets._listed.walk_files",
+        lambda root, *_: (seen.append(Path(root)), [])[1],
     )
     folder = tmp_path / "a" / "b" / "c"
     folder.mkdir(parents=True)

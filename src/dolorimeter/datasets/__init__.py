@@ -147,7 +147,8 @@ def recordings_of(
     """
     path = Path(path)
     card = DATASETS.card(name)
-    parents = list(path.resolve().parents)
+    absolute = path.absolute()  # a link belongs where it lies
+    parents = list(absolute.parents)
     faults = []
     for folder in (path, *parents[: 2 if card.licence == "the owner's" else 5]):
         try:
@@ -159,7 +160,7 @@ def recordings_of(
         if folder == path:
             return found, tuple(reader.exclusions)
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
-        where = relative(path.resolve(), folder)
+        where = relative(absolute, folder)
         left_out = tuple(e for e in reader.exclusions if e.what.split(",")[0] == where)
         if inside:
             return inside, left_out
