@@ -25,9 +25,9 @@ from dolorimeter.chain._join import (
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
-from dolorimeter.chain._values import check_types
 from dolorimeter.clusters import cluster
 from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.option_types import check_types
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
 from dolorimeter.samples import Samples

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     acqknowledge,
@@ -37,6 +37,7 @@ from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
 from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
+from dolorimeter.option_types import check_types
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
 from dolorimeter.types import Exclusion, Recording, Video
@@ -87,7 +88,7 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
             f"{name}: no option {', '.join(map(repr, unknown))}; "
             f"{did_you_mean(unknown[0], known, 'its options are:')}"
         )
-    _check_types(name, reader, options)
+    check_types(name, reader.__init__, options)
     if root is None:
         root = find_root(name)
     if root is None:
@@ -98,20 +99,6 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
             f"{name}: not found; looked in {places}. Give its folder. {obtain}".strip()
         )
     return reader(root, **options)
-
-
-def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` if an option has a value of a type that the reader does not take."""
-    import pydantic  # half a second that a list of data sets does not need
-
-    hints = get_type_hints(reader.__init__)
-    for option, value in options.items():
-        try:
-            pydantic.TypeAdapter(hints.get(option, Any)).validate_python(value)
-        except pydantic.ValidationError as error:
-            raise ConfigError(
-                f"{name}: option {option} is {value!r}: {error.errors()[0]['msg']}."
-            ) from error
 
 
 def _nested(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from dolorimeter.types import Array
 
 ROW_NAMES = re.compile(
-    r"__index_level_\d+__|unnamed(:_| |: ?)?\d+(_level_\d+)?|index|level_\d+|idx|id|row(_?(id|nr|no|number|index))?|"
+    r"__index_level_\d+__|unnamed(:_| |: ?)?\d+(_level_\d+)?|index|level_\d+|idx|id|"
+    r"row(_?(id|nr|no|number|index))?|"
     r"(sample|window|segment|epoch|obs(ervation)?|record|case)(_?(id|nr|no|number|index|idx))?|"
     r"nr|no|number|#|order|counter|frame(_?(id|nr|no|number|index))?|face_id",
     re.IGNORECASE,
