@@ -130,11 +130,11 @@ def test_fewer_epochs_warm_up_for_as_large_a_share(tmp_path: Path) -> None:
         ),
         (
             {"split": {"name": "k_fold"}},
-            r"\[split\] name is 'k_fold', expected one of leave_one_s",
+            r"\[split\] name is 'k_fold'; did you mean 'group_k_fold'",
         ),
         (
             {"split": {"name": "group_k_fold", "arguments": {"n": 3}}},
-            r"\[split\] group_k_fold takes the arguments: n_splits",
+            r"\[split\] group_k_fold takes no argument 'n'; did you mean 'n_splits'",
         ),
         (  # before an hour of video is looked at
             {"classifier": {"name": "network", "arguments": {"epochs": 5, "warmup_epochs": 5}}},
