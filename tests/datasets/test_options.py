@@ -109,3 +109,14 @@ def test_a_file_that_the_reader_leaves_out_is_named_with_the_reason(tmp_path: Pa
     stranger.write_text("x")
     with pytest.raises(DatasetError, match="the file is not one of its recordings"):
         recordings_of("biovid", stranger, {})
+
+
+def test_a_linked_file_is_looked_for_where_the_link_lies(tmp_path: Path) -> None:
+    root, store = tmp_path / "data", tmp_path / "store"
+    synthesise("biovid", root, subjects=1, per_condition=1, conditions=("BL1",), seed=0)
+    (file,) = (p for p in root.rglob("*_bio.csv"))
+    store.mkdir()
+    file.rename(store / "object")
+    file.symlink_to(store / "object")
+    (found,), _ = recordings_of("biovid", file, {})
+    assert found.sources == (file,)

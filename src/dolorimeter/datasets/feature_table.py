@@ -623,7 +623,7 @@ def _label_rows(meta: pd.DataFrame, labels: FileLabels, where: str) -> None:
         end = later if duration is None else onset + duration
         return (times >= onset) & (times < end)
 
-    def put(rows: Bool[np.ndarray, " row"], name: str, value: str | float) -> None:
+    def put(rows: Bool[np.ndarray, " row"], name: str, value: str | int | float) -> None:
         if name not in meta.columns:
             meta[name] = pd.Series([None] * len(meta), dtype=object)
         meta.loc[rows, name] = value
