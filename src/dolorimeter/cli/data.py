@@ -12,7 +12,7 @@ import typer
 
 from dolorimeter.cli._app import Json, ReaderOptions, app
 from dolorimeter.cli._printing import Progress, options_of, show
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.errors import ConfigError, RecordingError, did_you_mean
 
 
 @app.command("list")
@@ -112,11 +112,10 @@ def synthesise(
     from dolorimeter.synthesis import synthesise as make
 
     options = options_of(option)
-    try:
-        signature(make).bind(kind, out, seed=seed, **options)
-    except TypeError as error:
-        known = [n for n in signature(make).parameters if n not in ("kind", "out", "seed")]
-        raise ConfigError(f"--option: {error}; known: {', '.join(known)}.") from error
+    known = [n for n in signature(make).parameters if n not in ("kind", "out", "seed")]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"--option: no option '{name}'; {did_you_mean(name, known)}")
     truth = make(kind, out, seed=seed, **options)
     show({"look-alike": kind, "root": out} | truth.summary(), as_json)
 

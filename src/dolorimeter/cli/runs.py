@@ -49,6 +49,10 @@ def evaluate(
         int,
         typer.Option(min=0, help="Refit on shuffled labels so many times, for a p-value (999)."),
     ] = 0,
+    demographics: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of facts of the subjects, such as sex; repeatable."),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +63,8 @@ def evaluate(
     overrides |= options_of(override)
     if subjects is not None:
         overrides["dataset.first"] = subjects
+    if demographics:
+        overrides["demographics"] = demographics
     found = run(
         read_experiment(experiment, overrides, paths_exist=True),
         root,

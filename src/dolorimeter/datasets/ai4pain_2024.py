@@ -210,14 +210,14 @@ class AI4Pain2024:
         found: dict[str, list[str]] = {}
         for split, folder in SPLITS.items():
             names = {bare_name(p) for p in self._files(folder)}
-            names |= {d.name for d in list_dirs(self.root / folder / "video", root=self.root)}
+            names |= {d.name for d in list_dirs(self.root / folder / "video")}
             for name in sorted(names):
                 if re.fullmatch(r"\d{1,3}", name):
                     found.setdefault(name, []).append(split)
         return found
 
     def _files(self, folder: str) -> list[Path]:
-        return list_files(self.root / folder / "fnirs", ".csv", root=self.root)
+        return list_files(self.root / folder / "fnirs", ".csv")
 
     def _recording(
         self, subject: str, splits: Sequence[str], excluded: list[Exclusion]

@@ -171,10 +171,10 @@ class AI4Pain2025:
         return [
             (
                 (split, folder.name),
-                list_files(folder, ".csv", root=self.root),
+                list_files(folder, ".csv"),
             )
             for split in SPLITS
-            for folder in list_dirs(self.root / split, root=self.root)
+            for folder in list_dirs(self.root / split)
             if folder.name in MODALITIES
         ]
 

@@ -306,10 +306,12 @@ class FileSubjects:
             raise RecordingError(
                 f"{names[0]}: the subject is {found.subject!r}, expected an identifier."
             )
-        joined = found
-        if self.participants is not None:
-            joined = replace(found, subject=self.participants.spelling(found.subject))
-        self._raw[joined.subject].add(found.subject)
+        return replace(found, subject=self.join(found.subject))
+
+    def join(self, subject: str) -> str:
+        """Return the spelling of the participants table; without one the subject as it is."""
+        joined = subject if self.participants is None else self.participants.spelling(subject)
+        self._raw[joined].add(subject)
         return joined
 
     def _found(self, names: Sequence[str], default: str) -> FileSubject:
@@ -345,6 +347,16 @@ class FileSubjects:
             + (f" The nearest name there is {near!r}." if near else "")
             + " Add a row for it."
         )
+
+    @property
+    def declared(self) -> bool:
+        """Whether a pattern or a table of files says whose file is whose."""
+        return self._pattern is not None or bool(self.participants and self.participants.files)
+
+    @staticmethod
+    def is_rule(text: str) -> bool:
+        """Whether `text` is a pattern or the path of a table, rather than the name of a column."""
+        return "{" in text or bool(table_suffix(Path(text)))
 
     def facts(self, subject: str) -> dict[str, str | float]:
         """Return the facts of a subject in the participants table; empty without one."""
@@ -401,7 +413,7 @@ class FileSubjects:
         notes = list(self.participants.notes) if self.participants is not None else []
         for subject, raw in sorted(self._raw.items()):
             if len(raw) > 1:
-                names = ", ".join(sorted(raw, key=natural_key))
+                names = ", ".join(sorted(raw))
                 notes.append(f"{names} are read as one subject, {subject} (participants table).")
         notes += spelling_notes(self._raw)
         return (*notes, *self._session_notes())
@@ -429,9 +441,7 @@ class FileSubjects:
 
     def _session_notes(self) -> list[str]:
         """Names that look like several recordings of one subject, unless somebody has declared."""
-        if self._pattern is not None or (self.participants and self.participants.files):
-            return []
-        return session_notes(self._raw)
+        return [] if self.declared else session_notes(self._raw)
 
 
 def spelling_notes(subjects: Iterable[str]) -> list[str]:

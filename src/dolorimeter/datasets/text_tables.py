@@ -233,6 +233,31 @@ class Table:
                 others[name] = fault[1]
         return numbers, others
 
+    def refuse_spoilt(self, name: str, cell: str) -> None:
+        """Raise if a column of words is mostly numbers: a few spoilt cells, not words.
+
+        Parameters
+        ----------
+        name : str
+            Column.
+        cell : str
+            Its first cell that is no number.
+
+        Raises
+        ------
+        RecordingError
+            Naming the line and the cell.
+        """
+        cells = [text for text in self.text([name])[name] if text not in MISSING]
+        decimal = "." if self.dialect is None else self.dialect.decimal
+        count = sum(_is_float(text.replace(decimal, ".")) for text in cells)
+        if cell and 2 * count > len(cells):
+            row = self.text([name])[name].index(cell)
+            raise RecordingError(
+                f"{self._fault(name, (row, cell))} {count} of its {len(cells)} cells are. Correct "
+                "the cell, empty it, or name the features with features=."
+            )
+
     def _fault(self, name: str, fault: tuple[int, str]) -> str:
         row, cell = fault
         what = "an infinite number" if cell in ("inf", "-inf") else f"{cell!r} is not a number"

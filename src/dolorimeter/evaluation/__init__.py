@@ -11,7 +11,7 @@ _HOMES = {
     "_evaluate": ("evaluate", "select_oracle"),
     "_folds": ("fit_fold", "fold_seed"),
     "_labels": ("encode_labels", "labels_of"),
-    "_overlap": ("refuse_overlap",),
+    "_overlap": ("refuse_overlap", "seen_subjects", "subjects_by_namespace"),
     "_permutation": ("permutation_test", "permuted_within"),
     "_rows": (
         "ROW_COLUMNS",

@@ -5,7 +5,11 @@ from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
 from dolorimeter.evaluation._labels import encode_labels, labels_of
-from dolorimeter.evaluation._overlap import refuse_overlap
+from dolorimeter.evaluation._overlap import (
+    refuse_overlap,
+    seen_subjects,
+    subjects_by_namespace,
+)
 from dolorimeter.evaluation._permutation import permutation_test, permuted_within
 from dolorimeter.evaluation._rows import (
     ROW_COLUMNS,
@@ -50,8 +54,10 @@ __all__ = [
     "probabilities_of",
     "refuse_overlap",
     "scores_by_subject",
+    "seen_subjects",
     "select_oracle",
     "stimulus_order",
+    "subjects_by_namespace",
     "summarise",
     "thin_classes",
 ]
