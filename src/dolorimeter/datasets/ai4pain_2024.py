@@ -38,6 +38,7 @@ from dolorimeter.datasets._files import (
     stray_problems,
     without_path,
 )
+from dolorimeter.datasets._open import unit_problems
 from dolorimeter.errors import ConfigError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import write_text
@@ -285,6 +286,7 @@ class AI4Pain2024:
                 what = without_path(error, recording.sources[0])
                 return [Problem(name, what, "unreadable")]
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})
+            problems += unit_problems(name, signals, self.card.units)
         else:
             problems.append(Problem(name, "no fnirs file, videos only", "missing", "warning"))
         return problems + _check_segments(name, recording)

@@ -38,6 +38,7 @@ from dolorimeter.datasets._files import (
     signal_problems,
     without_path,
 )
+from dolorimeter.datasets._open import unit_problems
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import (
@@ -367,6 +368,7 @@ class BioVid:
         except RecordingError as error:
             return [Problem(name, without_path(error, path), "unreadable")]
         problems = signal_problems(name, {k: s.values for k, s in signals.items()})
+        problems += unit_problems(name, signals, self.card.units)
         extra = set(names) - {"time", *_COLUMNS[self.part]}
         if extra:
             what = f"columns of another version: {', '.join(sorted(extra))}"
