@@ -17,8 +17,9 @@ import numpy as np
 from dolorimeter.datasets._files import CheckReport, Problem, relative, signal_problems
 from dolorimeter.datasets.recording_time import coverage_warnings, event_warnings
 from dolorimeter.datasets.units import size_of, unit_warnings
-from dolorimeter.errors import ConfigError, DolorimeterError
+from dolorimeter.errors import ConfigError, DolorimeterError, RecordingError
 from dolorimeter.types import Exclusion, Recording, Signal
+from dolorimeter.video import frame_gaps, probe
 
 NAMES: Mapping[str, str] = {
     "ecg": "ecg",
@@ -196,6 +197,32 @@ def time_problems(
         start = min(a for a, _ in covered.values())
         stop = max(b for _, b in covered.values())
         warnings = event_warnings(recording.stimuli, start, stop)
+        problems += [Problem(where, w, "event", "warning") for w in warnings]
+    return problems
+
+
+def video_problems(where: str, recording: Recording) -> list[Problem]:
+    """Return gaps between the frames of a recording's videos, and events outside of them.
+
+    Parameters
+    ----------
+    where : str
+        File, relative to the root.
+    recording : Recording
+        As listed.
+    """
+    problems = []
+    for name, video in recording.videos.items():
+        try:
+            gaps, duration = frame_gaps(video.path), probe(video.path).duration
+        except RecordingError:
+            continue  # the listing names it
+        if gaps:
+            shown = ", ".join(f"{a:.6g}–{b:.6g} s" for a, b in gaps[:3])
+            more = " …" if len(gaps) > 3 else ""
+            what = f"{name}: {len(gaps)} stretches without a frame: {shown}{more}"
+            problems.append(Problem(where, what, "time", "warning"))
+        warnings = event_warnings(recording.stimuli, 0.0, duration)
         problems += [Problem(where, w, "event", "warning") for w in warnings]
     return problems
 
