@@ -14,6 +14,7 @@
     ├── TrainingError         a fit that cannot go on
     ├── MonitorError          a live session that cannot start or go on
     ├── StorageError          a file that cannot be written, fetched or verified
+    │   ├── FileReadError         a file that cannot be read now: gone, refused, or changed
     │   └── UnknownSessionError   a session or an entry that the monitor's store does not have
     └── DependencyError       an optional package that is not installed
 """
@@ -70,6 +71,14 @@ class MonitorError(DolorimeterError):
 
 class StorageError(DolorimeterError):
     """A file cannot be written, fetched or verified."""
+
+
+class FileReadError(StorageError):
+    """A file cannot be read now: it is gone, access is refused, or it changed while it was read.
+
+    This is a fault of the environment, not of the data: no recording is excluded because of it
+    and no result of it is cached.
+    """
 
 
 class UnknownSessionError(StorageError):

@@ -33,6 +33,10 @@ Array = np.ndarray
 """Any NumPy array; public signatures give the shape with `jaxtyping` where it is known."""
 
 
+RECTIFIED = "rectified"
+"""Quantity of muscle activity that was rectified: its level is the activity."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """One regularly sampled quantity of one recording.
@@ -50,7 +54,8 @@ class Signal:
     quantity : str
         What is measured: ``conductance``, ``voltage``, ``pulse``, ``respiration``,
         ``saturation``, ``temperature``, ``rate``, ``rating``, ``raw_intensity``,
-        ``optical_density``, ``hbo``, ``hbr``.
+        ``optical_density``, ``hbo``, ``hbr``, and `RECTIFIED` after a step that takes away the
+        sign of a voltage.
     channels : tuple of str
         One name per row of `values`; empty when there is a single channel.
     start : float
@@ -362,7 +367,8 @@ class Recording:
     sources : tuple of Path
         The files it comes from (their bytes address the cache, their size is a nuisance fact).
     facts : mapping
-        Numbers that are not signal, for the nuisance baseline (``clip_index``, ``frame_count``).
+        Numbers that are not signal, for the nuisance baseline (``frame_count``). ``clip_index`` is
+        the place of a clip in the order of recording; a counter of file names is not.
     remarks : tuple of Remark
         What the reader changed or could not know (gaps, repaired events, a decoding).
     """

@@ -31,6 +31,7 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     video_files,
     x_ite,
 )
+from dolorimeter.datasets._event_checks import check
 from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem, relative
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
@@ -46,6 +47,7 @@ __all__ = [
     "FetchResult",
     "OfficialSplit",
     "Problem",
+    "check",
     "fetch",
     "fetchable",
     "open_dataset",
@@ -98,20 +100,6 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
     return reader(root, **options)
 
 
-def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options with ``unit.eda`` as the entry ``eda`` of the mapping ``unit``."""
-    nested: dict[str, Any] = {}
-    for key, value in options.items():
-        option, point, entry = key.partition(".")
-        if not point:
-            nested[key] = value
-        elif isinstance(nested.setdefault(option, {}), dict):
-            nested[option] = {**nested[option], entry: value}
-        else:
-            raise ConfigError(f"option {option!r} is given as a whole and by its entry {entry!r}.")
-    return nested
-
-
 def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
     """Raise `ConfigError` if an option has a value of a type that the reader does not take."""
     import pydantic  # half a second that a list of data sets does not need
@@ -124,6 +112,20 @@ def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{name}: option {option} is {value!r}: {error.errors()[0]['msg']}."
             ) from error
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with ``unit.eda`` as the entry ``eda`` of the mapping ``unit``."""
+    nested: dict[str, Any] = {}
+    for key, value in options.items():
+        option, point, entry = key.partition(".")
+        if not point:
+            nested[key] = value
+        elif isinstance(nested.setdefault(option, {}), dict):
+            nested[option] = {**nested[option], entry: value}
+        else:
+            raise ConfigError(f"option {option!r} is given as a whole and by its entry {entry!r}.")
+    return nested
 
 
 def recordings_of(

@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, RecordingError
+from dolorimeter.signals.quality import NEVER_CLIPPED, clipped_share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -701,6 +702,10 @@ def read_table(path: Path, *, delimiter: str, columns: Sequence[str]) -> pd.Data
 # ── what check looks for ────────────────────────────────────────────────────────────────────────
 
 
+MOST_CLIPPED = 0.01
+"""Share of clipped samples from which `check` names a channel."""
+
+
 def is_flat(values: Float[np.ndarray, "channel time"]) -> Bool[np.ndarray, " channel"]:
     """Channels whose present samples are all equal (or that have none)."""
     if values.shape[1] == 0:
@@ -708,31 +713,6 @@ def is_flat(values: Float[np.ndarray, "channel time"]) -> Bool[np.ndarray, " cha
     low = np.fmin.reduce(values, axis=1)
     high = np.fmax.reduce(values, axis=1)
     return ~(high > low)
-
-
-def is_clipped(
-    values: Float[np.ndarray, "channel time"], *, share: float = 0.01, run: int = 10
-) -> Bool[np.ndarray, " channel"]:
-    """Channels that sit at their highest or lowest value for a while.
-
-    A channel is clipped when at least `share` of its samples lie in runs at one of its extremes
-    that are `run` samples or longer and ten times longer than its typical run of equal samples
-    (so that coarse quantisation alone does not count). A flat channel is not clipped.
-    """
-    return np.array([_is_clipped(row[np.isfinite(row)], share, run) for row in values], bool)
-
-
-def _is_clipped(row: Float[np.ndarray, " time"], share: float, run: int) -> bool:
-    if row.size < run or row.min() == row.max():
-        return False
-    edges = np.flatnonzero(np.diff(row) != 0) + 1
-    starts = np.concatenate(([0], edges))
-    lengths = np.diff(np.concatenate((starts, [row.size])))
-    long = lengths >= max(run, 10 * float(np.median(lengths)))
-    return any(
-        lengths[long & (row[starts] == extreme)].sum() >= share * row.size
-        for extreme in (row.min(), row.max())
-    )
 
 
 def signal_problems(
@@ -744,13 +724,22 @@ def signal_problems(
         tests: tuple[tuple[ProblemKind, str, Bool[np.ndarray, " channel"]], ...] = (
             ("nan", "missing samples (NaN)", np.isnan(values).any(axis=1)),
             ("flat", "flat (one value only)", is_flat(values)),
-            ("clipped", "clipped", is_clipped(values)),
+            ("clipped", "clipped", _are_clipped(name, values)),
         )
         for kind, words, found in tests:
             if found.any():
                 many = f" in {int(found.sum())} of {len(found)} channels" if len(found) > 1 else ""
                 problems.append(Problem(path, f"{name}: {words}{many}", kind, "warning"))
     return problems
+
+
+def _are_clipped(
+    name: str, values: Float[np.ndarray, "channel time"]
+) -> Bool[np.ndarray, " channel"]:
+    """Channels of which at least a hundredth is clipped."""
+    if name in NEVER_CLIPPED:
+        return np.zeros(len(values), dtype=bool)
+    return clipped_share(values) >= MOST_CLIPPED
 
 
 def duplicate_problems(paths: Iterable[Path], root: Path) -> list[Problem]:

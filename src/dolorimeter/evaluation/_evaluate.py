@@ -257,12 +257,23 @@ def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
     Raises
     ------
     EvaluationError
-        If there is no run, or `kind` is another selection.
+        If there is no run, `kind` is another selection, or runs have no classes or other rows.
     """
     if kind not in ("oracle_hyper", "oracle_seed") or not runs:
         raise EvaluationError(
             f"select_oracle of {len(runs)} runs with '{kind}': expected at least one run, and "
             "oracle_hyper or oracle_seed."
+        )
+    if any(run.target_kind == "regressor" for run in runs):
+        raise EvaluationError(
+            "select_oracle: runs of a regressor have no accuracy to choose by; expected runs of "
+            "classifiers."
+        )
+    rows = [run.predictions.groupby(["subject", "label"]).size().to_dict() for run in runs]
+    if any(r != rows[0] for r in rows[1:]):
+        raise EvaluationError(
+            "select_oracle: the runs do not have the same subjects, windows and labels, so that "
+            "their accuracies cannot be ranked."
         )
     accuracies = [
         float((run.probabilities.argmax(axis=1) == run.predictions["label"]).mean())
@@ -270,9 +281,9 @@ def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
     ]
     best = runs[int(np.argmax(accuracies))]
     question = replace(best.question, selection=kind)
-    rows = best.predictions.assign(selection=kind, question=question.hash)
+    table = best.predictions.assign(selection=kind, question=question.hash)
     note = f"{kind}: the best of {len(runs)} runs on the labels that are reported."
-    return replace(best, question=question, predictions=rows, notes=(*best.notes, note))
+    return replace(best, question=question, predictions=table, notes=(*best.notes, note))
 
 
 def _is_row_column(name: str) -> bool:

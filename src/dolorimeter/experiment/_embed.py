@@ -29,6 +29,7 @@ from dolorimeter.experiment._config import (
 from dolorimeter.experiment._prepare import (
     chosen_subjects,
     dataset_notes,
+    exclusions_of,
     outside,
     sample_cache,
 )
@@ -270,12 +271,9 @@ def _from_root(config: DatasetConfig, root: str | Path | None) -> _Found:
         )
     chosen = chosen_subjects(reader, config.subjects)[: config.first or None]
     recordings = reader.recordings(chosen)
-    everyone = len(chosen) == len(reader.subjects())  # then also files that are nobody's
-    kept_out = tuple(
-        e for e in reader.exclusions if everyone or e.subject in chosen or not e.subject
-    )
+    kept_out = exclusions_of(reader, config, chosen)
     lookalike = bool(getattr(reader, "lookalike", False))
-    notes = dataset_notes(reader, chosen)
+    notes = dataset_notes(reader, chosen, kept_out)
     return _Found(recordings, kept_out, notes, reader.card.label_source, lookalike)
 
 
