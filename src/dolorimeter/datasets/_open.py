@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dolorimeter.datasets._files import CheckReport, Problem, relative, signal_problems
-from dolorimeter.datasets.recording_time import coverage_warnings, event_warnings
+from dolorimeter.datasets.recording_time import TWICE, coverage_warnings, event_warnings
 from dolorimeter.datasets.units import size_of, unit_warnings
 from dolorimeter.errors import ConfigError, DolorimeterError, RecordingError
 from dolorimeter.types import Exclusion, Recording, Signal
@@ -120,13 +120,19 @@ def check_recordings(
     expected : int, optional
         Number of subjects of the full data set, if known.
     exclusions : iterable of Exclusion
-        What the listing left out; each becomes a problem of kind ``unreadable``.
+        What the listing left out: a problem of kind ``unreadable``, or a warning for an event
+        that is written twice.
     more : iterable of Problem
         What the reader itself reports.
     units : mapping of str to str, optional
         `DatasetCard.units`: no unit is asked for where it says ``a.u.``
     """
-    problems = [Problem(e.what, e.reason, "unreadable") for e in exclusions]
+    problems = [
+        Problem(f"{e.recording}, {e.what}", e.reason, "event", "warning")
+        if e.reason == TWICE
+        else Problem(e.what, e.reason, "unreadable")
+        for e in exclusions
+    ]
     problems += more
     sampled: dict[str, list[Sampled]] = {}
     count = 0
