@@ -252,6 +252,9 @@ def compare(
 def audit(
     run: RunFolder,
     root: Root = None,
+    test_root: Annotated[
+        Path | None, typer.Option(help="Root of the second data set, across data sets.")
+    ] = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
     ] = 0,
@@ -264,7 +267,9 @@ def audit(
     from dolorimeter.audits import has_fault
     from dolorimeter.experiment import audit_run
 
-    findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
+    findings, meter = audit_run(
+        run, root, test_root=test_root, rerun=rerun, leak_o_meter=leak_o_meter
+    )
     rows = [
         {
             "check": f.check,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,14 @@ import pandas as pd
 from jaxtyping import Int, Shaped
 
 from dolorimeter import metrics, statistics
+from dolorimeter.clusters import cluster
 from dolorimeter.errors import EvaluationError
-from dolorimeter.evaluation._evaluate import evaluate
+from dolorimeter.evaluation._evaluate import planned
+from dolorimeter.evaluation._fold_store import PermutationStore
 from dolorimeter.evaluation._rows import Metric, aggregate, scores_by_subject
-from dolorimeter.evaluation._run import Run
 from dolorimeter.evaluation._summary import Permutations
 from dolorimeter.samples import Samples
+from dolorimeter.storage import digest, locked
 from dolorimeter.types import TargetKind
 
 
@@ -28,6 +32,9 @@ def permutation_test(
     permutations: int,
     seed: int = 0,
     workers: int = 1,
+    backend: str | None = None,
+    cluster_address: str | None = None,
+    run_dir: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Permutations:
@@ -40,6 +47,12 @@ def permutation_test(
     ----------
     permutations : int
         At least 999 for shallow models; fewer are called coarse.
+    seed : int, default 0
+        Seed of the fits and of the permutations.
+    workers, backend, cluster_address
+        As in `evaluate`.
+    run_dir : str or Path, optional
+        Each score is stored here as it comes. The same call resumes an interrupted test.
     progress : callable, optional
         Called with permutations done and permutations in all.
     options
@@ -48,22 +61,41 @@ def permutation_test(
     if permutations < 1:
         raise EvaluationError(f"permutations is {permutations}, expected at least 1.")
     options |= {"baselines": False, "workers": workers, "seed": seed}
+    options |= {"backend": backend, "cluster_address": cluster_address}
     kind: TargetKind = options.get("target_kind") or "classifier"
     known = metrics.by_kind(kind)
     scoring = options.get("scoring")
     name = metrics.named(scoring, kind)[0] if scoring else next(iter(known))
     main: Metric = known[name]
-    observed = _mean_score(evaluate(estimator, samples, y, split, **options), main)
+    plan = planned(estimator, samples, y, split, **options)
+    store = PermutationStore(
+        None if run_dir is None else Path(run_dir), digest(plan.fingerprint, name)
+    )
+
+    def score(labels: Shaped[np.ndarray, " sample"]) -> float:
+        """Return the score on labels that were not scored before, or the stored one."""
+        key = digest(labels)
+        known = store.get(key)
+        if known is None:
+            rows = aggregate(plan.with_labels(labels).predictions(), aggregation)
+            known = float(np.nanmean(scores_by_subject(rows, main)))
+            store.add(key, known)
+        return known
+
+    aggregation = plan.writer.question.aggregation
     rng = np.random.default_rng(seed)
     permuted = []
     units = _units(samples, y)
-    for done in range(1, permutations + 1):
-        shuffled = permuted_within(y, samples.subjects, rng, units)
-        permuted.append(
-            _mean_score(evaluate(estimator, samples, shuffled, split, **options), main)
-        )
-        if progress:
-            progress(done, permutations)
+    with ExitStack() as stack:
+        if run_dir is not None:
+            stack.enter_context(locked(Path(run_dir), "this run"))
+        if backend is not None:  # one cluster for all permutations
+            stack.enter_context(cluster(backend, workers, cluster_address))
+        observed = score(plan.job.y)
+        for done in range(1, permutations + 1):
+            permuted.append(score(permuted_within(plan.job.y, samples.subjects, rng, units)))
+            if progress:
+                progress(done, permutations)
     sign = -1.0 if name in metrics.LOWER_IS_BETTER else 1.0
     p = statistics.permutation_p(sign * observed, sign * np.array(permuted))
     return Permutations(observed, tuple(permuted), p, permutations < 999)
@@ -97,8 +129,3 @@ def _units(samples: Samples, y: Shaped[np.ndarray, " sample"]) -> Int[np.ndarray
     labels = pd.Series(y).groupby(units).transform("nunique").to_numpy()
     alone = np.arange(len(y)) + units.max() + 1
     return np.where(named & (labels == 1), units, alone)
-
-
-def _mean_score(run: Run, metric: Metric) -> float:
-    rows = aggregate(run.predictions, run.question.aggregation)
-    return float(np.nanmean(scores_by_subject(rows, metric)))

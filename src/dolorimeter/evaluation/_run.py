@@ -24,10 +24,19 @@ from dolorimeter.evaluation._rows import (
     untested_subjects,
 )
 from dolorimeter.evaluation._summary import Permutations, Summary, summarise
-from dolorimeter.storage import digest, write_json, write_parquet
+from dolorimeter.storage import (
+    MANIFEST,
+    damaged_files,
+    digest,
+    seal_folder,
+    write_json,
+    write_parquet,
+)
 from dolorimeter.types import LabelSource, Selection, TargetKind
 
 TABLES = ("predictions", "access", "baselines", "degradation", "failures", "exclusions")
+FILES = ("run.json", "environment.json", *(f"{table}.parquet" for table in TABLES))
+"""Files of a finished run, besides the manifest with their digests."""
 
 
 @dataclass(frozen=True)
@@ -198,9 +207,10 @@ class Run:
         return run_html(self, self.summary())
 
     def save(self, folder: str | Path) -> None:
-        """Write the run folder; each file is whole or absent."""
+        """Write the run folder: tables, ``run.json``, and last a manifest with their digests."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
         for name in TABLES:
             table = shrink_access(self.access) if name == "access" else getattr(self, name)
             write_parquet(folder / f"{name}.parquet", table)
@@ -208,7 +218,7 @@ class Run:
         write_json(
             folder / "run.json",
             {
-                "format": 1,
+                "format": 2,
                 "question": asdict(self.question),
                 "question_hash": self.question.hash,
                 "model": self.model,
@@ -225,6 +235,7 @@ class Run:
                 "permutation": None if self.permutation is None else asdict(self.permutation),
             },
         )
+        seal_folder(folder, FILES)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -233,22 +244,26 @@ class Run:
         Raises
         ------
         EvaluationError
-            If the folder is not a finished run.
+            If the folder is not a finished run, or a bit of it has changed.
         """
         folder = Path(folder)
-        missing = [
-            name
-            for name in ("run.json", "environment.json", *(f"{t}.parquet" for t in TABLES))
-            if not (folder / name).is_file()
-        ]
+        missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
             raise EvaluationError(
                 f"{folder}: not a finished run, {missing[0]} is missing. Expected a folder "
                 "written by `dolorimeter evaluate … --out RUN`; an interrupted run goes on with "
                 "the same command."
             )
+        faults = damaged_files(folder, FILES)
+        if faults:
+            raise EvaluationError(f"{folder}: a damaged run: {'; '.join(faults)}. Evaluate again.")
         try:
             told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            if told.get("format") != 1 and not (folder / MANIFEST).is_file():
+                raise EvaluationError(
+                    f"{folder}: not a finished run, {MANIFEST} is missing: the run was being "
+                    "written. The same command goes on."
+                )
             tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
             return cls(
                 question=Question(**told["question"]),
