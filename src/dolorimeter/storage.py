@@ -370,6 +370,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write `text` to a new file that only its owner can read; an existing file stays.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    with _blamed_on(path), suppress(FileExistsError):
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON with sorted keys, atomically.
 

@@ -9,8 +9,9 @@ from dolorimeter.reports.pseudonyms import hide, pseudonyms
 
 def test_pseudonyms_do_not_depend_on_order_and_do_not_follow_it() -> None:
     names = [f"p{i:02d}" for i in range(20)]
-    mapped = pseudonyms(names)
-    assert mapped == pseudonyms(reversed(names))
+    mapped = pseudonyms(names, salt="a")
+    assert mapped == pseudonyms(reversed(names), salt="a")
+    assert mapped != pseudonyms(names, salt="b")
     assert sorted(mapped.values()) == [f"S{i:02d}" for i in range(1, 21)]
     assert [mapped[n] for n in names] != sorted(mapped.values())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,12 +32,16 @@ from dolorimeter.storage import (
     seal_folder,
     write_json,
     write_parquet,
+    write_secret,
 )
 from dolorimeter.types import LabelSource, Selection, TargetKind
 
 TABLES = ("predictions", "access", "baselines", "degradation", "failures", "exclusions")
 FILES = ("run.json", "environment.json", *(f"{table}.parquet" for table in TABLES))
 """Files of a finished run, besides the manifest with their digests."""
+
+SALT = "pseudonyms.salt"
+"""File with the secret behind the pseudonyms. Do not pass it on with a report."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,11 @@ class Run:
         Scores on labels shuffled within each subject, where they were asked for.
     scoring : tuple of str
         Selected metrics, the main one first; empty for all, led by the default.
+    cohort : tuple of str
+        Subjects of all samples, tested or not.
+    salt : str
+        Secret that orders the pseudonyms of a report. It is stored in a file of its own that only
+        its owner can read.
     fingerprint : str
         Of the data, labels, estimator, split and seeds; the same call has the same one.
     """
@@ -136,6 +146,8 @@ class Run:
     degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
     permutation: Permutations | None = None
     scoring: tuple[str, ...] = ()
+    cohort: tuple[str, ...] = ()
+    salt: str = field(default_factory=lambda: secrets.token_hex(16), repr=False, compare=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -157,6 +169,14 @@ class Run:
     def subjects(self) -> tuple[str, ...]:
         """People tested, sorted."""
         return tuple(sorted(self.predictions["subject"].astype(str).unique()))
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Subjects that the run names anywhere: of the samples, tested, failed or left out."""
+        named = {*self.cohort, *self.subjects, *self.exclusions["subject"].astype(str)}
+        for subjects in self.failures["subjects"].astype(str):
+            named.update(subjects.split("; "))
+        return tuple(sorted(named - {""}))
 
     def scores(self, *, baselines: bool = False) -> pd.DataFrame:
         """Return every metric of every subject and seed as a tidy table.
@@ -232,9 +252,11 @@ class Run:
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
                 "fingerprint": self.fingerprint,
+                "cohort": list(self.cohort),
                 "permutation": None if self.permutation is None else asdict(self.permutation),
             },
         )
+        write_secret(folder / SALT, self.salt)
         seal_folder(folder, FILES)
 
     @classmethod
@@ -256,7 +278,10 @@ class Run:
             )
         faults = damaged_files(folder, FILES)
         if faults:
-            raise EvaluationError(f"{folder}: a damaged run: {'; '.join(faults)}. Evaluate again.")
+            raise EvaluationError(
+                f"{folder}: a damaged run, or one of another version ({'; '.join(faults)}). "
+                "Evaluate again."
+            )
         try:
             told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
             if told.get("format") != 1 and not (folder / MANIFEST).is_file():
@@ -285,12 +310,20 @@ class Run:
                 lookalike=told["lookalike"],
                 notes=tuple(told["notes"]),
                 fingerprint=told["fingerprint"],
+                cohort=tuple(told.get("cohort", ())),
+                **_salt(folder),
                 environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
             )
         except (json.JSONDecodeError, KeyError, TypeError, OSError, ValueError) as error:
             raise EvaluationError(
                 f"{folder}: a damaged run, or one of another version ({error}). Evaluate again."
             ) from error
+
+
+def _salt(folder: Path) -> dict[str, str]:
+    """The run's own salt; a run without the file gets a new one."""
+    path = folder / SALT
+    return {"salt": path.read_text(encoding="utf-8").strip()} if path.is_file() else {}
 
 
 def _permutations(told: Mapping[str, Any] | None) -> Permutations | None:
