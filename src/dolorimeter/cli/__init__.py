@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "predict": "dolorimeter.experiment:predict",
     "report": "dolorimeter.reports:report",
     "compare": "dolorimeter.reports:compare",
+    "purge subject": "dolorimeter.experiment:erase_subject",
     "explain": "dolorimeter.explain:explain_model",
     "attention": "dolorimeter.explain:attention_over_time",
     "embedding-map": "dolorimeter.explain:embedding_map",

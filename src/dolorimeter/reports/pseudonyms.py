@@ -63,10 +63,10 @@ def hide(text: str, names: Mapping[str, str], *, numbers: bool = False) -> str:
     """Return the text with every subject's identifier replaced by the pseudonym.
 
     The longest identifier goes first. One of letters counts where no letter or digit touches it,
-    one that mixes letters and digits counts anywhere but inside a longer number. One that is only digits is replaced after
-    the word "subject" and in names of files, since a sentence has other numbers; with `numbers`
-    (places and names of recordings) it is replaced wherever it stands alone. Case and Unicode
-    composition are ignored.
+    one that mixes letters and digits counts anywhere but inside a longer number. One of digits is
+    replaced after the word "subject" and in names of files, since a sentence has other numbers;
+    with `numbers` (places and names of recordings) it is replaced wherever it stands alone. Case
+    and Unicode composition are ignored.
 
     Parameters
     ----------
