@@ -28,7 +28,13 @@ from dolorimeter.reports.blocks import (
 )
 from dolorimeter.reports.comparison import Comparison, compare_all, question_differences
 from dolorimeter.reports.numbers import Estimate, Numbers, few_people, numbers
-from dolorimeter.reports.pseudonyms import hidden, hidden_finding, pseudonymised, pseudonyms
+from dolorimeter.reports.pseudonyms import (
+    hidden,
+    hidden_finding,
+    pseudonymised,
+    pseudonyms,
+    with_plain_names,
+)
 from dolorimeter.reports.robustness import fragile, missing_table, silence_table, worth_table
 
 NOT_A_DEVICE = "Research software, not a medical device."
@@ -104,9 +110,9 @@ def build(
     command : str
         What made the page, printed at its end.
     """
-    names = pseudonyms(
-        {s for run in runs for s in run.people}, salt=runs[0].salt, reveal=reveal_subjects
-    )
+    people = {subject for run in runs for subject in run.people}
+    named = pseudonyms(people, salt=runs[0].salt, reveal=reveal_subjects)
+    names = with_plain_names(named)
     entries = [
         Entry(
             _letter(i),

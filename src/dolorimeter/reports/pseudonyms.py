@@ -20,6 +20,9 @@ from dolorimeter.evaluation import Question, Run
 from dolorimeter.storage import digest
 
 PREFIXES = ("S", "P", "X", "Q")
+COUNTED = r"\b(?:folds?|seeds?|rows?|epochs?|classe?s?|columns?|calls?)\s+\d+(?:,\s*\d+)*\b"
+"""Numbers that are not subjects, whatever the subjects are called."""
+
 RECORDING = "recording"
 """What stands for a recording whose name holds an identifier that cannot be taken out."""
 
@@ -89,7 +92,7 @@ def hide(text: str, names: Mapping[str, str], *, numbers: bool = False) -> str:
     mixed = [_without_digits_around(n) for n in longest if _is_mixed(n)]
     text = unicodedata.normalize("NFC", text)
     # In one pass, so that a pseudonym is never taken for an identifier.
-    choices = []
+    choices = [COUNTED] if digits else []
     if mixed:
         choices.append("|".join(mixed))
     if alone:
@@ -100,7 +103,7 @@ def hide(text: str, names: Mapping[str, str], *, numbers: bool = False) -> str:
         choices.append(rf"{before}(?<![^\W_]){any_of}(?![^\W_])")
         choices.append(rf"(?<![^\W_.]){any_of}(?=(?:_\w+)?\.[A-Za-z])")
     found = re.compile("|".join(f"(?:{c})" for c in choices), re.IGNORECASE)
-    text = found.sub(lambda m: known[_folded(m.group(0))], text)
+    text = found.sub(lambda m: known.get(_folded(m.group(0)), m.group(0)), text)
     if digits and not numbers:
         listed = re.compile(rf"(?i)(?<=subjects )'?{any_of}'?(?:(?:, | and |; )'?{any_of}'?)*\b")
         each = re.compile(rf"(?<!\w){any_of}(?!\w)")
@@ -190,17 +193,31 @@ def hidden_finding(finding: Finding, names: Mapping[str, str]) -> Finding:
     )
 
 
+def with_plain_names(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the mapping with the subjects of ``dataset:subject`` also under their plain names."""
+    plain = {name.partition(":")[2]: value for name, value in names.items() if ":" in name}
+    return plain | dict(names)
+
+
 def _question(question: Question, names: Mapping[str, str]) -> Question:
-    who, comma, rest = question.subset.partition(", ")
-    listed = who.split()
-    if any(name in names and names[name] != name for name in listed):
-        question = replace(question, subset=f"{len(listed)} named subjects{comma}{rest}")
     return replace(
         question,
-        subset=hide(question.subset, names),
+        subset="".join(_listed(part, names) for part in re.split("(, |; )", question.subset)),
         split=_arguments(question.split, names),
         windows=hidden(question.windows, names),
     )
+
+
+def _listed(words: str, names: Mapping[str, str]) -> str:
+    """Part of a subset: a list of subjects under pseudonyms, or other words as they are."""
+    each = words.split()
+    named = [word for word in each if names.get(word, word) != word]
+    of_digits = all(word.isdigit() for word in named)
+    if not named or (of_digits and not all(word.isdigit() for word in each)):
+        return hide(words, names)  # a number in "first 3" is no subject
+    known = set(names.values())
+    shown = hide(words, names, numbers=True).split()
+    return " ".join(sorted(word if word in known else "unknown" for word in shown))
 
 
 def _arguments(value: Any, names: Mapping[str, str], *, of_subjects: bool = False) -> Any:
