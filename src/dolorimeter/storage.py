@@ -508,10 +508,17 @@ def damaged_files(folder: Path, names: Iterable[str] | None = None) -> list[str]
     return faults
 
 
-def write_parquet(path: Path, table: DataFrame) -> None:
+def write_parquet(path: Path, table: DataFrame, *, durable: bool = True) -> None:
     """Write a table as Parquet, atomically and with the same bytes for the same content.
 
     The index is not kept, and neither are the notes on versions that pandas would add.
+
+    Parameters
+    ----------
+    path : Path
+    table : pandas.DataFrame
+    durable : bool, default True
+        As in `atomic_path`.
 
     Raises
     ------
@@ -528,7 +535,7 @@ def write_parquet(path: Path, table: DataFrame) -> None:
             f"{path}: the table cannot be written as Parquet ({error}). Give each column one kind "
             "of value."
         ) from error
-    with atomic_path(path) as part:
+    with atomic_path(path, durable=durable) as part:
         pq.write_table(content, part, compression="zstd")
 
 

@@ -117,7 +117,7 @@ class FoldStore:
         files = {}
         for name, table in content.items():
             path = self.folder / f"{stem}.{name}.parquet"
-            write_parquet(path, table)
+            write_parquet(path, table, durable=False)  # its digest tells if it is whole
             files[name] = digest(path)
         write_sealed(self.folder / f"{stem}.json", {"settings": self._identity, "files": files})
 

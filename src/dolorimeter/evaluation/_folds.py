@@ -126,6 +126,7 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
         recorder.outer(estimator, "predict", fold.test)
         _predict(job, estimator, fold, result)
     result.access = recorder.table()
+    result.remarks += recorder.remarks
     result.warned.update(note[:200] for note in notes_of(estimator))
     if job.baselines:
         failures: dict[str, str] = {}
