@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from dolorimeter.cli import app
 from dolorimeter.errors import ConfigError
-from dolorimeter.evaluation import Run
+from dolorimeter.evaluation import Question, Run, evaluate
 from dolorimeter.experiment import erase_subject, experiment_from, read_findings, run, train
 from dolorimeter.predictor import Predictor
 from dolorimeter.reports import report
+from dolorimeter.splits import hold_out
 from dolorimeter.storage import Cache, damaged_files
 from dolorimeter.synthesis import synthesise
 
@@ -55,6 +57,40 @@ def holding(place: Path, word: str) -> list[str]:
     ]
 
 
+def test_a_run_of_a_table_loses_the_subject(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = ("pat-0417", "pat-0418", "pat-0419")
+    who = np.repeat(names, 8)
+    notes = {"subset": "pat-0417 pat-0418", "dataset": "own"}
+    made = evaluate(
+        LogisticRegression(),
+        rng.normal(size=(24, 2)),
+        np.tile([0, 1], 12),
+        hold_out(names[:2]),
+        groups=who,
+        question=Question(**notes, split={"arguments": {"test_subjects": list(names[:2])}}),
+        run_dir=tmp_path / "run",
+        keep_models=True,
+    )
+    made.save(tmp_path / "run")
+    salt = (tmp_path / "run" / "pseudonyms.salt").read_text()
+    report(made, tmp_path / "run", reveal_subjects=True)
+    assert holding(tmp_path, "pat-0417")
+    erased = erase_subject("PAT-417", [tmp_path])
+    assert set(erased.spellings) == {"PAT-417", "pat-0417"}
+    assert holding(tmp_path, "pat-0417") == []
+    assert erased.remaining == ()
+    assert [Path(p).name for p in erased.retrain] == ["fold_0000_seed_0"]
+    kept = Run.load(tmp_path / "run")
+    assert kept.subjects == ("pat-0418",)
+    assert kept.cohort == ("pat-0418", "pat-0419")
+    assert kept.fingerprint == ""
+    assert kept.question.split["arguments"]["test_subjects"] == ["pat-0418"]
+    assert kept.salt != salt
+    assert not (tmp_path / "run" / "folds" / "fingerprint.json").exists()
+
+
+@pytest.mark.long
 def test_erasing_leaves_the_name_nowhere_and_counts_what_went(written: Path) -> None:
     place = written / "work"
     run_folder, model, cache = place / "run", place / "model", place / "cache"

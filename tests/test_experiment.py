@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dolorimeter.audits import audit
 from dolorimeter.errors import ConfigError, DatasetError, EvaluationError, UnknownNameError
 from dolorimeter.evaluation import Run
 from dolorimeter.experiment import (
@@ -241,8 +242,11 @@ def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
         "split": {"name": "cross_dataset", "arguments": names},
     }
     asked = experiment_from(told)
-    found = run(asked, one, test_root=other, cache=False)
+    out = tmp_path / "run"
+    found = run(asked, one, out, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
+    with_data, _ = audit_run(out, one, test_root=other)
+    assert len(with_data) > len(audit(found))  # without the data fewer checks can be made
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
     fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
     assert experiment_from(fewer).question().hash != asked.question().hash

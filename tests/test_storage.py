@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter import storage
-from dolorimeter.errors import ConfigError, StorageError
+from dolorimeter.errors import ConfigError, StorageError, StorageWarning
 
 
 def left_in(folder: Path) -> list[str]:
@@ -352,6 +352,15 @@ class TestBlame:
             warnings.simplefilter("error")
             assert cache.put("b" * 64, {"x": np.ones(2)}) is False
         assert cache.get("a" * 64) is None
+
+    def test_the_command_line_says_it_in_one_line(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from dolorimeter.cli import _showing_notices
+
+        show = _showing_notices(lambda *_: None)
+        show(StorageWarning("nothing more is cached"), StorageWarning, "storage.py", 1)
+        assert capsys.readouterr().err == "warning: nothing more is cached\n"
 
     def test_a_secret_is_for_its_owner_and_stays(self, tmp_path: Path) -> None:
         storage.write_secret(tmp_path / "s", "one")

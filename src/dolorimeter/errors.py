@@ -75,3 +75,7 @@ class UnknownSessionError(StorageError):
 
 class DependencyError(DolorimeterError):
     """An optional package is not installed; the message gives the extra to install."""
+
+
+class StorageWarning(UserWarning):
+    """Something could not be stored or reused. The result is right, it only takes longer."""

@@ -30,7 +30,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dolorimeter.errors import ConfigError, StorageError
+from dolorimeter.errors import ConfigError, StorageError, StorageWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,7 +105,8 @@ def _is_about(error: OSError, part: Path) -> bool:
     """Whether an error concerns the file that is written; a write that fails names no file."""
     if error.filename is not None:
         return Path(os.fsdecode(error.filename)).is_relative_to(part)
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+    names = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")  # not every system has all of them
+    return error.errno in [getattr(errno, name, None) for name in names]
 
 
 def _flush(path: Path) -> None:
@@ -697,7 +698,7 @@ class Cache:
                 np.savez(file, seal=seal, **named)  # type: ignore[arg-type]  # NumPy's stub takes only allow_pickle by name
         except StorageError as error:
             self.closed = True
-            warnings.warn(f"nothing more is cached: {error}", stacklevel=2)
+            warnings.warn(f"nothing more is cached: {error}", StorageWarning, stacklevel=2)
             return False
         return True
 

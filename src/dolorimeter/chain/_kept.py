@@ -15,7 +15,7 @@ import pandas as pd
 
 from dolorimeter.chain._parts import Part
 from dolorimeter.chain._stream import Stream, sources_of
-from dolorimeter.errors import StorageError
+from dolorimeter.errors import StorageError, StorageWarning
 from dolorimeter.registry import MODELS
 from dolorimeter.representations import Represented, Undefined
 from dolorimeter.source_digest import (
@@ -141,6 +141,7 @@ def _code_of(streams: Sequence[Stream], batch: Sequence[Recording]) -> str | Non
         warnings.warn(
             f"windows are not cached: the code that makes them cannot be compared ({error}). "
             "Define classes and loaders in a file, with plain values as arguments.",
+            StorageWarning,
             stacklevel=2,
         )
         return None

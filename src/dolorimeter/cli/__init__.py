@@ -22,7 +22,7 @@ from dolorimeter._on_demand import Notice
 from dolorimeter.cli import data, encoders, live, models, runs, system  # noqa: F401  # their verbs
 from dolorimeter.cli._app import app
 from dolorimeter.cli._printing import show
-from dolorimeter.errors import DolorimeterError
+from dolorimeter.errors import DolorimeterError, StorageWarning
 
 __all__ = ["INTERRUPTED", "TERMINATED", "VERBS", "app", "main"]
 
@@ -155,6 +155,8 @@ def _showing_notices(show_other: Callable[..., None]) -> Callable[..., None]:
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, Notice):
             print(f"notice: {message}", file=sys.stderr)  # noqa: T201
+        elif issubclass(category, StorageWarning):
+            print(f"warning: {message}", file=sys.stderr)  # noqa: T201
         else:
             show_other(message, category, *rest, **more)
 

@@ -160,7 +160,9 @@ class _Erasure:
         )
 
     def is_subject(self, value: object) -> bool:
-        return identity(value) == self._canonical
+        """Whether a value names the subject, also as ``dataset:subject`` of two data sets."""
+        plain = str(value).partition(":")[2]
+        return self._canonical in (identity(value), identity(plain) if plain else None)
 
     # What the subject is called in these files
 

@@ -22,6 +22,7 @@ from dolorimeter.errors import (
     DolorimeterError,
     EvaluationError,
     StorageError,
+    StorageWarning,
 )
 from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
 from dolorimeter.experiment._config import (
@@ -278,7 +279,8 @@ def _finished(out: Path, found: Run, permutations: int) -> Run | None:
     try:
         stored = Run.load(out)
     except EvaluationError as error:
-        warnings.warn(f"{error} It is written again from its folds.", stacklevel=2)
+        message = f"{error} It is written again from its folds."
+        warnings.warn(message, StorageWarning, stacklevel=2)
         return None
     have = 0 if stored.permutation is None else len(stored.permutation.permuted)
     same = stored.fingerprint == found.fingerprint and permutations in (0, have)
