@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -253,7 +254,7 @@ class Run:
                 "notes": list(self.notes),
                 "fingerprint": self.fingerprint,
                 "cohort": list(self.cohort),
-                "permutation": None if self.permutation is None else asdict(self.permutation),
+                "permutation": _plain_permutations(self.permutation),
             },
         )
         write_secret(folder / SALT, self.salt)
@@ -326,7 +327,19 @@ def _salt(folder: Path) -> dict[str, str]:
     return {"salt": path.read_text(encoding="utf-8").strip()} if path.is_file() else {}
 
 
+def _plain_permutations(found: Permutations | None) -> dict[str, Any] | None:
+    """Values for JSON, which has no NaN."""
+    if found is None:
+        return None
+    plain = asdict(found)
+    return plain | {
+        k: v if math.isfinite(v) else None for k in ("observed", "p") for v in [plain[k]]
+    }
+
+
 def _permutations(told: Mapping[str, Any] | None) -> Permutations | None:
     if told is None:
         return None
-    return Permutations(told["observed"], tuple(told["permuted"]), told["p"], told["coarse"])
+    observed, p = (math.nan if told[k] is None else told[k] for k in ("observed", "p"))
+    unit, reason = told.get("unit", ""), told.get("reason", "")
+    return Permutations(observed, tuple(told["permuted"]), p, told["coarse"], unit, reason)
