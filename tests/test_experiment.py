@@ -259,7 +259,8 @@ def test_one_data_set_trains_and_another_is_tested(
     found = run(asked, one, out, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
     with_data, _ = audit_run(out, one, test_root=other)
-    assert len(with_data) > len(audit(found))  # without the data fewer checks can be made
+    assert not any("no samples were passed" in f.message for f in with_data)
+    assert any("no samples were passed" in f.message for f in audit(found))
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
     for seen in ({"ai4pain": ()}, {"ai4pain": (found.subjects[0].split(":")[1],)}):
         weights = (Weights("w", None, seen),)

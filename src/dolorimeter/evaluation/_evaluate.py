@@ -739,7 +739,7 @@ def _run(
         notes=tuple(notes),
         environment=environment() | {"threads_per_fold": threads, "seeds": list(seeds)},
         fingerprint=fingerprint,
-        cohort=tuple(sorted(set(samples.subjects.astype(str)))),
+        cohort=tuple(sorted(set(samples.subjects.astype(str).tolist()))),
     )
 
 

@@ -242,7 +242,7 @@ def statements(run: Run, findings: Sequence[Finding] = ()) -> list[str]:
     list of str
         Sentences, without names of subjects.
     """
-    entry = Entry("A", run, numbers(run), tuple(findings), {})
+    entry = Entry("A", run, numbers(run), tuple(findings))
     return list(verdict(entry, run).sentences)
 
 
