@@ -313,6 +313,14 @@ class TestReplacedFolder:
         assert left_in(tmp_path) == ["model"]
         assert (folder / "a").read_text() == "new"
 
+    def test_a_link_to_a_folder_stays_a_link(self, tmp_path: Path) -> None:
+        (tmp_path / "there").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "there")
+        self.write(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "there" / "a").read_text() == "new"
+        assert left_in(tmp_path) == ["link", "there"]
+
     def test_a_mount_point_is_filled_in_place(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

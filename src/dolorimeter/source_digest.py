@@ -272,9 +272,13 @@ class _Walk:
         return True
 
     def _instance(self, value: Any) -> None:
-        kind = type(value)
+        kind: Any = type(value)
+        default: Any = object
         self.visit(kind)
-        plain = kind.__reduce_ex__ is object.__reduce_ex__ and kind.__reduce__ is object.__reduce__
+        plain = (kind.__reduce_ex__, kind.__reduce__) == (
+            default.__reduce_ex__,
+            default.__reduce__,
+        )
         state = dict(getattr(value, "__dict__", {}))
         for base in kind.__mro__:
             slots = base.__dict__.get("__slots__", ())

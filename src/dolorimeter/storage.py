@@ -153,10 +153,10 @@ def replaced_folder(folder: Path, known: Container[str]) -> Iterator[Path]:
     StorageError
         If the folder cannot be written.
     """
-    name = folder.absolute().name
+    folder = folder.resolve()  # a link stays, what it leads to is replaced
     mark = secrets.token_hex(6)
-    part = folder.absolute().with_name(f".{name}-{mark}")
-    before = folder.absolute().with_name(f".{name}-{mark}-before")
+    part = folder.with_name(f".{folder.name}-{mark}")
+    before = folder.with_name(f".{folder.name}-{mark}-before")
     try:
         with _blamed_on(folder):
             part.mkdir(parents=True)
@@ -172,7 +172,7 @@ def replaced_folder(folder: Path, known: Container[str]) -> Iterator[Path]:
             for entry in before.iterdir() if before.exists() else ():
                 if entry.name not in known and not (folder / entry.name).exists():
                     entry.rename(folder / entry.name)
-            _flush_folder(folder.absolute().parent)
+            _flush_folder(folder.parent)
     except BaseException:
         if before.exists() and not folder.exists():
             before.rename(folder)

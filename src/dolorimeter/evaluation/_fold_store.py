@@ -113,7 +113,7 @@ class FoldStore:
             return
         stem = fold_stem(result.fold, result.seed)
         warned = pd.DataFrame(sorted(tables[3].items()), columns=["warning", "count"])
-        content = {**dict(zip(TABLES, tables, strict=True)), "warnings": warned}
+        content: dict[str, Any] = {**dict(zip(TABLES, tables, strict=True)), "warnings": warned}
         files = {}
         for name, table in content.items():
             path = self.folder / f"{stem}.{name}.parquet"
