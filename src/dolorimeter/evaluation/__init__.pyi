@@ -17,7 +17,11 @@ from dolorimeter.evaluation._label_units import (
     permuted_within,
 )
 from dolorimeter.evaluation._labels import encode_labels, labels_of, lagged_targets
-from dolorimeter.evaluation._overlap import refuse_overlap
+from dolorimeter.evaluation._overlap import (
+    refuse_overlap,
+    seen_subjects,
+    subjects_by_namespace,
+)
 from dolorimeter.evaluation._permutation import permutation_test
 from dolorimeter.evaluation._rows import (
     ROW_COLUMNS,
@@ -74,8 +78,10 @@ __all__ = [
     "probabilities_of",
     "refuse_overlap",
     "scores_by_subject",
+    "seen_subjects",
     "select_oracle",
     "stimulus_order",
+    "subjects_by_namespace",
     "summarise",
     "thin_classes",
 ]

@@ -327,7 +327,8 @@ class _Rows:
                     f"{values.index[(values > 1).to_numpy()][0]}: expected one value per subject."
                 )
         self.question, self.samples, self.y, self.kind = question, samples, y, kind
-        self.selection, self.access, self.demographics = selection, access, demographics
+        self.selection, self.access = selection, access
+        self.groups = {name: _groups_of(samples.meta, name) for name in demographics}
 
     def rows(
         self,
@@ -371,9 +372,8 @@ class _Rows:
             table["label"] = self.y[fold.test].astype(int)
             for k in range(output.shape[1]):
                 table[f"p_{k}"] = output[:, k]
-        for name in self.demographics:
-            values = meta[name].astype(object)
-            table[name] = values.where(values.notna(), "(missing)").astype(str)
+        for name, values in self.groups.items():
+            table[name] = values[fold.test]
         return table
 
     def _present(self, fold: Fold) -> list[str]:
@@ -384,6 +384,28 @@ class _Rows:
 
 
 _Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str], pd.DataFrame]
+
+
+MOST_GROUPS = 5
+"""Values of a numeric demographic column that are groups of their own; more are split in two."""
+
+
+def _groups_of(meta: pd.DataFrame, name: str) -> np.ndarray:
+    """Group of each sample by a demographic column; many numbers are split at their median.
+
+    The median is that of the subjects, whatever the number of their samples.
+    """
+    values = meta[name].replace("", None)
+    missing = values.isna().to_numpy()
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers[~missing].notna().all() and numbers.nunique() > MOST_GROUPS:
+        middle = float(numbers.groupby(meta["subject"]).first().median())
+        texts = np.where(numbers < middle, f"below {middle:g}", f"{middle:g} and above")
+    elif numbers[~missing].notna().all() and (numbers[~missing] % 1 == 0).all():
+        texts = np.array([f"{v:g}" for v in numbers])
+    else:
+        texts = values.astype(str).to_numpy()
+    return np.where(missing, "(missing)", texts).astype(object)
 
 
 def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
@@ -605,7 +627,7 @@ def _run(
         classes=names,
         target_kind=writer.kind,
         seeds=seeds,
-        demographics=writer.demographics,
+        demographics=tuple(writer.groups),
         modalities=modalities,
         label_source=samples.label_source,
         lookalike=samples.lookalike,

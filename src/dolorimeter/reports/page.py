@@ -10,6 +10,7 @@ import pandas as pd
 
 import dolorimeter
 from dolorimeter.audits import CHECKS, Finding
+from dolorimeter.conditions import everything_takes_part
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
 from dolorimeter.metrics import LOWER_IS_BETTER
@@ -669,7 +670,12 @@ def _kept_out(entry: Entry) -> Iterator[Block]:
     """Exclusions counted by reason."""
     out = entry.run.exclusions
     if out.empty:
-        yield Paragraph("Nothing was kept out.")
+        everything = everything_takes_part(len(out), entry.run.notes)
+        yield Paragraph(
+            "Nothing was kept out."
+            if everything
+            else "Nothing of the task's conditions was kept out; the others are listed above."
+        )
         return
     shown = out.assign(reason=[hide(str(r), entry.names) for r in out["reason"]])
     grouped = shown.groupby(["what", "reason"], sort=True)
