@@ -138,11 +138,15 @@ def test_subjects_have_other_names_unless_asked(plain_page: Texts) -> None:
 
 
 def test_the_verdict_says_figure_interval_people_chance_and_baseline(tmp_path: Path) -> None:
-    html, markdown, _ = written(tmp_path, made_run(right=1.0))
+    few, _, _ = written(tmp_path, made_run(right=1.0))
     assert (
         "Balanced accuracy 100.0 % (95 % interval over 5 people: 47.8–100.0 % (unreliable); "
-        "chance 50.0 %)" in html
+        "chance 50.0 %)" in few
     )
+    # of five people a sign-flip test cannot give a p below 2/2⁵
+    assert "Not distinguishable from chance" in few
+    many = tuple(f"p{i:02d}" for i in range(22))
+    html, markdown, _ = written(tmp_path, made_run(right=0.9, subjects=many))
     assert "Better than chance" in html
     assert "From facts that are not signal" in html
     assert "they are not the pain that was felt" in html

@@ -397,9 +397,9 @@ def _of_metric(
         return found
     metric = metrics.by_kind(run.target_kind)[name]
     bounds, _ = _bootstrap([rows], metric, limits)
-    reasons = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
+    listed = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
     why = (
-        f"{found.undefined} of {len(values)} subjects have no {name.replace('_', ' ')} ({reasons})"
+        f"{found.undefined} of {len(values)} subjects have no {name.replace('_', ' ')} ({listed})"
     )
     return replace(
         found,
