@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.errors import ConfigError, DatasetError, FileReadError, RecordingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -276,15 +276,17 @@ def read_bytes(path: Path) -> bytes:
 
     Raises
     ------
+    FileReadError
+        If it is gone or cannot be read now, which says nothing about its content.
     RecordingError
-        If it is missing, empty, unreadable, or a broken gzip file.
+        If it is empty or a broken gzip file.
     """
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: the file is missing. Is the copy complete?") from None
+    except FileNotFoundError as error:
+        raise FileReadError(f"{path}: the file is missing. Is the copy complete?") from error
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise FileReadError(f"{path}: cannot be read ({error.strerror}).") from error
     if path.suffix == ".gz" and data:
         try:
             data = gzip.decompress(data)
@@ -295,6 +297,21 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise RecordingError(f"{path}: the file is empty. Fetch or copy it again.")
     return data
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raise if a file cannot be opened and read now, before its content is blamed.
+
+    Raises
+    ------
+    FileReadError
+        Names the file and what the system says.
+    """
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise FileReadError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
 def read_text(path: Path) -> str:
@@ -346,7 +363,7 @@ def _refuse_binary(path: Path, data: bytes) -> None:
         )
 
 
-def without_path(error: RecordingError, path: Path) -> str:
+def without_path(error: Exception, path: Path) -> str:
     """What an error says of a file, for a report that names the file itself."""
     return str(error).removeprefix(str(path)).lstrip(" ,:")
 

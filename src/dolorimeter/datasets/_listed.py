@@ -13,6 +13,7 @@ from dolorimeter.datasets._files import (
     OfficialSplit,
     Problem,
     natural_key,
+    refuse_unreadable,
     select_subjects,
 )
 from dolorimeter.datasets._open import check_recordings
@@ -43,7 +44,20 @@ class Listed(ABC):
 
     @cached_property
     def _listing(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
-        return self._list()
+        """What `_list` found.
+
+        Raises
+        ------
+        FileReadError
+            If a file that was left out cannot be read now: that is no property of the data.
+        """
+        recordings, exclusions = self._list()
+        for exclusion in exclusions:
+            for name in (exclusion.what, exclusion.recording):
+                path = self.root / name
+                if name and path.is_file():
+                    refuse_unreadable(path)
+        return recordings, exclusions
 
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
