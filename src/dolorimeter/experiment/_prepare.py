@@ -245,6 +245,8 @@ def _misspelt_events(
 ) -> list[Exclusion]:
     """Stimuli whose condition is one of the task but for its spelling, per recording."""
     wrong = misspelt(counts, task.wanted) if task.wanted else {}
+    if not wrong:
+        return []
     return [
         _misspelling(recording.subject, recording.name, name, number, wrong[name])
         for recording in recordings
