@@ -11,7 +11,13 @@ import pandas as pd
 import pytest
 
 from dolorimeter.datasets import OfficialSplit
-from dolorimeter.errors import ConfigError, DatasetError, EvaluationError, UnknownNameError
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    EvaluationError,
+    OverlapError,
+    UnknownNameError,
+)
 from dolorimeter.evaluation import Run
 from dolorimeter.experiment import (
     audit_run,
@@ -28,6 +34,7 @@ from dolorimeter.experiment import (
 from dolorimeter.experiment._prepare import gathered, official_hold_out
 from dolorimeter.experiment._thinned import _thinned
 from dolorimeter.predictor import Predictor
+from dolorimeter.registry import Weights
 from dolorimeter.synthesis import synthesise
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -231,7 +238,9 @@ def test_running_standardisation_of_a_table_without_times_is_refused(tmp_path: P
         prepare(experiment_from(TABLE | {"standardise": "running"}), root)
 
 
-def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
+def test_one_data_set_trains_and_another_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = tmp_path / "biovid", tmp_path / "ai4pain"
     synthesise("biovid", one, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
     synthesise("ai4pain_2025", other, subjects=2, seed=0)
@@ -248,6 +257,14 @@ def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
     found = run(asked, one, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
+    for seen in ({"ai4pain": ()}, {"ai4pain": (found.subjects[0].split(":")[1],)}):
+        weights = (Weights("w", None, seen),)
+        monkeypatch.setattr("dolorimeter.experiment._run._weights_of", lambda _, w=weights: w)
+        with pytest.raises(OverlapError, match=r"subjects under test .* of ai4pain"):
+            run(asked, one, test_root=other, cache=False)
+    trained = (Weights("w", None, {"biovid": ()}),)  # not under test
+    monkeypatch.setattr("dolorimeter.experiment._run._weights_of", lambda _: trained)
+    assert len(run(asked, one, test_root=other, cache=False).predictions)
     fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
     assert experiment_from(fewer).question().hash != asked.question().hash
     raw = [{"modality": "eda", "representation": {"name": "raw", "unit": "uS"}}]
@@ -292,7 +309,15 @@ def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> Non
     other = pd.read_csv(root / "table.csv").rename(columns={"b": "c"})
     (tmp_path / "other").mkdir()
     other.to_csv(tmp_path / "other" / "table.csv", index=False)
-    with pytest.raises(ConfigError, match=r"missing \['b'\], unknown \['c'\]"):
+    lacking = predict(tmp_path / "model", [tmp_path / "other"])
+    assert set(lacking["missing"]) == {"b"}
+    assert lacking.attrs["notes"][:2] == [
+        "Columns that the model does not know are ignored: c",
+        f"b is missing in {len(lacking)} of {len(lacking)} estimates: they rest on the rest of "
+        "the model's input",
+    ]
+    other.rename(columns={"a": "d"}).to_csv(tmp_path / "other" / "table.csv", index=False)
+    with pytest.raises(DatasetError, match=r"none of the model's features \('a', 'b'\)"):
         predict(tmp_path / "model", [tmp_path / "other"])
     with pytest.raises(ConfigError, match=r"no predictor\.json here"):
         Predictor.load(root)

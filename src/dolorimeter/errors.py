@@ -21,6 +21,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class DolorimeterError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -84,3 +87,28 @@ class UnknownSessionError(StorageError):
 
 class DependencyError(DolorimeterError):
     """An optional package is not installed; the message gives the extra to install."""
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "known:") -> str:
+    """Return the end of a message on an unknown name: the nearest known one, or all of them.
+
+    Parameters
+    ----------
+    name : str
+        The unknown name.
+    known : iterable of str
+        Names that would be understood.
+    otherwise : str, default "known:"
+        Words before the list of all names, where none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("effect_size", ["effect", "noise"])
+    "did you mean 'effect'?"
+    >>> did_you_mean("x", [])
+    'known: none.'
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    near += [k for k in names if len(k) > 2 and (k in str(name) or str(name) in k)]
+    return f"did you mean '{near[0]}'?" if near else f"{otherwise} {', '.join(names) or 'none'}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 
 from dolorimeter.cli._app import Json, ReaderOptions, app
 from dolorimeter.cli._printing import Progress, options_of, records, show
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.errors import ConfigError, RecordingError, did_you_mean
 
 
 @app.command("list")
@@ -102,7 +103,11 @@ def check(
 @app.command()
 def synthesise(
     kind: Annotated[
-        str, typer.Argument(help="biovid, ai4pain_2024, ai4pain_2025, unbc_mcmaster.")
+        str,
+        typer.Argument(
+            help="biovid, ai4pain_2024, ai4pain_2025, unbc_mcmaster; adversarial: a cohort that "
+            "breaks common assumptions."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="A folder that is empty or absent.")],
     option: Annotated[
@@ -113,15 +118,17 @@ def synthesise(
     as_json: Json = False,
 ) -> None:
     """Write a look-alike cohort with known truth. There is no person behind these data."""
-    from dolorimeter.synthesis import synthesise as make
+    from dolorimeter import synthesis
 
+    make: Any = synthesis.adversarial_cohort
+    if kind != "adversarial":
+        make = partial(synthesis.synthesise, kind)
     options = options_of(option)
-    try:
-        signature(make).bind(kind, out, seed=seed, **options)
-    except TypeError as error:
-        known = [n for n in signature(make).parameters if n not in ("kind", "out", "seed")]
-        raise ConfigError(f"--option: {error}; known: {', '.join(known)}.") from error
-    truth = make(kind, out, seed=seed, **options)
+    known = [name for name in signature(make).parameters if name not in ("out", "seed")]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"--option: no option '{name}'; {did_you_mean(name, known)}")
+    truth = make(out, seed=seed, **options)
     show({"look-alike": kind, "root": out} | truth.summary(), as_json)
 
 

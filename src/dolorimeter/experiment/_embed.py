@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from dolorimeter.chain import Pipeline, Progress, Stored, store
 from dolorimeter.datasets import open_dataset, recordings_of
-from dolorimeter.datasets.video_files import LABELS, SUFFIXES
+from dolorimeter.datasets.labels import LABELS
+from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (

@@ -17,7 +17,7 @@ from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
 from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
 from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, did_you_mean
 from dolorimeter.experiment._config import DatasetConfig, Experiment, Task, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.samples import Samples
@@ -315,7 +315,7 @@ def dataset_notes(
         notes.append(f"Labels: {card.labels}")
     if not card.units_confirmed:
         notes.append(f"The units of {card.name} have not been confirmed on its real files.")
-    return tuple(notes)
+    return (*notes, *getattr(reader, "notes", ()))
 
 
 def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -358,8 +358,8 @@ def columns_of(samples: Samples, columns: Sequence[str]) -> Samples:
     unknown = [c for c in columns if c not in samples.feature_names]
     if unknown:
         raise ConfigError(
-            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
-            f"{', '.join(samples.feature_names)}."
+            f"dataset.columns: no feature {', '.join(unknown)}; "
+            f"{did_you_mean(unknown[0], samples.feature_names, 'the table has:')}"
         )
     assert isinstance(samples.x, np.ndarray)
     places = [samples.feature_names.index(c) for c in columns]
@@ -375,11 +375,20 @@ def standardised_table(experiment: Experiment, samples: Samples) -> Samples:
     """Standardise a feature table within subject; recordings went through their chain."""
     if experiment.standardise == "none" or experiment.streams:
         return samples
+    return within_reference(samples, experiment.standardise, baseline_of(experiment))
+
+
+def baseline_of(experiment: Experiment) -> tuple[str, ...]:
+    """Conditions that a table is standardised by; none named: every row of the subject."""
+    of_task = experiment.task.wanted if experiment.standardise == "task_windows" else ()
+    return tuple(experiment.baseline or of_task)
+
+
+def within_reference(samples: Samples, standardise: str, named: Sequence[str]) -> Samples:
+    """Standardise a feature table within subject, by the rows of the conditions that are named."""
     assert isinstance(samples.x, np.ndarray)
-    reference = reference_of(experiment.standardise)
+    reference = reference_of(standardise)
     order = in_time(samples) if reference == "running" else None
-    of_task = experiment.task.wanted if reference == "task_windows" else ()
-    named = experiment.baseline or of_task
     rows = samples.meta["condition"].isin(named).to_numpy() if named else None
     return replace(
         samples,
