@@ -14,7 +14,13 @@ from jaxtyping import Shaped
 
 from dolorimeter import splits
 from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
-from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
+from dolorimeter.conditions import (
+    UNLABELLED,
+    condition_counts,
+    lacking,
+    misspelt,
+    unused_note,
+)
 from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
 from dolorimeter.errors import ConfigError, did_you_mean
@@ -287,8 +293,14 @@ def _without_condition(
     return tuple(
         Exclusion(subject, "", "subject", f"has none of the conditions {asked}; it has: "
                   f"{', '.join(name for name in counts if counts.loc[subject, name]) or 'none'}")
-        for subject in map(str, counts.index) if subject not in named
+        for subject in map(str, counts.index)
+        if subject not in named and not _is_withheld(counts.loc[subject])
     )  # fmt: skip
+
+
+def _is_withheld(counts: pd.Series[int]) -> bool:
+    """Whether the publishers withhold every label of a subject: no fault of the data."""
+    return bool((counts[counts > 0].index == UNLABELLED).all() and counts.any())
 
 
 def dataset_notes(
