@@ -191,7 +191,8 @@ def test_a_named_subject_that_cannot_be_read_is_an_exclusion_and_others_are_not(
 def test_check_of_a_table_names_a_label_that_is_misspelt(tmp_path: Path) -> None:
     labels = ["low", "high"] * 6
     labels[9] = "High"
-    table = pd.DataFrame({"subject": list("aaaabbbbcccc"), "label": labels, "x": range(12)})
+    table = pd.DataFrame({"subject": list("aaaabbbbcccc"), "label": labels,
+                          "x": np.random.default_rng(0).normal(size=12)})  # fmt: skip
     table.to_csv(tmp_path / "table.csv", index=False)
     shown = CliRunner().invoke(app, ["check", "feature_table", str(tmp_path), "--json"])
     assert shown.exit_code == 1, shown.output
