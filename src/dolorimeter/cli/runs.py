@@ -100,7 +100,8 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
             {
                 "run": str(folder),
                 "notes": run.notes,
-                "kept_out": _kept_out(run.exclusions),
+                "kept_out": len(run.exclusions),
+                "kept_out_reasons": _kept_out(run.exclusions),
                 "statements": said,
             }
             for folder, run, said in zip(folders, runs, sentences, strict=True)
@@ -118,7 +119,9 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
         if len(runs[0].exclusions):
             typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
             for row in _kept_out(runs[0].exclusions)[:KEPT_OUT_SHOWN]:
-                typer.echo(f"  {row['count']} of {row['subjects']} subjects: {row['reason']}")
+                names = row["subjects"]
+                shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+                typer.echo(f"  {row['count']} (subjects: {shown or 'none'}): {row['reason']}")
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
@@ -129,7 +132,11 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
 def _kept_out(exclusions: Any) -> list[dict[str, Any]]:
     """Exclusions counted by reason, the most frequent first."""
     counted = [
-        {"reason": str(reason), "count": len(part), "subjects": int(part["subject"].nunique())}
+        {
+            "reason": str(reason),
+            "count": len(part),
+            "subjects": sorted({str(s) for s in part["subject"] if str(s)}),
+        }
         for reason, part in exclusions.groupby("reason", sort=True)
     ]
     return sorted(counted, key=lambda row: -row["count"])

@@ -39,7 +39,7 @@ from dolorimeter.datasets._files import (
     without_path,
 )
 from dolorimeter.datasets._open import unit_problems
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.errors import ConfigError, FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import write_text
 from dolorimeter.types import (
@@ -286,7 +286,7 @@ class AI4Pain2024:
         if recording.sources:
             try:
                 signals = recording.load().signals
-            except RecordingError as error:
+            except (RecordingError, FileReadError) as error:
                 what = without_path(error, recording.sources[0])
                 return [Problem(name, what, "unreadable")]
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})

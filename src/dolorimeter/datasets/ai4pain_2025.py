@@ -35,7 +35,7 @@ from dolorimeter.datasets._files import (
     without_path,
 )
 from dolorimeter.datasets._open import unit_problems
-from dolorimeter.errors import RecordingError
+from dolorimeter.errors import FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
@@ -290,7 +290,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise FileReadError(f"{path}: cannot be read ({error.strerror}).") from error
     return stat.st_mtime_ns, stat.st_size
 
 

@@ -39,7 +39,7 @@ from dolorimeter.datasets._files import (
     without_path,
 )
 from dolorimeter.datasets._open import unit_problems
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.errors import DatasetError, FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import (
     Exclusion,
@@ -368,7 +368,7 @@ class BioVid:
         try:
             names, _ = read_numbers(path, delimiter="\t", columns=None)
             signals = read_clip(path, self.part)
-        except RecordingError as error:
+        except (RecordingError, FileReadError) as error:
             return [Problem(name, without_path(error, path), "unreadable")]
         problems = signal_problems(name, {k: s.values for k, s in signals.items()})
         problems += unit_problems(name, signals, self.card.units)

@@ -14,7 +14,13 @@ from jaxtyping import Shaped
 
 from dolorimeter import splits
 from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
-from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
+from dolorimeter.conditions import (
+    UNLABELLED,
+    condition_counts,
+    lacking,
+    misspelt,
+    unused_note,
+)
 from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
 from dolorimeter.errors import ConfigError, did_you_mean
@@ -245,6 +251,8 @@ def _misspelt_events(
 ) -> list[Exclusion]:
     """Stimuli whose condition is one of the task but for its spelling, per recording."""
     wrong = misspelt(counts, task.wanted) if task.wanted else {}
+    if not wrong:
+        return []
     return [
         _misspelling(recording.subject, recording.name, name, number, wrong[name])
         for recording in recordings
@@ -256,10 +264,10 @@ def _misspelt_events(
 def _misspelt_rows(samples: Samples, counts: pd.DataFrame, task: Task) -> list[Exclusion]:
     wrong = misspelt(counts, task.wanted) if task.wanted else {}
     rows = samples.meta[samples.meta["condition"].isin(list(wrong))]
-    grouped = rows.groupby(["subject", "recording", "condition"], sort=True).size()
+    keys = zip(*(rows[c].astype(str) for c in ("subject", "recording", "condition")), strict=True)
     return [
-        _misspelling(str(subject), str(recording), name, int(number), wrong[name])
-        for (subject, recording, name), number in grouped.items()
+        _misspelling(subject, recording, name, number, wrong[name])
+        for (subject, recording, name), number in sorted(Counter(keys).items())
     ]
 
 
@@ -282,11 +290,15 @@ def _without_condition(
         *(e.subject for e in samples.exclusions),
     }
     asked = ", ".join(wanted)
-    return tuple(
-        Exclusion(subject, "", "subject", f"has none of the conditions {asked}; it has: "
-                  f"{', '.join(name for name in counts if counts.loc[subject, name]) or 'none'}")
-        for subject in map(str, counts.index) if subject not in named
-    )  # fmt: skip
+    found = []
+    for place, subject in enumerate(map(str, counts.index)):
+        row = counts.iloc[place]
+        have = [str(name) for name in row.index[row > 0]]
+        if subject in named or have == [UNLABELLED]:  # withheld labels are no fault of the data
+            continue
+        reason = f"has none of the conditions {asked}; it has: {', '.join(have) or 'none'}"
+        found.append(Exclusion(subject, "", "subject", reason))
+    return tuple(found)
 
 
 def dataset_notes(
