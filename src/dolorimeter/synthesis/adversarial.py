@@ -551,11 +551,12 @@ def _write(path: Path, data: str | bytes, *, damaged: bool = False) -> None:
 
 
 def _participants(sessions: Sequence[Session], prefix: str) -> dict[str, list[str]]:
-    names = list(dict.fromkeys((s.subject, s.number) for s in sessions))
+    """Columns of the table of participants: one row per subject, in its first spelling."""
+    numbers = sorted({session.number for session in sessions})
     return {
-        "participant_id": [f"{prefix}{name}" for name, _ in names],
-        "age": [str(20 + number) for _, number in names],
-        "sex": ["female" if number % 2 else "male" for _, number in names],
+        "participant_id": [f"{prefix}{number:02d}" for number in numbers],
+        "age": [str(20 + number) for number in numbers],
+        "sex": ["female" if number % 2 else "male" for number in numbers],
     }
 
 
@@ -569,11 +570,12 @@ def _event_columns(events: Sequence[Event], missing: str) -> dict[str, list[str]
 
 
 def _with_second_ratings(request: Request, events: Sequence[Event]) -> list[Event]:
-    """Events, and with ``many_ratings`` a marker ``rating`` in each stimulus."""
+    """Events, and with ``many_ratings`` a marker ``rating`` 5 s after each stimulus."""
     if not request.has("many_ratings"):
         return list(events)
+    later = (30.0 if request.has("many_windows") else 10.0) + 5.0
     second = [
-        Event(e.onset + 5.0, 0.0, "rating", None if e.rating is None else e.rating + 1.0)
+        Event(e.onset + later, 0.0, "rating", None if e.rating is None else e.rating + 1.0)
         for e in events
         if e.trial >= 0
     ]
