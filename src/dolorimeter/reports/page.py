@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 import dolorimeter
-from dolorimeter.audits import CHECKS, Finding
+from dolorimeter.audits import CHECKS, NOT_DETECTABLE, Finding
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
 from dolorimeter.metrics import LOWER_IS_BETTER
@@ -521,6 +521,7 @@ def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         if quiet:
             yield table(f"{entry.label}: {len(quiet)} passed", columns, quiet, folded=True)
     yield Paragraph(EVIDENCE, "quiet")
+    yield Paragraph(f"No check can detect: {' '.join(NOT_DETECTABLE)}", "quiet")
 
 
 def _finding_row(f: Finding, names: Mapping[str, str]) -> Row:
