@@ -41,7 +41,8 @@ MIN_PERMUTATIONS = 3
 """Sets of shuffled labels below which nothing is concluded."""
 
 ALPHA = 1e-3
-"""One-sided level of the tests on shuffled labels (a t-test over the sets)."""
+"""One-sided level of the tests on shuffled labels: a t-test over the sets, and a test with the
+standard error of so many independent guesses, since a few sets may agree by chance."""
 
 MIN_EXCESS = 0.03
 """Smallest excess over chance that is reported, in balanced accuracy or correlation."""
@@ -262,7 +263,11 @@ def _score_of_shuffled(
         yield not_checked(check, "no subject of the subsample has labels that can be shuffled.")
         return
     mean, spread = float(excess.mean()), float(excess.std(ddof=1)) / np.sqrt(len(excess))
-    limit = stats.t.ppf(1 - ALPHA, len(excess) - 1) * spread
+    windows = case.memo["windows_of_permutations"]
+    least = (0.5 if case.is_classifier else 1.0) / np.sqrt(windows * len(excess))
+    limit = max(
+        stats.t.ppf(1 - ALPHA, len(excess) - 1) * spread, stats.norm.ppf(1 - ALPHA) * least
+    )
     unit = "in balanced accuracy" if case.is_classifier else "in correlation"
     words = f"{mean:+.3f} above chance {unit} (standard error {spread:.3f}, {len(excess)} sets)"
     if mean > max(MIN_EXCESS, float(limit)):
@@ -299,6 +304,7 @@ def _permutations(case: EvaluationUnderAudit) -> pd.DataFrame:
                 "true": _excess(guess, y[tested], groups, case.is_classifier),
             }
         )
+    case.memo["windows_of_permutations"] = len(tables[0])
     case.memo["permutations"] = pd.DataFrame(scores)
     return case.memo["permutations"]
 
