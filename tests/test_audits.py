@@ -25,6 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from dolorimeter.audits import (
     CHECKS,
     FALSE_ALARM_RATES,
+    NOT_DETECTABLE,
     Finding,
     audit,
     has_fault,
@@ -301,3 +302,12 @@ def test_the_leak_o_meter_needs_epochs() -> None:
     samples = Samples(x=np.zeros((1, 1)), meta=meta)
     with pytest.raises(EvaluationError, match="LogisticRegression has no staged_predict_proba"):
         leak_o_meter(LogisticRegression(), samples, np.zeros(1, int), leave_one_subject_out())
+
+
+def test_the_page_lists_every_check_and_every_limit() -> None:
+    page = Path(__file__).parent.parent / "docs" / "audit.md"
+    if not page.is_file():
+        pytest.skip("docs are not part of the installed package")
+    text = page.read_text(encoding="utf-8")
+    assert [name for name in CHECKS if f"`{name}`" not in text] == []
+    assert [limit for limit in NOT_DETECTABLE if f"- {limit}" not in text] == []
