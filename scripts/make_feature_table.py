@@ -20,17 +20,26 @@ Each window gives one row for each modality. Names carry the modality: `eda_scr_
 that a window cannot carry is NaN, and the report says which, why, and in how many windows:
 
 - the window is shorter than *least duration*, or the signal slower than *least rate*;
-- samples are missing inside the window (bridge them in preprocessing if that is meant);
+- samples are missing inside the window (the preprocessing step `bridge` fills short gaps);
 - the stimulus onset is not known (latency), or nothing was found to measure (rise time);
 - the threshold is absolute and the signal is in arbitrary units.
 
 Where a unit is not confirmed by the publisher, features marked † (an absolute threshold) may be
 wrong, and the report says so. Signals with several channels give each feature for each channel,
 near-infrared ones also the mean over channels. Nothing is filtered here beyond what a definition
-states: drift, mains and movement belong to preprocessing. Intervals between beats that differ by
-more than 30 % from the median of their neighbours (a missed, doubled or ectopic beat) are replaced
-before a rate or a variability is taken; where that is more than half of them there is no rate, and
-where it is more than a fifth no variability.
+states: drift, mains and movement belong to preprocessing.
+
+Intervals between beats that differ by more than 30 % from the median of their neighbours (a
+missed, doubled or ectopic beat) are replaced before a rate or a variability is computed. Where
+more than a third of them differ there is no rate, and where more than a fifth no variability.
+There is neither where the beats do not look alike (mean correlation with their median below 0.5)
+or cover less than 30 % of the window. Rates are followed up to 260 per minute, and ECG and pulse
+may be upside down; a rhythm above 300 per minute gives NaN.
+
+Responses of the skin are not counted where the noise of the window (from fourth differences) is
+above a fifth of the threshold, or its resolution is coarser than half of it. At 4 Hz, white noise
+of a fifth still gives 0.2 false responses per minute. Rectified muscle activity keeps the sign
+that a subtracted baseline gives it, also after the steps `rectify` and `envelope`.
 """
 
 

@@ -33,6 +33,10 @@ Array = np.ndarray
 """Any NumPy array; public signatures give the shape with `jaxtyping` where it is known."""
 
 
+RECTIFIED = "rectified"
+"""Quantity of muscle activity that was rectified: its level is the activity."""
+
+
 @dataclass(frozen=True)
 class Signal:
     """One regularly sampled quantity of one recording.
@@ -50,7 +54,8 @@ class Signal:
     quantity : str
         What is measured: ``conductance``, ``voltage``, ``pulse``, ``respiration``,
         ``saturation``, ``temperature``, ``rate``, ``rating``, ``raw_intensity``,
-        ``optical_density``, ``hbo``, ``hbr``.
+        ``optical_density``, ``hbo``, ``hbr``, and `RECTIFIED` after a step that takes away the
+        sign of a voltage.
     channels : tuple of str
         One name per row of `values`; empty when there is a single channel.
     start : float
@@ -329,6 +334,23 @@ class Rating:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something that a reader changed, or could not know, and that a user must be told.
+
+    Parameters
+    ----------
+    kind : str
+        General sentence without names, the same for every recording it applies to, so that a run
+        can count recordings without naming them.
+    detail : str
+        What it is in this recording (``"10–70 s"``); ``dolorimeter check`` prints it.
+    """
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Recording:
     """What one data set holds of one subject and one session or clip.
 
@@ -345,7 +367,10 @@ class Recording:
     sources : tuple of Path
         The files it comes from (their bytes address the cache, their size is a nuisance fact).
     facts : mapping
-        Numbers that are not signal, for the nuisance baseline (``clip_index``, ``frame_count``).
+        Numbers that are not signal, for the nuisance baseline (``frame_count``). ``clip_index`` is
+        the place of a clip in the order of recording; a counter of file names is not.
+    remarks : tuple of Remark
+        What the reader changed or could not know (gaps, repaired events, a decoding).
     """
 
     dataset: str
@@ -362,6 +387,7 @@ class Recording:
     subject_info: Mapping[str, str | float] = field(default_factory=dict)
     sources: tuple[Path, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     def load(self) -> Recording:
         """The same recording with its signals in memory."""

@@ -60,11 +60,60 @@ def test_some_signals_may_stand_still() -> None:
     assert window_quality(signal(np.full(550, 0.98)), "spo2").score == 0.0
 
 
+@pytest.mark.parametrize("modality", ["spo2", "hr", "temperature"])
+def test_full_saturation_is_not_clipping(modality: str) -> None:
+    """Whole steps that rest at the highest value, as an oximeter shows a healthy person."""
+    x = np.full(2000, 100.0)
+    x[500:560] = np.round(100 - 20 * np.hanning(60))
+    x[900:1500] = np.round(100 - 3 * np.hanning(600))
+    quality = window_quality(signal(x), modality)
+    assert quality.clipped == 0.0
+    assert not any("clipped" in reason for reason in quality.reasons)
+
+
+@pytest.mark.shared
+def test_slow_signals_of_a_real_wristband_are_not_clipped(data_root: Path) -> None:
+    reader = DATASETS.get("stress_predict")(data_root / "stress_predict")
+    recording = reader.recordings()[0].load()
+    for modality in ("temperature", "eda"):
+        whole = recording.signals[modality]
+        windows = [whole.crop(t, 5.5) for t in whole.start + np.arange(60.0, 1800.0, 20.0)]
+        clipped = np.array([window_quality(window, modality).clipped for window in windows])
+        assert (clipped >= 0.05).mean() < 0.02
+
+
 def test_beats_that_differ_lower_the_score() -> None:
     noise = np.random.default_rng(0).normal(size=1000)
     quality = window_quality(signal(noise), "ecg")
     assert quality.score < 0.7
     assert "beats" in quality.reasons[0]
+
+
+CASES = Path(__file__).parents[1] / "fixtures" / "cases"
+
+
+@pytest.mark.parametrize("rate", [195, 210])
+def test_a_newborn_has_a_good_ecg(rate: int) -> None:
+    ecg = np.loadtxt(CASES / "15-fast-heart" / f"ecg_{rate}.csv", delimiter=",")[:2500]
+    assert window_quality(signal(ecg, 250.0), "ecg").score > 0.95
+
+
+@pytest.mark.parametrize("modality", ["ecg", "ppg"])
+def test_a_rhythm_that_cannot_be_followed_has_no_quality(modality: str) -> None:
+    beats = np.mod(np.arange(2500) / 250.0 * 360 / 60, 1.0)
+    quality = window_quality(signal(np.exp(-0.5 * ((beats - 0.5) / 0.1) ** 2), 250.0), modality)
+    assert quality.score == 0.0
+    assert quality.reasons == ("no heart rhythm between 20 and 300 per minute detected",)
+
+
+def test_a_pulse_upside_down_is_as_good() -> None:
+    upright, inverted = (
+        np.loadtxt(CASES / "16-pulse-upside-down" / f"{name}.csv", delimiter=",")[:640]
+        for name in ("upright", "inverted")
+    )
+    good, turned = (window_quality(signal(x, 64.0), "ppg").score for x in (upright, inverted))
+    assert good > 0.9
+    assert turned == pytest.approx(good)
 
 
 def test_skin_conducts_or_the_electrode_is_off() -> None:

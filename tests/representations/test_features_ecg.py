@@ -129,6 +129,26 @@ def test_a_missed_beat_does_not_halve_the_rate() -> None:
     assert found["rmssd"][0] == pytest.approx(0, abs=1)
 
 
+CASE = Path(__file__).parents[1] / "fixtures" / "cases" / "15-fast-heart"
+
+
+@pytest.mark.parametrize("rate", [195, 210])
+def test_a_newborn(rate: int) -> None:
+    """Ten-second windows of a published case: the rate of its true beats within 2 per minute."""
+    ecg = np.loadtxt(CASE / f"ecg_{rate}.csv", delimiter=",")
+    true = np.loadtxt(CASE / f"beats_{rate}.csv", delimiter=",")
+    assert 60 / np.diff(true).mean() == pytest.approx(rate, abs=0.5)
+    windows = ecg[: len(ecg) // 2500 * 2500].reshape(-1, 2500)
+    for name in ("rate_mean", "rate_min", "rate_max"):
+        np.testing.assert_allclose(measured(windows, rate=250.0)[name], rate, atol=4.0)
+    np.testing.assert_allclose(measured(windows, rate=250.0)["rate_mean"], rate, atol=2.0)
+
+
+def test_noise_has_no_heart_rate() -> None:
+    noise = np.random.default_rng(0).normal(size=(100, 2500))
+    assert np.isnan(measured(noise, rate=250.0)["rate_mean"]).mean() >= 0.95
+
+
 def test_what_needs_too_much_editing_is_not_given() -> None:
     steady = np.arange(100, 3000, 100)
     third = np.delete(steady, [3, 8, 13, 18, 23])

@@ -172,3 +172,35 @@ def test_tonic_and_phasic_part_of_real_skin_as_neurokit_splits_them(data_root: P
     area = np.clip(parts["EDA_Phasic"], 0, None).sum() / 100
     assert found["tonic_mean"][0] == pytest.approx(parts["EDA_Tonic"].mean(), rel=0.01)
     assert found["phasic_area"][0] == pytest.approx(area, rel=0.02)
+
+
+@pytest.mark.parametrize("rate", [4.0, 8.0, 32.0])
+def test_noise_is_not_counted_as_responses(rate: float) -> None:
+    """A minute of a still skin under white noise: no count, or next to none."""
+    rng = np.random.default_rng(0)
+    for noise in (0.001, 0.002, 0.003, 0.005, 0.02):
+        still = 2.0 + noise * rng.normal(size=(50, round(60 * rate)))
+        found = eda.features(still, rate, np.full(50, np.nan))[:, NAMES.index("scr_count")]
+        assert np.nansum(found) / 50 < 0.3  # false responses per minute; NaN where it cannot tell
+
+
+@pytest.mark.parametrize("amplitude", [0.05, 0.2, 2.0])
+def test_responses_are_not_taken_for_noise(amplitude: float) -> None:
+    """Ten responses of a minute that rise within 1.5 s, at the rate of a wristband."""
+    t = np.arange(240) / 4.0
+    course = 2.0 + sum(
+        amplitude
+        * np.clip(t - start, 0, None)
+        / 1.5
+        * np.exp(1 - np.clip(t - start, 0, None) / 1.5)
+        for start in range(2, 60, 6)
+    )
+    noisy = course + 0.001 * np.random.default_rng(0).normal(size=240)
+    found = eda.features(noisy[None], 4.0, np.full(1, np.nan))[0, NAMES.index("scr_count")]
+    assert found == 10
+
+
+def test_steps_of_a_coarse_recorder_are_not_responses() -> None:
+    toggling = 2.0 + 0.01 * ((np.arange(240) // 17) % 2)
+    found = eda.features(toggling[None], 4.0, np.full(1, np.nan))[0, NAMES.index("scr_count")]
+    assert np.isnan(found)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dolorimeter.representations.features import emg
+from dolorimeter.preprocessing import Envelope, Rectify, Step
+from dolorimeter.representations.features import Features, emg
+from dolorimeter.types import Recording, Signal, Window
 
 RATE = 512.0
 NAMES = [feature.name for feature in emg.FEATURES]
@@ -78,6 +80,39 @@ def test_scaling(factor: float, seed: int) -> None:
         np.testing.assert_allclose(scaled[name], once[name], rtol=1e-9)
     for name in ("burst_count", "burst_duration"):
         np.testing.assert_array_equal(scaled[name], once[name])
+
+
+def test_relaxation_and_contraction_differ_below_and_above_a_baseline() -> None:
+    """A rectified signal minus its baseline: the muscle relaxes and contracts by the same."""
+    course = np.hanning(600)[None] + 0.01 * np.random.default_rng(0).normal(size=(1, 600))
+    names = ["rms", "mav", "peak"]
+    up, down = (
+        dict(zip(NAMES, emg.rectified_features(sign * course, 100.0)[0], strict=True))
+        for sign in (1, -1)
+    )
+    for name in names:
+        assert up[name] > 0
+        assert down[name] == -up[name]
+    assert up["waveform_length"] == down["waveform_length"]
+    burst = np.where(np.arange(600) // 60 == 4, 5.0, 0.0)[None] + 0.1 * course
+    assert emg.bursts(burst, 100.0, signed=True)["burst_count"] == 1
+    assert emg.bursts(-burst, 100.0, signed=True)["burst_count"] == 0
+
+
+@pytest.mark.parametrize("rectifier", [Rectify(), Envelope(mode="window")])
+def test_a_rectified_signal_keeps_its_level(rectifier: Step) -> None:
+    """The mean of a raw window says nothing, that of a rectified one is the activity."""
+    raw = np.random.default_rng(0).normal(size=(1, 3000)) * np.repeat([1.0, 3.0], 1500)
+    signal = Signal(1e-6 * raw, 1000.0, "V", True, "voltage")
+    recording = rectifier(Recording("d", "s", "r", signals={"emg_corrugator": signal}))
+    rest, active = (
+        Features("emg_corrugator")([Window(recording, start, 1.5)]).x[0, NAMES.index("mav")]
+        for start in (0.0, 1.5)
+    )
+    assert active == pytest.approx(3 * rest, rel=0.1)
+    assert rest == pytest.approx(
+        np.sqrt(2 / np.pi) if isinstance(rectifier, Rectify) else 1, rel=0.1
+    )
 
 
 def test_the_mean_does_not_matter_for_raw_but_does_for_rectified() -> None:

@@ -41,6 +41,28 @@ def test_height_and_rise_against_a_search_by_hand() -> None:
     assert rises.tolist() == [[2.0]]
 
 
+CASE = Path(__file__).parents[1] / "fixtures" / "cases" / "16-pulse-upside-down"
+
+
+def test_a_pulse_upside_down_has_the_same_features() -> None:
+    upright, inverted = (
+        np.loadtxt(CASE / f"{name}.csv", delimiter=",").reshape(-1, 640)
+        for name in ("upright", "inverted")
+    )
+    np.testing.assert_array_equal(inverted, -upright)
+    found, turned = measured(upright), measured(inverted)
+    for name in NAMES:
+        np.testing.assert_allclose(turned[name], found[name], rtol=1e-9)
+    np.testing.assert_allclose(found["rise_time"], 0.25, atol=0.03)
+    np.testing.assert_allclose(found["rate_mean"], 70, atol=1)
+
+
+def test_noise_has_no_pulse() -> None:
+    found = measured(np.random.default_rng(0).normal(size=(100, 640)))
+    assert np.isnan(found["rate_mean"]).mean() >= 0.95
+    assert np.isnan(found["amplitude"]).mean() >= 0.95
+
+
 def test_scaling() -> None:
     t = np.arange(640) / RATE
     values = np.sin(2 * np.pi * t) + 0.3 * np.sin(4 * np.pi * t)

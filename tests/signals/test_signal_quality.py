@@ -7,6 +7,7 @@ import pytest
 from dolorimeter.errors import SignalError
 from dolorimeter.signals.beats import r_peaks
 from dolorimeter.signals.quality import (
+    clipped_samples,
     clipped_share,
     flat_share,
     line_noise,
@@ -39,6 +40,47 @@ def test_clipped() -> None:
     x = np.stack([sine, cut, np.full(1000, 2.0)])
     expected = (np.abs(sine) >= 0.9).mean()
     np.testing.assert_allclose(clipped_share(x), [0, expected, 0])
+
+
+@pytest.mark.parametrize("steps", [5, 40, 400, 4000])
+@pytest.mark.parametrize("period", [40, 400, 4000])
+def test_what_is_slow_and_rounded_is_not_clipped(steps: int, period: int) -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(6000)
+    slow = np.sin(2 * np.pi * t / period)
+    drift = np.cumsum(rng.normal(size=6000)) / 40
+    for x in (slow, slow + 0.3 / steps * rng.normal(size=6000), drift):
+        assert clipped_share(np.round(x * steps / 2)[None])[0] < 0.01
+
+
+def test_two_values_are_too_coarse_to_tell() -> None:
+    saturation = np.where((np.arange(550) // 150) % 2 == 0, 0.97, 0.98)
+    heart_rate = np.repeat([71.0, 72.0, 71.0], [3, 4, 3])
+    conductance = np.round(2.0 + 0.006 * np.sin(np.arange(22) / 5.0), 2)
+    for x in (saturation, heart_rate, conductance):
+        assert clipped_share(x[None])[0] == 0.0
+
+
+@pytest.mark.parametrize("step", [0.0, 1e-3, 1e-2])
+def test_a_recorder_that_cuts_off_is_clipped(step: float) -> None:
+    """Heights of an ECG above the range of its recorder, whatever its resolution."""
+    t = np.arange(2500) / 250.0
+    ecg = np.exp(-0.5 * ((np.mod(t, 0.8) - 0.4) / 0.03) ** 2)
+    ecg += 0.02 * np.random.default_rng(1).normal(size=2500)
+    beyond = ecg > 0.6
+    cut = np.minimum(ecg, 0.6)
+    cut = np.round(cut / step) * step if step else cut
+    np.testing.assert_allclose(clipped_share(cut[None])[0], beyond.mean(), atol=0.02)
+
+
+def test_clipping_goes_on_behind_a_gap() -> None:
+    cut = np.clip(np.sin(np.arange(400) / 15.0), -0.7, 0.7)
+    gap = cut.copy()
+    gap[100:110] = np.nan
+    known = ~np.isnan(gap)
+    np.testing.assert_array_equal(
+        clipped_samples(gap[None])[0, known], clipped_samples(cut[known][None])[0]
+    )
 
 
 def test_saturated() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from dolorimeter._on_demand import notice
 from dolorimeter.preprocessing._step import SignalStream, Step
 from dolorimeter.preprocessing.baseline import BaselineCorrect
+from dolorimeter.preprocessing.bridge import Bridge
 from dolorimeter.preprocessing.eda import Phasic, Tonic
 from dolorimeter.preprocessing.emg import EmdDenoise, Envelope, Rectify
 from dolorimeter.preprocessing.faces import FaceFrame, FaceTracker, FaceTracking, track_face
@@ -26,6 +27,7 @@ __all__ = [
     "TARGET_ACCESS",
     "Bandpass",
     "BaselineCorrect",
+    "Bridge",
     "EmdDenoise",
     "Envelope",
     "FaceFrame",

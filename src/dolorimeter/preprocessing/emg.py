@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from dolorimeter.preprocessing._step import EMG, Mode, SignalStream, Step
 from dolorimeter.registry import PREPROCESSING, Card
 from dolorimeter.signals.emd import SIFTINGS, denoise
 from dolorimeter.signals.emg import CausalEnvelope, envelope, rectify
+from dolorimeter.types import RECTIFIED, Signal
 
 
 class _Rectifier:
@@ -21,9 +22,17 @@ class _Rectifier:
         return rectify(chunk)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Rectifying(Step):
+    """A step after which the level of the signal is the activity of the muscle."""
+
+    def _apply(self, signal: Signal, name: str, memory: dict[str, SignalStream] | None) -> Signal:
+        return replace(super()._apply(signal, name, memory), quantity=RECTIFIED)
+
+
 @PREPROCESSING.register(Card("rectify", "Absolute value, sample by sample"))
 @dataclass(frozen=True, kw_only=True)
-class Rectify(Step):
+class Rectify(_Rectifying):
     """Full-wave rectification; take away the offset first, with a high-pass."""
 
     MODES = ("causal",)
@@ -42,7 +51,7 @@ class Rectify(Step):
     )
 )
 @dataclass(frozen=True, kw_only=True)
-class Envelope(Step):
+class Envelope(_Rectifying):
     """Root mean square over a moving stretch, in the signal's unit.
 
     Parameters

@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import SignalError
-from dolorimeter.signals.beats import ppg_peaks, r_peaks
+from dolorimeter.signals.beats import LEAST_COVERED, covered_share, ppg_peaks, r_peaks
 from dolorimeter.signals.quality import (
-    clipped_share,
+    NEVER_CLIPPED,
+    clipped_samples,
     flat_share,
     good_share,
     missing_share,
+    shares,
     template_quality,
 )
 from dolorimeter.types import Signal
@@ -42,7 +44,8 @@ IEEE Trans. Biomed. Eng. 65:1460, 2018). Only asked where the unit is confirmed.
 
 _NOTICEABLE = 0.05  # share from which a fault is named as a reason
 _UNLIKE = 0.6  # Orphanidou et al. 2015 accept beats that correlate above 0.66 (ECG), 0.86 (pulse)
-_FEW_BEATS = "fewer than three whole beats found"
+_FEW_BEATS = "fewer than three whole beats detected"
+_NO_RHYTHM = "no heart rhythm between 20 and 300 per minute detected"
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,16 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     flat = 0.0
     if span is not None:
         flat = float(flat_share(values, signal.sampling_rate, span).mean())
-    clipped = float(clipped_share(values).mean())
+    clipped, cut = 0.0, None
+    if modality in LONGEST_STILL and modality not in NEVER_CLIPPED:
+        cut = clipped_samples(values)
+        clipped = float(shares(cut, ~np.isnan(values)).mean())
     reasons = [
         f"{share:.0%} of samples {what}"
         for share, what in ((missing, "missing"), (flat, "flat"), (clipped, "clipped"))
         if share >= _NOTICEABLE
     ]
-    score = float(good_share(values, signal.sampling_rate, span).mean())
+    score = float(good_share(values, signal.sampling_rate, span, cut).mean())
     if modality == "eda" and signal.unit == "S" and signal.unit_confirmed:
         score *= 1 - _without_contact(values, reasons)
     if modality in ("ecg", "ppg") and flat < 1.0:
@@ -124,6 +130,10 @@ def _beats(signal: Signal, modality: str, reasons: list[str]) -> float:
     if signal.sampling_rate < lowest or signal.duration < 3.0:
         return 1.0
     peaks = detect(signal.values, signal.sampling_rate)
+    covered = covered_share(peaks, signal.sampling_rate, signal.values.shape[1])
+    if covered.mean() < LEAST_COVERED:
+        reasons.append(_NO_RHYTHM)
+        return 0.0
     alike = template_quality(signal.values, peaks, signal.sampling_rate)
     known = np.isfinite(alike)
     if not known.any():

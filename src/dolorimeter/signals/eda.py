@@ -67,6 +67,42 @@ def tonic_phasic(
     return x - phasic, phasic
 
 
+def noise_level(
+    x: Float[np.ndarray, "window time"], sampling_rate: float
+) -> Float[np.ndarray, " window"]:
+    """Standard deviation of the noise of each window, without its responses.
+
+    Fourth differences over 0.25 s hold next to nothing of responses that take seconds, and their
+    median absolute value nothing of single jumps. White noise of standard deviation σ gives σ.
+
+    Parameters
+    ----------
+    x : Float[np.ndarray, "window time"]
+        Skin conductance in any unit, without missing samples.
+    sampling_rate : float
+        Hertz.
+
+    Returns
+    -------
+    Float[np.ndarray, "window"]
+        In the unit of `x`; 0 where the window is shorter than five such steps.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(2.0, 0.003, size=(1, 2400))
+    >>> noise_level(noise, 4.0).round(3)
+    array([0.003])
+    """
+    lag = max(1, round(0.25 * sampling_rate))
+    if x.shape[1] <= 4 * lag:
+        return np.zeros(len(x))
+    differences = x
+    for _ in range(4):
+        differences = differences[:, lag:] - differences[:, :-lag]
+    # the coefficients 1 −4 6 −4 1 have a sum of squares of 70; 1.4826: from a median of |x| to σ
+    return np.asarray(1.4826 / np.sqrt(70.0) * np.median(np.abs(differences), axis=1))
+
+
 def scr_events(
     phasic: Float[np.ndarray, "window time"],
     sampling_rate: float,

@@ -25,11 +25,27 @@ def rectify(x: Float[np.ndarray, "*batch time"]) -> Float[np.ndarray, "*batch ti
 
 
 def envelope(
-    x: Float[np.ndarray, "*batch time"], sampling_rate: float, duration: float = 0.1
+    x: Float[np.ndarray, "*batch time"],
+    sampling_rate: float,
+    duration: float = 0.1,
+    *,
+    signed: bool = False,
 ) -> Float[np.ndarray, "*batch time"]:
     """Centred moving root mean square over `duration` seconds, in the unit of `x`.
 
     Edges are continued by reflection; a gap is bridged and NaN again.
+
+    Parameters
+    ----------
+    x : Float[np.ndarray, "*batch time"]
+        Any unit.
+    sampling_rate : float
+        Hertz.
+    duration : float
+        Seconds.
+    signed : bool
+        Keep the sign of a rectified signal from which a baseline was subtracted: the signed root
+        of the moving mean of x·|x|.
 
     Raises
     ------
@@ -43,8 +59,9 @@ def envelope(
             f"{x.shape[-1] / sampling_rate:g} s: choose a shorter duration."
         )
     filled, missing = bridge(x)
-    power = scipy.ndimage.uniform_filter1d(filled**2, count, axis=-1, mode="reflect")
-    out = np.sqrt(np.clip(power, 0.0, None))
+    squares = filled * np.abs(filled) if signed else filled**2
+    power = scipy.ndimage.uniform_filter1d(squares, count, axis=-1, mode="reflect")
+    out = np.sign(power) * np.sqrt(np.abs(power)) if signed else np.sqrt(np.clip(power, 0.0, None))
     out[missing] = np.nan
     return np.asarray(out)
 

@@ -13,7 +13,7 @@ from dolorimeter.representations._represented import Represented, Undefined, cou
 from dolorimeter.representations._units import ARBITRARY, conversion
 from dolorimeter.representations._windows import channel_names, read
 from dolorimeter.representations.features._table import Feature, Table
-from dolorimeter.types import Array, Signal, Window
+from dolorimeter.types import RECTIFIED, Array, Signal, Window
 
 BATCH = 128
 """Windows computed at once: enough to leave Python behind, few enough to stay in the cache."""
@@ -31,6 +31,11 @@ class _Kind:
     channels: tuple[str, ...]
     unit: str
     unit_confirmed: bool
+    rectified: bool
+
+    def table(self, table: Table) -> Table:
+        """The table for signals of this kind."""
+        return table.rectified if self.rectified and table.rectified is not None else table
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ def _kind(signal: Signal, modality: str) -> _Kind:
         channel_names(signal, modality),
         signal.unit,
         signal.unit_confirmed,
+        signal.quantity == RECTIFIED,
     )
 
 
@@ -96,6 +102,7 @@ def _onset(window: Window, offset: float) -> float:
 def _compute(
     kind: _Kind, batch: list[tuple[int, Array, float]], modality: str, table: Table
 ) -> _Block:
+    table = kind.table(table)
     factor = conversion(kind.unit, _unit(kind.unit, table), modality)
     signals = np.stack([values for _, values, _ in batch]).astype(np.float64)
     if factor != 1.0:
@@ -184,7 +191,7 @@ def _reasons(block: _Block, channel: int, table: Table, prefix: str) -> Iterator
     """Each NaN of one channel of a block under exactly one reason, the most general first."""
     duration = block.kind.samples / block.kind.sampling_rate
     arbitrary = block.kind.unit == ARBITRARY and table.unit is not None
-    for i, feature in enumerate(table.features):
+    for i, feature in enumerate(block.kind.table(table).features):
         name = f"{prefix}_{feature.name}"
         left = np.isnan(block.values[:, channel, i])
         for reason, applies in _candidates(feature, block, channel, duration, arbitrary):

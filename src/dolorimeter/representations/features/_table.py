@@ -86,6 +86,8 @@ class Table:
         See `compute`.
     pooled : bool
         Whether several channels also give their mean.
+    rectified : Table, optional
+        The table with the same columns for a signal that a preprocessing step has rectified.
     """
 
     title: str
@@ -95,6 +97,7 @@ class Table:
     compute: Callable[..., Array]
     takes_onset: bool = False
     pooled: bool = False
+    rectified: Table | None = None
 
 
 def in_order(

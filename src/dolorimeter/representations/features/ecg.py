@@ -19,11 +19,9 @@ from dolorimeter.representations.features import _beats, _rows
 from dolorimeter.representations.features._table import Feature, Table, any_within, in_order
 from dolorimeter.signals.beats import r_peaks
 
-_TWO = "fewer than two beats were found, or more than half of the intervals are out of line"
-_THREE = "fewer than three beats were found, or more than half of the intervals are out of line"
-_NORMAL = (
-    "fewer than three beats were found, or more than a fifth of the intervals are out of line"
-)
+_TWO = _beats.undefined("two", "a third")
+_THREE = _beats.undefined("three", "a third")
+_NORMAL = _beats.undefined("three", "a fifth")
 
 FEATURES = (
     Feature(
@@ -110,6 +108,7 @@ def features(
         return np.full((len(values), len(FEATURES)), np.nan)
     peaks = r_peaks(values, sampling_rate)
     intervals, share = _beats.edited_intervals(peaks, sampling_rate)
+    share[_beats.without_rhythm(values, peaks, sampling_rate)] = 1.0
     closing = _rows.padded(peaks, sampling_rate)[:, 1:]
     columns = _beats.rates(closing, _beats.trusted(intervals, share, _beats.MOST_FOR_RATE))
     columns |= variability(_beats.trusted(intervals, share, _beats.MOST_FOR_VARIABILITY))

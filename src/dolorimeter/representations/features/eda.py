@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from dolorimeter.representations.features import _rows
 from dolorimeter.representations.features._table import Feature, Table, any_within, in_order
-from dolorimeter.signals.eda import clean, scr_events, tonic_phasic
+from dolorimeter.signals.eda import clean, noise_level, scr_events, tonic_phasic
 from dolorimeter.types import Array
 
 THRESHOLD = 0.01
@@ -26,7 +26,11 @@ EARLIEST, LATEST = 1.0, 5.0
 """Seconds after the stimulus within which a response to it begins (Boucsein et al. 2012)."""
 
 _SPR = "Boucsein et al. 2012"
-_NONE = "no response was found"
+_NOISY = (
+    "its noise (above a fifth) or its resolution (coarser than half) is too close to the "
+    "threshold of 0.01 uS"
+)
+_NONE = f"no response was detected, or {_NOISY}"
 
 FEATURES = (
     Feature("mean", "{unit}", "mean of the window", "Walter 2014"),
@@ -47,6 +51,7 @@ FEATURES = (
         min_duration=3.0,
         min_sampling_rate=4.0,
         absolute_threshold=True,
+        undefined=_NOISY,
     ),
     Feature(
         "scr_amplitude_sum",
@@ -56,6 +61,7 @@ FEATURES = (
         min_duration=3.0,
         min_sampling_rate=4.0,
         absolute_threshold=True,
+        undefined=_NOISY,
     ),
     Feature(
         "scr_amplitude_max",
@@ -65,6 +71,7 @@ FEATURES = (
         min_duration=3.0,
         min_sampling_rate=4.0,
         absolute_threshold=True,
+        undefined=_NOISY,
     ),
     Feature(
         "scr_rise_time",
@@ -84,6 +91,7 @@ FEATURES = (
         min_duration=3.0,
         min_sampling_rate=4.0,
         absolute_threshold=True,
+        undefined=_NOISY,
     ),
     Feature(
         "scr_latency",
@@ -94,7 +102,7 @@ FEATURES = (
         min_sampling_rate=4.0,
         absolute_threshold=True,
         needs_onset=True,
-        undefined="no response begins 1 to 5 s after the stimulus inside the window",
+        undefined=f"no response begins 1 to 5 s after the stimulus inside the window, or {_NOISY}",
     ),
     Feature(
         "tonic_mean",
@@ -144,6 +152,11 @@ def features(
         columns["range"] = smooth.max(axis=1) - smooth.min(axis=1)
         found = scr_events(smooth, sampling_rate, THRESHOLD)
         columns |= responses(smooth, found, sampling_rate, onset)
+        # white noise of a fifth of the threshold gives one false response in five minutes
+        unknown = noise_level(smooth, sampling_rate) > THRESHOLD / 5
+        unknown |= _resolution(values) > THRESHOLD / 2
+        for name in (feature.name for feature in _named("scr_")):
+            columns[name] = np.where(unknown, np.nan, columns[name])
     if any_within(_named("tonic_", "phasic_"), duration, sampling_rate):
         tonic, phasic = tonic_phasic(values, sampling_rate)
         columns["tonic_mean"] = tonic.mean(axis=1)
@@ -183,6 +196,13 @@ def _area(row: Float[np.ndarray, " time"], found: Array) -> float:
     lengths = np.diff(np.append(starts, len(row)))
     height = row[starts[0] :] - np.repeat(row[starts], lengths)
     return float(np.clip(height, 0.0, None).sum())
+
+
+def _resolution(values: Float[np.ndarray, "window time"]) -> Float[np.ndarray, " window"]:
+    """Smallest difference between neighbouring samples that differ; 0 for a constant window."""
+    moves = np.abs(np.diff(values, axis=1))
+    smallest = np.where(moves > 0, moves, np.inf).min(axis=1)
+    return np.where(np.isfinite(smallest), smallest, 0.0)
 
 
 def _named(*prefixes: str) -> tuple[Feature, ...]:

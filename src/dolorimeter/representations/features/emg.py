@@ -102,13 +102,23 @@ FEATURES = (
 
 _SPECTRAL = ("zero_crossings", "slope_sign_changes", "spectral_centroid", "median_frequency")
 
+_RECTIFIED = {
+    "rms": "root of the mean signed square, with its sign: the root mean square of a rectified "
+    "window, negative where a baseline was subtracted and the muscle relaxes below it",
+    "mav": "mean of the window, negative below a baseline",
+    "peak": "sample of the largest magnitude, with its sign",
+    "slope": "least-squares slope",
+    "burst_count": "stretches of 50 ms or more in which the signed 0.1 s envelope is 3 robust "
+    "standard deviations above the window's median",
+}
+
 RECTIFIED_FEATURES = tuple(
     dataclasses.replace(f, refused="a rectified signal has no spectrum of the muscle any more")
     if f.name in _SPECTRAL
-    else dataclasses.replace(f, definition=f.definition.replace(" without its mean", ""))
+    else dataclasses.replace(f, definition=_RECTIFIED.get(f.name, f.definition))
     for f in FEATURES
 )
-"""The same columns for a signal that was rectified before: spectra refused, the mean kept."""
+"""The same columns for a signal that was rectified before: spectra refused, mean and sign kept."""
 
 
 def features(
@@ -139,8 +149,27 @@ def features(
 def rectified_features(
     values: Float[np.ndarray, "window time"], sampling_rate: float
 ) -> Float[np.ndarray, "window feature"]:
-    """The table `RECTIFIED_FEATURES` for each window of an already rectified signal."""
-    columns = amplitudes(values, sampling_rate) | bursts(values, sampling_rate)
+    """The table `RECTIFIED_FEATURES` for each window of an already rectified signal.
+
+    Parameters
+    ----------
+    values : Float[np.ndarray, "window time"]
+        Rectified electromyogram or its envelope, without missing samples. Below zero where a
+        baseline was subtracted and the muscle is more relaxed than in it: no feature rectifies
+        again.
+    sampling_rate : float
+        Hertz.
+    """
+    rows = np.arange(len(values))
+    power = (values * np.abs(values)).mean(axis=1)
+    columns = {
+        "rms": np.sign(power) * np.sqrt(np.abs(power)),
+        "mav": values.mean(axis=1),
+        "peak": values[rows, np.abs(values).argmax(axis=1)],
+        "slope": _rows.slope(values, sampling_rate),
+        "waveform_length": waveform_length(values, sampling_rate),
+    }
+    columns |= bursts(values, sampling_rate, signed=True)
     duration = values.shape[1] / sampling_rate
     return in_order(RECTIFIED_FEATURES, columns, duration, sampling_rate)
 
@@ -150,14 +179,21 @@ def amplitudes(
 ) -> dict[str, Float[np.ndarray, " window"]]:
     """Root mean square, mean and largest magnitude, its slope, and waveform length a second."""
     magnitude = np.abs(signal)
-    steps = np.abs(np.diff(signal, axis=1))
     return {
         "rms": np.sqrt(np.square(signal).mean(axis=1)),
         "mav": magnitude.mean(axis=1),
         "peak": magnitude.max(axis=1),
         "slope": _rows.slope(magnitude, sampling_rate),
-        "waveform_length": steps.sum(axis=1) * (sampling_rate / signal.shape[1]),
+        "waveform_length": waveform_length(signal, sampling_rate),
     }
+
+
+def waveform_length(
+    signal: Float[np.ndarray, "window time"], sampling_rate: float
+) -> Float[np.ndarray, " window"]:
+    """Sum of the absolute differences of neighbouring samples, per second."""
+    steps = np.abs(np.diff(signal, axis=1))
+    return np.asarray(steps.sum(axis=1) * (sampling_rate / signal.shape[1]))
 
 
 def sign_changes(signal: Float[np.ndarray, "window time"]) -> Float[np.ndarray, " window"]:
@@ -192,14 +228,14 @@ def spectrum(
 
 
 def bursts(
-    signal: Float[np.ndarray, "window time"], sampling_rate: float
+    signal: Float[np.ndarray, "window time"], sampling_rate: float, signed: bool = False
 ) -> dict[str, Float[np.ndarray, " window"]]:
     """Number and total length of the stretches in which the muscle stands out of its rest."""
     duration = signal.shape[1] / sampling_rate
     if not any_within(FEATURES[-2:], duration, sampling_rate):
         unknown = np.full(len(signal), np.nan)
         return {"burst_count": unknown, "burst_duration": unknown}
-    active = burst_mask(envelope(signal, sampling_rate), sampling_rate)
+    active = burst_mask(envelope(signal, sampling_rate, signed=signed), sampling_rate)
     starts = active[:, 0].astype(float) + (active[:, 1:] & ~active[:, :-1]).sum(axis=1)
     return {"burst_count": starts, "burst_duration": active.sum(axis=1) / sampling_rate}
 
@@ -215,7 +251,7 @@ def _median(
     return np.where(total > 0, frequency[position], np.nan)
 
 
-TABLE = Table("Electromyogram", "emg, emg_*", "uV", FEATURES, features)
 RECTIFIED_TABLE = Table(
     "Rectified electromyogram", "emg_*_rectified", "uV", RECTIFIED_FEATURES, rectified_features
 )
+TABLE = Table("Electromyogram", "emg, emg_*", "uV", FEATURES, features, rectified=RECTIFIED_TABLE)

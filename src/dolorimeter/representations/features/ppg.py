@@ -15,10 +15,10 @@ from jaxtyping import Float
 
 from dolorimeter.representations.features import _beats, _rows
 from dolorimeter.representations.features._table import Feature, Table, any_within, in_order
-from dolorimeter.signals.beats import ppg_peaks
+from dolorimeter.signals.beats import ppg_beats
 
-_TWO = "fewer than two beats were found, or more than half of the intervals are out of line"
-_THREE = "fewer than three beats were found, or more than half of the intervals are out of line"
+_TWO = _beats.undefined("two", "a third")
+_THREE = _beats.undefined("three", "a third")
 
 FEATURES = (
     Feature(
@@ -95,17 +95,22 @@ def features(
     Parameters
     ----------
     values : Float[np.ndarray, "window time"]
-        Pulse wave, more blood upwards, without missing samples.
+        Pulse wave of either polarity, without missing samples.
     sampling_rate : float
         Hertz.
     """
     duration = values.shape[1] / sampling_rate
     if not any_within(FEATURES, duration, sampling_rate):
         return np.full((len(values), len(FEATURES)), np.nan)
-    peaks = ppg_peaks(values, sampling_rate)
+    peaks, sign = ppg_beats(values, sampling_rate)
+    values = values * sign
     intervals, share = _beats.edited_intervals(peaks, sampling_rate)
+    share[_beats.without_rhythm(values, peaks, sampling_rate)] = 1.0
     closing = _rows.padded(peaks, sampling_rate)[:, 1:]
-    heights, rises = _beats.pulses(values, peaks)
+    heights, rises = (
+        _beats.trusted(found, share, _beats.MOST_FOR_RATE)
+        for found in _beats.pulses(values, peaks)
+    )
     columns = _beats.rates(closing, _beats.trusted(intervals, share, _beats.MOST_FOR_RATE)) | {
         "amplitude": _rows.mean(heights),
         "amplitude_change": _rows.trend(closing, heights),
