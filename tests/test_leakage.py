@@ -912,7 +912,7 @@ def test_raw_signals_of_different_people_pass() -> None:
 
 
 def renamed(names: dict[str, Any]) -> list[Finding]:
-    """Audit of a run of an earlier version, or of other software, that did not compare spellings."""
+    """Audit of a run of an earlier version, which did not compare spellings."""
     samples, y = cohort()
     run = evaluate(
         clean_estimator(), samples, y, leave_one_subject_out(), question=question(),
