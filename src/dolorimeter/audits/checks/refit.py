@@ -346,20 +346,20 @@ def independent_shuffle(
 
 def _independent(y: Array, rng: np.random.Generator, is_classifier: bool) -> Array:
     """A permutation of `y` with little association with `y`: the best of a few draws."""
-    draws = [rng.permutation(y) for _ in range(2 if len(y) < 3 else 40)]
-    codes = pd.get_dummies(pd.Series(y)).to_numpy(dtype=float) if is_classifier else None
+    draws = [rng.permutation(len(y)) for _ in range(2 if len(y) < 3 else 40)]
+    names, codes = np.unique(y, return_inverse=True)
+    share = np.bincount(codes) / len(y)
+    expected = np.outer(share, share).ravel() * len(y)
 
     def association(draw: Array) -> float:
-        if codes is None:
-            return abs(float(np.dot(draw - draw.mean(), y - y.mean())))
-        other = pd.get_dummies(pd.Series(draw)).to_numpy(dtype=float)
-        table = codes.T @ other
-        expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / len(y)
-        return float(np.abs(table - expected).sum())
+        if not is_classifier:
+            return abs(float(np.dot(y[draw] - y.mean(), y - y.mean())))
+        pairs = codes * len(names) + codes[draw]
+        return float(np.abs(np.bincount(pairs, minlength=len(expected)) - expected).sum())
 
     values = np.array([association(draw) for draw in draws])
     best = np.flatnonzero(values <= values.min() + 1e-12)
-    return draws[int(rng.choice(best))]
+    return y[draws[int(rng.choice(best))]]
 
 
 def _labels_vary_within(y: Array, subjects: Array) -> bool:
