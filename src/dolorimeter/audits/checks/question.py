@@ -122,9 +122,9 @@ def file_size(case: EvaluationUnderAudit) -> Iterator[Finding]:
     separations = []
     for subject in np.unique(case.subjects):
         mine = (case.subjects == subject) & np.isfinite(sizes)
-        areas = _separations(sizes[mine], case.y[mine])
-        if areas:
-            separations.append(float(np.mean(areas)))
+        pairs = _separations(sizes[mine], case.y[mine])
+        if pairs:
+            separations.append(float(np.mean(pairs)))
     areas = np.array(separations)
     if len(areas) < MIN_SUBJECTS or areas.std() == 0:
         yield not_checked(check, "file sizes do not vary within enough subjects.")
