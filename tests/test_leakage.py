@@ -600,7 +600,7 @@ def test_shuffled_labels_show_a_choice_on_the_test_fold() -> None:
     findings = run_and_audit(
         Staged(),
         selection="oracle_fold_epoch",
-        rerun=6,
+        rerun=20,
         question=question(selection="oracle_fold_epoch"),
     )
     found = only(findings, "shuffled_labels", "selection_on_test")

@@ -35,7 +35,7 @@ PERMUTATION_SUBJECTS = 12
 """Subjects in the subsample on which labels are shuffled."""
 
 PERMUTATION_FOLDS = 3
-"""Folds per set of shuffled labels, where the split has more."""
+"""Folds of the subsample, where the split has more. Each set of labels is tried on one of them."""
 
 MIN_PERMUTATIONS = 3
 """Sets of shuffled labels below which nothing is concluded."""
@@ -263,8 +263,7 @@ def _score_of_shuffled(
         yield not_checked(check, "no subject of the subsample has labels that can be shuffled.")
         return
     mean, spread = float(excess.mean()), float(excess.std(ddof=1)) / np.sqrt(len(excess))
-    windows = case.memo["windows_of_permutations"]
-    least = (0.5 if case.is_classifier else 1.0) / np.sqrt(windows * len(excess))
+    least = (0.5 if case.is_classifier else 1.0) / np.sqrt(case.memo["guesses"])
     limit = max(
         stats.t.ppf(1 - ALPHA, len(excess) - 1) * spread, stats.norm.ppf(1 - ALPHA) * least
     )
@@ -304,7 +303,9 @@ def _permutations(case: EvaluationUnderAudit) -> pd.DataFrame:
                 "true": _excess(guess, y[tested], groups, case.is_classifier),
             }
         )
-    case.memo["windows_of_permutations"] = len(tables[0])
+    case.memo["guesses"] = sum(
+        len(table) if by_subject else table["subject"].nunique() for table in tables
+    )
     case.memo["permutations"] = pd.DataFrame(scores)
     return case.memo["permutations"]
 
