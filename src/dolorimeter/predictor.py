@@ -16,8 +16,17 @@ from dolorimeter.chain import Pipeline
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.samples import Samples
-from dolorimeter.storage import write_json
+from dolorimeter.storage import (
+    MANIFEST,
+    damaged_files,
+    replaced_folder,
+    seal_folder,
+    write_json,
+)
 from dolorimeter.types import Exclusion, LabelSource, Recording, TargetKind
+
+FILES = ("predictor.json", "estimator", MANIFEST)
+"""Entries of a model folder."""
 
 
 @dataclass(frozen=True)
@@ -188,9 +197,15 @@ class Predictor:
         return rows
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder that `load`, ``predict`` and ``monitor`` read."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the folder that `load`, ``predict`` and ``monitor`` read.
+
+        A model that is there before is replaced as a whole, or stays as it is.
+        """
+        with replaced_folder(Path(folder), FILES) as part:
+            self._write(part)
+            seal_folder(part, [name for name in FILES if name != MANIFEST])
+
+    def _write(self, folder: Path) -> None:
         save_estimator(self.estimator, folder / "estimator")
         write_json(
             folder / "predictor.json",
@@ -225,6 +240,10 @@ class Predictor:
             raise ConfigError(
                 f"{folder}: no predictor.json here, expected a model folder written by "
                 "`dolorimeter train … --out MODEL`."
+            )
+        if faults := damaged_files(path.parent):
+            raise ConfigError(
+                f"{folder}: the model is damaged ({'; '.join(faults)}). Train the model again."
             )
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
