@@ -326,7 +326,9 @@ def audit(
         for f in findings
     ]
     if as_json:
-        show({"findings": rows, "leak_o_meter": meter}, True)
+        rates = [{"false_alarm_rate": f.false_alarm_rate} for f in findings]
+        detailed = [row | rate for row, rate in zip(rows, rates, strict=True)]
+        show({"findings": detailed, "leak_o_meter": meter}, True)
     else:
         show(rows, False, f"audit of {run}")
         if meter:

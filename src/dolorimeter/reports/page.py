@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 import dolorimeter
-from dolorimeter.audits import CHECKS, Finding
+from dolorimeter.audits import CHECKS, NOT_DETECTABLE, Finding
 from dolorimeter.conditions import everything_takes_part
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
@@ -593,6 +593,7 @@ def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         if quiet:
             yield table(f"{entry.label}: {len(quiet)} passed", columns, quiet, folded=True)
     yield Paragraph(EVIDENCE, "quiet")
+    yield Paragraph(f"No check can detect: {' '.join(NOT_DETECTABLE)}", "quiet")
 
 
 def _finding_row(f: Finding) -> Row:
