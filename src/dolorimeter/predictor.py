@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter import __version__
-from dolorimeter.chain import Pipeline
-from dolorimeter.errors import ConfigError
+from dolorimeter.chain import Pipeline, QualityGate
+from dolorimeter.errors import ConfigError, DolorimeterError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.samples import Samples
 from dolorimeter.storage import write_json
-from dolorimeter.types import Exclusion, LabelSource, Recording, TargetKind
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetKind
+
+PLACE = ["subject", "recording", "stimulus", "start", "duration"]
+"""Columns that say where a window is."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Predictor:
         Of the table the estimator was fitted on, if it was one.
     lookalike : bool
         True when it was fitted on synthesised recordings.
+    gate : QualityGate
+        Which modalities of a window count, and when the model abstains. `predict` and the monitor
+        apply the same.
     """
 
     estimator: Any
@@ -54,6 +60,7 @@ class Predictor:
     lookalike: bool = False
     title: str = ""
     notes: tuple[str, ...] = field(default=())
+    gate: QualityGate = field(default_factory=QualityGate)
 
     def predict(
         self,
@@ -62,7 +69,11 @@ class Predictor:
         exclusions: Sequence[Exclusion] = (),
         workers: int = 1,
     ) -> pd.DataFrame:
-        """One row a window: where it is, the probability of each class, and its quality.
+        """One row per window: where it is, the probability of each class, and its quality.
+
+        The model's `gate` is applied as in a live session: a modality of low quality counts as
+        missing, and where too few are left the column ``abstained`` says why and there is no
+        estimate (NaN).
 
         Where no recording has a stimulus, and windows are those of stimuli, they follow each other
         from the start of each recording to its end.
@@ -84,9 +95,11 @@ class Predictor:
         if windows.anchor == "stimulus" and not any(r.stimuli for r in recordings):
             windows = replace(windows, anchor="sliding")
         anywhere = replace(self.chain, windows=windows)
-        samples = anywhere.samples(recordings, exclusions=exclusions, workers=workers)
+        samples, abstained = anywhere.gated_samples(
+            recordings, self.gate, exclusions=exclusions, workers=workers
+        )
         self._check_standardised(samples)
-        rows = self.predict_samples(samples)
+        rows = self.estimate(samples, abstained)
         rows.attrs["kept_out"] = [
             f"{e.recording}, {e.what}: {e.reason}" for e in samples.exclusions
         ]
@@ -107,6 +120,62 @@ class Predictor:
                 "windows of the reference, or train without standardise."
             )
 
+    def estimate(self, samples: Samples, abstained: Sequence[str]) -> pd.DataFrame:
+        """Predict the rows for which nothing is said against it; the others have no estimate.
+
+        Parameters
+        ----------
+        samples : Samples
+            After the gate.
+        abstained : sequence of str
+            Reason per row; empty where the model is to give an estimate. A row with missing
+            modalities that the estimator refuses becomes one with a reason.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `predict_samples`, with the column ``abstained``.
+        """
+        reasons = np.array(abstained, dtype=object)
+        rows = np.flatnonzero(reasons == "")
+        parts: list[pd.DataFrame] = []
+        if len(rows):
+            try:
+                parts = [self.predict_samples(samples.take(rows)).set_axis(rows)]
+            except (DolorimeterError, ValueError):
+                if not _any_missing(samples.take(rows)):
+                    raise
+                parts = self._one_by_one(samples, rows, reasons)
+        meta = samples.meta[PLACE].copy()
+        if not parts:
+            found = pd.DataFrame(np.nan, meta.index, self._estimate_columns)
+        else:
+            found = pd.concat(parts).drop(columns=PLACE).reindex(meta.index)
+        found = pd.concat([meta, found], axis=1)
+        if samples.quality is not None:
+            found["quality"] = samples.quality
+        found["abstained"] = reasons
+        return found
+
+    @property
+    def _estimate_columns(self) -> list[str]:
+        if self.target_kind == "regressor":
+            return ["prediction"]
+        return [*(f"p_{name}" for name in self.classes), "estimate"]
+
+    def _one_by_one(self, samples: Samples, rows: Array, reasons: Array) -> list[pd.DataFrame]:
+        """Predict each row by itself; those that the estimator refuses get a reason."""
+        parts = []
+        for row in rows:
+            one = samples.take(np.array([row]))
+            try:
+                parts.append(self.predict_samples(one).set_axis([row]))
+            except (DolorimeterError, ValueError) as error:
+                if not _any_missing(one):
+                    raise
+                reasons[row] = f"the model cannot go on without what is missing: {error}"
+        return parts
+
     def predict_samples(self, samples: Samples) -> pd.DataFrame:
         """Predict rows that are samples already.
 
@@ -122,8 +191,7 @@ class Predictor:
                 f"the samples' features are not the model's: missing {missing[:5]}, "
                 f"unknown {extra[:5]}. Use the same streams, in the same order."
             )
-        columns = ["subject", "recording", "stimulus", "start", "duration"]
-        rows = samples.meta[columns].copy()
+        rows = samples.meta[PLACE].copy()
         if self.target_kind == "regressor":
             rows["prediction"] = self.estimator.predict(samples.x)
             if hasattr(self.estimator, "predict_interval"):
@@ -161,6 +229,7 @@ class Predictor:
                 "label_source": self.label_source,
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
+                "gate": asdict(self.gate),
                 "warning": "Research software, not a medical device.",
             },
         )
@@ -195,8 +264,17 @@ class Predictor:
                 lookalike=told["lookalike"],
                 title=told["title"],
                 notes=tuple(told["notes"]),
+                gate=QualityGate.from_dict(told.get("gate", {})),
             )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{path}: not a predictor of this version ({error!r}). Train the model again."
             ) from error
+
+
+def _any_missing(samples: Samples) -> bool:
+    """Whether a value is NaN or a stream is not there."""
+    arrays = [samples.x] if isinstance(samples.x, np.ndarray) else list(samples.x.values())
+    floats = [x for x in arrays if x.dtype.kind == "f"]
+    gone = samples.present is not None and not all(p.all() for p in samples.present.values())
+    return gone or any(np.isnan(x).any() for x in floats)
