@@ -787,6 +787,15 @@ def cohort(shared: Path, new: Side) -> None:
         raise FailedError(f"the cohort cannot be written: {last_line(process)}")
 
 
+def published(shared: Path, new: Side) -> None:
+    """Write a look-alike of BioVid in the published size: 8,700 windows (1.2 GB)."""
+    words = verb("synthesise", "biovid", "--out", str(shared / "published"), "--seed", "1")
+    environment = os.environ | {"PYTHONPATH": str(new.tree / "src")}
+    process = measure([str(new.python), *words], environment, new.tree)
+    if process.status != 0:
+        raise FailedError(f"the published size cannot be written: {last_line(process)}")
+
+
 def recording(shared: Path, _new: Side) -> None:
     """Write the clips of one subject as one recording in the Brain Imaging Data Structure."""
     subject = sorted((shared / "cohort/PartA/biosignals_raw").iterdir())[0]
@@ -817,6 +826,18 @@ def features(shared: Path) -> Answer:
     streams = tuple(stream(m, (), dl.Features(m)) for m in ("eda", "ecg", "emg_trapezius"))
     samples = pipeline(dl.WindowSpec(duration=5.5), streams).samples(recordings)
     return {"features": samples.x.ravel().tolist(), "names": list(samples.feature_names)}
+
+
+def pipeline(shared: Path) -> Answer:
+    """Features of three signals of 8,700 windows: read, cut and computed without a cache."""
+    import dolorimeter as dl
+
+    pipeline_of = first_of("dolorimeter:Pipeline", "dolorimeter:Chain")
+    stream = first_of("dolorimeter:Stream", "dolorimeter:ChainStream")
+    recordings = dl.open_dataset("biovid", shared / "published", part="A").recordings()
+    streams = tuple(stream(m, (), dl.Features(m)) for m in ("eda", "ecg", "emg_trapezius"))
+    samples = pipeline_of(dl.WindowSpec(duration=5.5), streams).samples(recordings)
+    return {"windows": len(samples), "subjects": int(samples.meta["subject"].nunique())}
 
 
 def painformer(_shared: Path) -> Answer:
@@ -896,6 +917,13 @@ WORKLOADS = (
         needs=(cohort,),
         before=(evaluate_by("--out", "{side}/run"),),
     ),
+    Workload(
+        "check",
+        "8,700 windows",
+        spellings=(verb("check", "biovid", "{shared}/published"),),
+        needs=(published,),
+    ),
+    Workload("pipeline", "8,700 windows, three signals", function=pipeline, needs=(published,)),
     Workload("painformer", f"{IMAGES} images of 224 × 224", function=painformer, tolerance=1e-4),
     Workload(
         "live",

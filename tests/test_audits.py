@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from dolorimeter.audits import CHECKS, Finding, has_fault, independent_epochs_bound, leak_o_meter
-from dolorimeter.audits.parts import is_fitted, parts, shared_state
+from dolorimeter.audits.checks.estimator import is_fitted, parameters
 from dolorimeter.errors import EvaluationError
 from dolorimeter.estimators import NetworkClassifier
 from dolorimeter.samples import META_COLUMNS, Samples
@@ -46,7 +46,7 @@ def test_parts_are_found_in_pipelines_partials_and_closures() -> None:
         FunctionTransformer(lambda x: scaler.transform(x)),
         LogisticRegression(),
     )
-    found = {id(part): path for path, part in parts(pipeline)}
+    found = {id(part): path for path, part in parameters(pipeline)}
     assert "keywords['by']" in found[id(array)]
     assert "scaler" in found[id(scaler)]
 
@@ -57,10 +57,6 @@ def test_fitted_parts_are_told_from_new_ones() -> None:
     assert not is_fitted(StandardScaler())
     assert not is_fitted(FunctionTransformer().fit(x))
     assert not is_fitted(StandardScaler)
-
-
-def test_library_estimators_share_nothing() -> None:
-    assert shared_state(make_pipeline(StandardScaler(), LogisticRegression())) == {}
 
 
 @given(st.integers(1, 60), st.floats(0.05, 0.95), st.integers(1, 200))

@@ -22,9 +22,9 @@ from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import (
     ConfigError,
     DatasetError,
+    FileReadError,
     OverlapError,
     RecordingError,
-    SignalError,
     StorageError,
     UnknownNameError,
 )
@@ -214,7 +214,7 @@ def test_an_encoder_of_clips_gives_tokens(
 def test_clips_and_tokens_that_do_not_fit_are_refused(clips: Path) -> None:
     short = FaceClip(frame_rate=RATE, frames=3)
     stream = Stream("face", (TRACKING,), short, encoder=Encoder("tests_tubes"))
-    with pytest.raises(SignalError, match="3 pictures a window, and tests_tubes takes clips of 4"):
+    with pytest.raises(DatasetError, match="3 pictures a window, and tests_tubes takes clips of"):
         Pipeline(SPEC, (stream,)).samples([recording(clips, "dark")])
     with pytest.raises(ConfigError, match=r"tokens is '4x4', expected one of '', 'all', '2x2'"):
         Encoder("tests_tubes", tokens="4x4")
@@ -338,15 +338,18 @@ def test_the_cache_sees_another_video_and_other_weights(clips: Path, tmp_path: P
     assert json.dumps(sized.to_dict()) != json.dumps(deep().to_dict())
 
 
-def test_a_video_that_is_gone_costs_its_own_windows_alone(clips: Path, tmp_path: Path) -> None:
+def test_a_video_that_is_gone_stops_the_run_and_is_no_exclusion(
+    clips: Path, tmp_path: Path
+) -> None:
     gone = replace(
         recording(clips, "dark"), name="gone", videos={"face": Video(tmp_path / "gone.mp4", RATE)}
     )
     pair = [recording(clips, "bright"), gone]
-    samples = deep().samples(pair, cache=Cache(tmp_path / "samples"))
-    assert samples.meta["recording"].tolist() == ["bright"]
-    (kept_out,) = samples.exclusions
-    assert "gone.mp4: the file is missing" in kept_out.reason
+    cache = Cache(tmp_path / "samples")
+    with pytest.raises(FileReadError, match=r"gone\.mp4: cannot be read"):
+        deep().samples(pair, cache=cache)
+    shutil.copy(pair[0].videos["face"].path, tmp_path / "gone.mp4")
+    assert deep().samples(pair, cache=cache).meta["recording"].tolist() == ["bright", "gone"]
 
 
 def test_weights_that_are_missing_stop_before_a_video_is_read(clips: Path, tmp_path: Path) -> None:

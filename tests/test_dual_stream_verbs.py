@@ -83,7 +83,7 @@ def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
     module["signal_weights"] = "encoder/encoder.safetensors"  # relative to the file
     two = written(tmp_path / "two.toml", values)
     told = ["evaluate", two, "--root", cohort / "B", "--epochs", "2"]
-    with pytest.raises(OverlapError, match=r"was trained on \d of the people under test"):
+    with pytest.raises(OverlapError, match=r"was trained on \d of the subjects under test"):
         call(*told, "--out", tmp_path / "refused")
     shown = call(*told, "--out", tmp_path / "run", "--set", 'target_access="unlabelled_target"')
     assert "without their labels" in shown

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from dolorimeter.errors import ConfigError, DatasetError, EvaluationError, UnknownNameError
+from dolorimeter.datasets import OfficialSplit
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    EvaluationError,
+    OverlapError,
+    UnknownNameError,
+)
 from dolorimeter.evaluation import Run
 from dolorimeter.experiment import (
     audit_run,
@@ -23,7 +31,10 @@ from dolorimeter.experiment import (
     train,
     write_experiment,
 )
+from dolorimeter.experiment._prepare import gathered, official_hold_out
+from dolorimeter.experiment._thinned import _thinned
 from dolorimeter.predictor import Predictor
+from dolorimeter.registry import Weights
 from dolorimeter.synthesis import synthesise
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -227,7 +238,9 @@ def test_running_standardisation_of_a_table_without_times_is_refused(tmp_path: P
         prepare(experiment_from(TABLE | {"standardise": "running"}), root)
 
 
-def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
+def test_one_data_set_trains_and_another_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, other = tmp_path / "biovid", tmp_path / "ai4pain"
     synthesise("biovid", one, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
     synthesise("ai4pain_2025", other, subjects=2, seed=0)
@@ -244,6 +257,14 @@ def test_one_data_set_trains_and_another_is_tested(tmp_path: Path) -> None:
     found = run(asked, one, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
+    for seen in ({"ai4pain": ()}, {"ai4pain": (found.subjects[0].split(":")[1],)}):
+        weights = (Weights("w", None, seen),)
+        monkeypatch.setattr("dolorimeter.experiment._run._weights_of", lambda _, w=weights: w)
+        with pytest.raises(OverlapError, match=r"subjects under test .* of ai4pain"):
+            run(asked, one, test_root=other, cache=False)
+    trained = (Weights("w", None, {"biovid": ()}),)  # not under test
+    monkeypatch.setattr("dolorimeter.experiment._run._weights_of", lambda _: trained)
+    assert len(run(asked, one, test_root=other, cache=False).predictions)
     fewer = told | {"test_dataset": {"name": "ai4pain_2025", "first": 1}}
     assert experiment_from(fewer).question().hash != asked.question().hash
     raw = [{"modality": "eda", "representation": {"name": "raw", "unit": "uS"}}]
@@ -288,7 +309,15 @@ def test_trained_models_predict_and_refuse_other_features(tmp_path: Path) -> Non
     other = pd.read_csv(root / "table.csv").rename(columns={"b": "c"})
     (tmp_path / "other").mkdir()
     other.to_csv(tmp_path / "other" / "table.csv", index=False)
-    with pytest.raises(ConfigError, match=r"missing \['b'\], unknown \['c'\]"):
+    lacking = predict(tmp_path / "model", [tmp_path / "other"])
+    assert set(lacking["missing"]) == {"b"}
+    assert lacking.attrs["notes"][:2] == [
+        "Columns that the model does not know are ignored: c",
+        f"b is missing in {len(lacking)} of {len(lacking)} estimates: they rest on the rest of "
+        "the model's input",
+    ]
+    other.rename(columns={"a": "d"}).to_csv(tmp_path / "other" / "table.csv", index=False)
+    with pytest.raises(DatasetError, match=r"none of the model's features \('a', 'b'\)"):
         predict(tmp_path / "model", [tmp_path / "other"])
     with pytest.raises(ConfigError, match=r"no predictor\.json here"):
         Predictor.load(root)
@@ -364,3 +393,127 @@ def test_a_model_across_data_sets_is_refused(tmp_path: Path) -> None:
     across = TABLE | {"test_dataset": {"name": "feature_table"}}
     with pytest.raises(ConfigError, match=r"take its \[test_dataset\] out"):
         train(experiment_from(across), tmp_path)
+
+
+# ── official splits, thinning, order of clips ───────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "modality", "options"),
+    [("ai4pain_2025", "eda", {}), ("ai4pain_2024", "fnirs", {"modalities": ["fnirs"]})],
+)
+def test_the_official_split_runs_on_a_complete_copy(
+    tmp_path: Path, name: str, modality: str, options: dict[str, Any]
+) -> None:
+    synthesise(name, tmp_path / "data", subjects=8, per_condition=2, **options)
+    experiment = experiment_from(
+        {
+            "title": "challenge",
+            "dataset": {"name": name},
+            "task": {"classes": [["no_pain"], ["high_pain"]]},
+            "classifier": {"name": "majority"},
+            "split": {"name": "official", "arguments": {"which": "challenge"}},
+            "windows": {"duration": 9.0},
+            "streams": [{"modality": modality}],
+        }
+    )
+    prepared = prepare(experiment, tmp_path / "data")
+    (fold,) = prepared.split.folds(prepared.samples.meta, prepared.y)
+    splits = prepared.samples.meta["split"].to_numpy()
+    assert set(splits[fold.train]) == {"train"}
+    assert set(splits[fold.test]) == {"validation"}
+    assert any("test subjects are unlabelled; validation is tested" in n
+               for n in prepared.samples.notes)  # fmt: skip
+    unlabelled = [e for e in prepared.samples.exclusions if "unlabelled" in e.reason]
+    assert len(unlabelled) == 1
+
+
+def test_an_official_split_leaves_out_who_is_not_there_and_says_so() -> None:
+    official = OfficialSplit(("a", "b", "c"), ("d", "e"))
+    split, notes = official_hold_out(official, np.array(["a", "b", "d", "d", "x"]))
+    assert (split.train_subjects, split.test_subjects) == (("a", "b"), ("d",))
+    assert [note.split(" subjects")[0] for note in notes] == [
+        "official split: 1 of 3 training",
+        "official split: 1 of 2 validation",
+    ]
+    labelled = OfficialSplit(("a",), ("b",), ("c",))
+    split, notes = official_hold_out(labelled, np.array(["a", "b", "c"]))
+    assert (split.test_subjects, split.validation_subjects, notes) == (("c",), ("b",), ())
+    with pytest.raises(ConfigError, match="0 of 3 training, 1 of 2 validation, 0 of 0 test"):
+        official_hold_out(official, np.array(["d", "x"]))
+
+
+def test_the_hold_out_of_biovid_runs_without_the_low_reactive() -> None:
+    from dolorimeter.datasets.biovid import HOLD_OUT_VALIDATION, LOW_REACTIVE
+
+    train = tuple(f"0{i}0199_w_30" for i in range(1, 4))
+    official = OfficialSplit((*train, *(s for s in LOW_REACTIVE if s not in HOLD_OUT_VALIDATION)),
+                             HOLD_OUT_VALIDATION)  # fmt: skip
+    there = [s for s in (*train, *HOLD_OUT_VALIDATION) if s not in LOW_REACTIVE]
+    split, notes = official_hold_out(official, np.array(there))
+    assert not set(split.test_subjects) & set(LOW_REACTIVE)
+    assert split.train_subjects == train
+    assert len(notes) == 2
+
+
+@pytest.mark.parametrize("standardise", ["all_recording", "task_windows"])
+def test_thinned_windows_are_standardised_over_the_same_conditions_as_the_others(
+    tmp_path: Path, standardise: str
+) -> None:
+    synthesise("biovid", tmp_path / "data", subjects=2, per_condition=3)
+    experiment = experiment_from(
+        {
+            "title": "thinned",
+            "dataset": {"name": "biovid", "options": {"part": "A"}},
+            "task": {"classes": [["BL1"], ["PA4"]]},
+            "classifier": {"name": "majority"},
+            "split": {"name": "leave_one_subject_out"},
+            "standardise": standardise,
+            "windows": {"duration": 5.5},
+            "streams": [{"modality": "eda"}],
+        }
+    )
+    full, _ = gathered(experiment, tmp_path / "data")
+    raw, _ = gathered(experiment, tmp_path / "data", standardise=False)
+    conditions = {"BL1", "PA1", "PA2", "PA3", "PA4"} if standardise == "all_recording" else {
+        "BL1", "PA4"
+    }  # fmt: skip
+    assert set(raw.meta["condition"]) == set(full.meta["condition"]) == conditions
+    thinned, y, rows = _thinned(experiment, tmp_path / "data", None, None, 1)
+    assert len(thinned) == len(y) == len(rows)
+    labelled, _ = experiment.task.label(raw)
+    assert thinned.meta["recording"].tolist() == labelled.meta["recording"].iloc[rows].tolist()
+    keep = raw.meta["recording"].isin(thinned.meta["recording"]) | ~raw.meta["condition"].isin(
+        ["BL1", "PA4"]
+    )
+    assert isinstance(raw.x, np.ndarray)
+    own = (raw.subjects == raw.subjects[0]) & keep.to_numpy()
+    mine = thinned.subjects == raw.subjects[0]
+    column = list(raw.feature_names).index("eda_mean")
+    values = raw.x[own, column]
+    wanted = (values - values.mean()) / values.std()
+    tested = raw.meta["condition"][own].isin(["BL1", "PA4"]).to_numpy()
+    assert isinstance(thinned.x, np.ndarray)
+    np.testing.assert_allclose(thinned.x[mine, column], wanted[tested], rtol=1e-6)
+
+
+def test_the_counter_of_biovid_is_no_fact_and_no_order(tmp_path: Path) -> None:
+    synthesise("biovid", tmp_path / "data", subjects=2, per_condition=2)
+    names = [p.name for p in (tmp_path / "data").rglob("*_bio.csv")]
+    counters = {c: {int(n[-11:-8]) for n in names if f"-{c}-" in n} for c in ("BL1", "PA4")}
+    assert counters["BL1"] == {9, 10}
+    assert max(counters["PA4"]) <= 8
+    experiment = {
+        "title": "order",
+        "dataset": {"name": "biovid", "options": {"part": "A"}},
+        "task": {"classes": [["BL1"], ["PA4"]]},
+        "classifier": {"name": "majority"},
+        "split": {"name": "leave_one_subject_out"},
+        "windows": {"duration": 5.5},
+        "streams": [{"modality": "eda"}],
+    }
+    facts = prepare(experiment_from(experiment), tmp_path / "data").samples.facts
+    assert facts is not None
+    assert "clip_index" not in facts
+    with pytest.raises(ConfigError, match="this data set does not say"):
+        prepare(experiment_from(experiment | {"standardise": "running"}), tmp_path / "data")

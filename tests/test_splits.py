@@ -17,12 +17,14 @@ from dolorimeter.splits import (
     Split,
     cross_dataset,
     drawn_hold_out,
+    from_sklearn,
     group_k_fold,
     hold_out,
     inner_folds,
     inner_validation,
     leave_one_subject_out,
     personalised,
+    refuse_shared_subjects,
 )
 
 
@@ -56,7 +58,7 @@ def test_no_person_is_on_both_sides_and_each_window_is_tested_once(
     data: tuple[pd.DataFrame, np.ndarray], seed: int
 ) -> None:
     meta, y = data
-    for split in (leave_one_subject_out(), group_k_fold(3, seed), personalised(0)):
+    for split in (leave_one_subject_out(), group_k_fold(3, seed), personalised(0, reserve=0)):
         folds = split.folds(meta, y)
         for fold in folds:
             assert not names(meta, fold.fit_rows) & names(meta, fold.test)
@@ -208,7 +210,7 @@ def test_cross_dataset_refuses_shared_people_and_unknown_names() -> None:
 
 
 @given(st.lists(st.integers(6, 9), min_size=2, max_size=5), st.integers(1, 2), st.integers(0, 50))
-def test_personalised_takes_k_windows_a_class_and_does_not_score_them(
+def test_personalised_takes_k_stimuli_per_class_and_scores_the_other_half(
     counts: list[int], k: int, seed: int
 ) -> None:
     meta, y = cohort(counts)
@@ -219,16 +221,106 @@ def test_personalised_takes_k_windows_a_class_and_does_not_score_them(
         given_rows = fold.train[own[fold.train]]
         assert np.bincount(y[given_rows]).tolist() == [k, k]
         assert not set(given_rows) & set(fold.test)
-        assert sorted([*given_rows, *fold.test]) == np.flatnonzero(own).tolist()
+        assert set(fold.test) <= set(np.flatnonzero(own))
+        for label in (0, 1):
+            of_class = int((y[own] == label).sum())
+            scored = int((y[fold.test] == label).sum())
+            assert scored == of_class - max(k, of_class // 2)
         assert set(np.flatnonzero(~own)) <= set(fold.train)
 
 
 def test_personalised_refuses_to_leave_nothing_to_score() -> None:
     meta, y = cohort([6, 4])
-    with pytest.raises(SplitError, match="subject p01 has 2 windows of class 0, k = 2 of them"):
+    with pytest.raises(
+        SplitError, match="subject p01 has 2 stimuli of class 0, and 2 of them are"
+    ):
         personalised(2).folds(meta, y)
     with pytest.raises(SplitError, match="k is -1, expected 0 or more"):
         personalised(-1).folds(meta, y)
+
+
+def stimuli(subjects: int = 3, each: int = 8, windows: int = 5) -> tuple[pd.DataFrame, np.ndarray]:
+    """Sliding windows of 2 s every second, five per stimulus, alternating classes."""
+    rows, y = [], []
+    for s in range(subjects):
+        for i in range(each):
+            for w in range(windows):
+                at = 20.0 * i + w
+                rows.append((f"p{s}", f"r{s}", f"r{s}#{i}", at, 2.0))
+                y.append(i % 2)
+    columns = ["subject", "recording", "stimulus", "start", "duration"]
+    return pd.DataFrame(rows, columns=columns), np.array(y)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_personalised_never_splits_the_windows_of_a_stimulus(named: bool) -> None:
+    meta, y = stimuli()
+    truth = meta["stimulus"].to_numpy()
+    if not named:  # windows that overlap in time are one stimulus
+        meta["stimulus"] = ""
+    for fold in personalised(2).folds(meta, y):
+        own = (meta["subject"] == fold.name).to_numpy()
+        given_rows = fold.train[own[fold.train]]
+        assert not set(truth[given_rows]) & set(truth[fold.test])
+        assert [len(set(truth[given_rows[y[given_rows] == c]])) for c in (0, 1)] == [2, 2]
+        assert len(given_rows) == 2 * 2 * 5
+
+
+def test_personalised_scores_the_same_windows_whatever_k_is() -> None:
+    meta, y = stimuli(each=24)
+    tested = [
+        [fold.test.tolist() for fold in personalised(k, seed=3).folds(meta, y)]
+        for k in (0, 1, 5, 6)
+    ]
+    assert all(rows == tested[0] for rows in tested[1:])
+    few, more = (personalised(k, seed=3).folds(meta, y)[0].train for k in (1, 5))
+    assert set(few) < set(more)
+    kept = [personalised(k, reserve=7).folds(meta, y)[0].test.tolist() for k in (0, 7)]
+    assert kept[0] == kept[1]
+
+
+def test_personalised_refuses_what_makes_no_sense() -> None:
+    meta, y = stimuli()
+    with pytest.raises(SplitError, match="reserve is 1, expected at least k = 2"):
+        personalised(2, reserve=1).folds(meta, y)
+    with pytest.raises(SplitError, match="these targets are numbers"):
+        personalised(1).folds(meta, y + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("001", "1"), ("sub-01", "1"), ("Anna", "anna"), ("1", "1.0")]
+)
+def test_two_spellings_of_one_subject_are_refused_on_both_sides(one: str, other: str) -> None:
+    meta = pd.DataFrame({"subject": [one, other, "x", "y"] * 2})
+    split = leave_one_subject_out()
+    folds = split.folds(meta, np.zeros(8))
+    with pytest.raises(SplitError, match="one subject in different spellings"):
+        refuse_shared_subjects(folds, meta["subject"].to_numpy(), split)
+    pairs = [(np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]))]
+    declared = from_sklearn(pairs, shared_subjects=True)
+    refuse_shared_subjects(declared.folds(meta, np.zeros(8)), meta["subject"].to_numpy(), declared)
+
+
+def test_names_of_other_subjects_are_not_one_spelling() -> None:
+    names = ["1-11", "11-1", "111", "s1", "s2", "082315_w_60"]
+    meta = pd.DataFrame({"subject": names})
+    split = leave_one_subject_out()
+    refuse_shared_subjects(split.folds(meta, np.zeros(6)), meta["subject"].to_numpy(), split)
+
+
+def test_cross_dataset_knows_a_subject_in_another_spelling() -> None:
+    meta = pd.DataFrame({"subject": ["01", "02", "1", "3"], "dataset": ["a", "a", "b", "b"]})
+    with pytest.raises(SplitError, match=r"01, 1 \(2 in all\) are in both"):
+        cross_dataset("a", "b").folds(meta, np.zeros(4))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.3])
+def test_inner_validation_of_subjects_with_one_class_each(share: float) -> None:
+    groups = np.repeat([f"p{i:02d}" for i in range(20)], 4)
+    y = np.repeat([0, 1] * 10, 4)
+    train, held = inner_validation(groups, share, 0, y)
+    assert set(y[train]) == set(y[held]) == {0, 1}
+    assert 2 <= len(set(groups[held])) <= 6
 
 
 def test_personalised_lets_a_person_lack_a_class() -> None:

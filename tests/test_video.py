@@ -762,3 +762,53 @@ def test_real_clips(data_root: Path, name: str, count: int, rate: float) -> None
     capture.release()
     # OpenCV takes BT.601 whatever the file says; luma and shape agree nevertheless
     assert np.abs(first - frames[0].image).mean() < 6
+
+
+# ── the container's clock ───────────────────────────────────────────────────────────────────────
+
+
+def test_frames_that_a_camera_dropped_keep_their_time(fixtures: Path) -> None:
+    """The grey of a frame is its time in units of 20 ms, written by another program."""
+    folder = fixtures / "cases" / "17-avi-dropped-frames"
+    for name in ("camera.avi", "camera.mkv"):
+        with read_frames(folder / name) as reader:
+            frames = list(reader)
+            dropped = reader.dropped
+        assert len(frames) == 50
+        assert [f.index for f in frames] == list(range(50))
+        times = np.array([f.time for f in frames])
+        truth = np.concatenate([np.arange(25), np.arange(75, 100)]) / 25
+        np.testing.assert_allclose(times, truth, atol=1e-3)
+        grey_says = np.array([f.image.mean() for f in frames]) * 0.02
+        np.testing.assert_allclose(times, grey_says, atol=0.045)
+        assert dropped == (50 if name.endswith("avi") else 0)
+        assert probe(folder / name).duration == pytest.approx(4.0, abs=0.05)
+    late = list(read_frames(folder / "camera.avi", start=2.9))
+    assert (len(late), late[0].index) == (25, 25)
+
+
+def avi_chunks(path: Path) -> list[int]:
+    """Offsets of the video chunks of an AVI file."""
+    data = path.read_bytes()
+    offsets, at = [], data.index(b"movi") + 4
+    while data[at : at + 4] == b"00dc":
+        offsets.append(at)
+        size = struct.unpack("<I", data[at + 4 : at + 8])[0]
+        at += 8 + size + size % 2
+    return offsets
+
+
+def test_a_damaged_frame_of_an_avi_file_keeps_its_place(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.avi", textured(12), "mjpeg", "yuvj420p")
+    at = avi_chunks(path)[4]
+    data = bytearray(path.read_bytes())
+    size = struct.unpack("<I", data[at + 4 : at + 8])[0]
+    data[at + 8 : at + 8 + size] = bytes(size)  # no JPEG any more
+    path.write_bytes(data)
+    for threads in (1, 3):
+        with read_frames(path, threads=threads) as reader:
+            frames = list(reader)
+        assert (len(frames), reader.damaged) == (11, 1)
+        numbers = [0, 1, 2, 3, *range(5, 12)]
+        assert [f.index for f in frames] == numbers
+        np.testing.assert_allclose([f.time for f in frames], np.array(numbers) / 25, atol=1e-9)

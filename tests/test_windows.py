@@ -266,3 +266,108 @@ def test_minutes_inside_real_phases(data_root: Path) -> None:
         assert window.signal("eda").values.shape[1] == round(
             60.0 * recording.signals["eda"].sampling_rate
         )
+
+
+# ── markers without duration, and other stimuli ─────────────────────────────────────────────────
+
+
+def marked(*stimuli: tuple[float | None, float | None, str]) -> Recording:
+    """Thirty seconds with stimuli as (onset, duration, condition)."""
+    signal = Signal(np.zeros((1, 3000)), 100.0, "S", True, "conductance")
+    return Recording(
+        "made", "a", "a", signals={"eda": signal}, stimuli=tuple(Stimulus(*s) for s in stimuli)
+    )
+
+
+MARKERS = ((0.0, None, "rest"), (10.0, None, "pain"), (20.0, None, "end"))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ((), ["rest", "rest", "pain", "pain", "end", "end"]),
+        (("rest", "pain"), ["rest", "rest", "pain", "pain"]),
+        (("rest",), ["rest", "rest"]),
+        (("pain",), ["pain", "pain"]),
+    ],
+)
+def test_a_stimulus_without_duration_ends_at_the_next_marker_of_any_kind(
+    conditions: tuple[str, ...], expected: list[str]
+) -> None:
+    spec = WindowSpec(5.0, anchor="sliding", inside_stimulus=False, conditions=conditions)
+    found = cut(marked(*MARKERS), spec)
+    assert [w.stimulus.condition for w in found.windows if w.stimulus] == expected
+    assert len(found.windows) == len(expected)
+    backwards = cut(marked(*MARKERS[::-1]), spec)
+    assert [w.start for w in backwards.windows] == [w.start for w in found.windows]
+    assert [w.stimulus for w in backwards.windows] == [w.stimulus for w in found.windows]
+
+
+def test_inside_a_stimulus_without_duration_means_before_the_next_marker() -> None:
+    spec = WindowSpec(4.0, anchor="sliding", conditions=("rest", "pain"))
+    found = cut(marked(*MARKERS), spec)
+    assert [w.start for w in found.windows] == [0.0, 4.0, 10.0, 14.0]
+    assert not found.exclusions
+
+
+def test_windows_that_hold_another_stimulus_are_excluded_with_its_name() -> None:
+    stimuli = ((0.0, 10.0, "none"), (18.0, 10.0, "strong"))
+    found = cut(marked(*stimuli), WindowSpec(25.0))
+    assert not found.windows
+    reason = found.exclusions[0].reason
+    assert "strong at 18 s takes more than 5% of it" in reason
+    assert "other_stimuli = 'keep'" in reason
+    kept = cut(marked(*stimuli), WindowSpec(25.0, other_stimuli="keep"))
+    assert [w.start for w in kept.windows] == [0.0]
+    assert kept.notes == {"windows hold part of another stimulus than their own": 1}
+
+
+@pytest.mark.parametrize(
+    ("stimuli", "spec"),
+    [
+        # a pause between stimuli belongs to nobody
+        (((0.0, 5.0, "a"), (12.0, 5.0, "b")), WindowSpec(10.0)),
+        # stimuli without a pause, whose markers jitter by a tenth of a second
+        (((0.0, 9.9, "a"), (9.9, 10.0, "b")), WindowSpec(10.0)),
+        # a phase around the stimulus, and a response inside it, are no other stimulus
+        (((0.0, 30.0, "session"), (5.0, 10.0, "a"), (8.0, 1.0, "key")), WindowSpec(10.0)),
+        # two names of one event
+        (((5.0, 0.0, "a"), (5.0, 0.0, "b")), WindowSpec(10.0)),
+        # what the question is not about: an end marker
+        (((5.0, 5.0, "a"), (10.0, None, "end")), WindowSpec(10.0, conditions=("a",))),
+    ],
+)
+def test_what_is_no_other_stimulus(
+    stimuli: tuple[tuple[float, float, str], ...], spec: WindowSpec
+) -> None:
+    found = cut(marked(*stimuli), spec)
+    assert not [e for e in found.exclusions if "takes more than" in e.reason]
+    assert found.windows
+
+
+def test_a_pulse_acts_until_the_window_ends() -> None:
+    found = cut(marked((0.0, 0.0, "a"), (6.0, 0.0, "b")), WindowSpec(10.0))
+    assert [w.stimulus.condition for w in found.windows if w.stimulus] == ["b"]
+    assert "b at 6 s" in found.exclusions[0].reason
+
+
+def test_a_window_that_reaches_back_into_another_stimulus_is_excluded() -> None:
+    found = cut(marked((0.0, 8.0, "a"), (10.0, 5.0, "b")), WindowSpec(6.0, offset=-5.0))
+    assert "a at 0 s" in found.exclusions[-1].reason
+
+
+def test_a_recording_without_stimuli_is_counted_where_windows_need_them() -> None:
+    for spec in (
+        WindowSpec(5.0),
+        WindowSpec(5.0, anchor="sliding", conditions=("pain",)),
+        WindowSpec(5.0, anchor="recording", conditions=("pain",)),
+    ):
+        found = cut(marked(), spec)
+        assert not found.windows
+        assert ["no stimulus is stated" in e.reason for e in found.exclusions] == [True]
+    assert len(cut(marked(), WindowSpec(5.0, anchor="sliding")).windows) == 6
+
+
+def test_other_stimuli_is_one_of_two_words() -> None:
+    with pytest.raises(ConfigError, match="other_stimuli is 'drop', expected one of"):
+        WindowSpec(5.0, other_stimuli="drop")

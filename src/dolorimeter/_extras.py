@@ -24,7 +24,7 @@ PACKAGES = {
     "cv2": ("images need OpenCV", "dolorimeter[face]"),
     "bioread": ("AcqKnowledge files need bioread", "dolorimeter[formats]"),
     "h5py": ("SNIRF files need h5py", "dolorimeter[formats]"),
-    "mne": ("EDF, BDF and SNIRF files and optical density need MNE", "dolorimeter[formats]"),
+    "mne": ("SNIRF files and optical density need MNE", "dolorimeter[formats]"),
     "openpyxl": ("Excel files need openpyxl", "dolorimeter[formats]"),
     "onnx": ("ONNX files need onnx", "dolorimeter[fast]"),
     "onnxruntime": ("runtime 'onnx' needs ONNX Runtime", "dolorimeter[fast]"),

@@ -31,59 +31,82 @@ def accuracy(label: Labels, probability: Probabilities) -> float:
 
 
 def balanced_accuracy(label: Labels, probability: Probabilities) -> float:
-    """Mean recall of the classes that occur."""
-    return float(np.nanmean(_recalls(label, probability)))
+    """Mean recall of the classes that occur; NaN unless two classes occur.
+
+    Of one class it would be the recall of that class, which a constant answer makes 1.
+    """
+    counts = confusion(label, probability)
+    occur = counts.sum(axis=1)
+    present = occur > 0
+    if present.sum() < 2:
+        return NAN
+    return float((counts.diagonal()[present] / occur[present]).mean())
 
 
 def confusion(label: Labels, probability: Probabilities) -> Int[np.ndarray, "class class"]:
-    """Counts, true class by row, most probable class by column."""
+    """Counts, true class by row, most probable class by column.
+
+    The counting is ours: scikit-learn's checks of arguments, once per subject and metric, would
+    take most of the time of a summary.
+    """
     _checked(label, probability)
     n = probability.shape[1]
-    counts = np.zeros((n, n), dtype=int)
-    np.add.at(counts, (label, probability.argmax(axis=1)), 1)
+    cells = np.bincount(label * n + probability.argmax(axis=1), minlength=n * n)
+    counts: Int[np.ndarray, "class class"] = cells.reshape(n, n)
     return counts
 
 
 def macro_precision(label: Labels, probability: Probabilities) -> float:
-    """Mean precision of the classes; a class that is never predicted has 0."""
+    """Mean precision of the classes; a class that is never predicted has 0.
+
+    NaN if a class does not occur: a perfect answer would not reach 1.
+    """
     counts = confusion(label, probability)
-    said = counts.sum(axis=0)
-    return float(
-        np.mean(np.divide(counts.diagonal(), said, where=said > 0, out=np.zeros(len(said))))
-    )
+    if not counts.any(axis=1).all():
+        return NAN
+    return float((counts.diagonal() / np.maximum(counts.sum(axis=0), 1)).mean())
 
 
 def macro_recall(label: Labels, probability: Probabilities) -> float:
-    """Mean recall of the classes that occur."""
+    """Mean recall of the classes that occur; NaN unless two classes occur."""
     return balanced_accuracy(label, probability)
 
 
 def macro_f1(label: Labels, probability: Probabilities) -> float:
-    """Mean F1 of the classes, ``2·TP / (2·TP + FP + FN)``; 0 where a class is all missed."""
+    """Mean F1 of the classes, ``2·TP / (2·TP + FP + FN)``; 0 where a class is all missed.
+
+    NaN if a class does not occur: a perfect answer would not reach 1.
+    """
     counts = confusion(label, probability)
+    if not counts.any(axis=1).all():
+        return NAN
     both = counts.sum(axis=0) + counts.sum(axis=1)
-    f1 = np.divide(2.0 * counts.diagonal(), both, where=both > 0, out=np.zeros(len(both)))
-    return float(f1.mean())
+    return float((2.0 * counts.diagonal() / both).mean())
 
 
 def mcc(label: Labels, probability: Probabilities) -> float:
-    """Matthews correlation of labels and most probable classes; NaN with one class only."""
-    _checked(label, probability)
-    if len(np.unique(label)) < 2:
-        return NAN
-    from sklearn.metrics import matthews_corrcoef
+    """Matthews correlation of labels and most probable classes; NaN with one class only.
 
-    return float(matthews_corrcoef(label, probability.argmax(axis=1)))
+    0 where one class is predicted only, as in scikit-learn.
+    """
+    counts = confusion(label, probability).astype(float)
+    true, predicted, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    if (true > 0).sum() < 2:
+        return NAN
+    covariance = counts.trace() * n - true @ predicted
+    scale = float(np.sqrt((n * n - predicted @ predicted) * (n * n - true @ true)))
+    return float(covariance) / scale if scale > 0 else 0.0
 
 
 def quadratic_kappa(label: Labels, probability: Probabilities) -> float:
-    """Cohen's kappa with quadratic weights (Cohen 1968); NaN when nothing varies."""
+    """Cohen's kappa with quadratic weights (Cohen 1968); NaN with one class only."""
     counts = confusion(label, probability).astype(float)
-    n = len(counts)
-    weight = (np.arange(n)[:, None] - np.arange(n)) ** 2 / max(n - 1, 1) ** 2
+    if (counts.sum(axis=1) > 0).sum() < 2:
+        return NAN
+    place = np.arange(len(counts))
+    weight = (place[:, None] - place) ** 2
     by_chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
-    expected = float((weight * by_chance).sum())
-    return 1.0 - float((weight * counts).sum()) / expected if expected > 0 else NAN
+    return float(1.0 - (weight * counts).sum() / (weight * by_chance).sum())
 
 
 def auroc(label: Labels, probability: Probabilities) -> float:
@@ -132,13 +155,44 @@ def brier(label: Labels, probability: Probabilities) -> float:
 def expected_calibration_error(label: Labels, probability: Probabilities, bins: int = 10) -> float:
     """Mean gap of confidence and accuracy over bins of equal mass (Nguyen & O'Connor 2015).
 
-    Confidence is the probability of the most probable class.
+    Confidence is the probability of the most probable class. Samples of equal confidence are in
+    one bin, so that the order of samples does not matter.
     """
     _checked(label, probability)
     confidence, right = probability.max(axis=1), probability.argmax(axis=1) == label
-    groups = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(label)))
+    groups = equal_mass_bins(confidence, bins)
     gaps = [abs(confidence[g].mean() - right[g].mean()) * len(g) for g in groups]
     return float(sum(gaps) / len(label))
+
+
+def equal_mass_bins(values: Values, bins: int = 10) -> list[Int[np.ndarray, " member"]]:
+    """Return the rows of each of at most `bins` bins of about equal size, values rising.
+
+    Rows of equal value are in one bin: the one in which the middle of them lies.
+
+    Parameters
+    ----------
+    values : Float[np.ndarray, "sample"]
+    bins : int, default 10
+
+    Returns
+    -------
+    list of int array
+        Rows of `values` by bin; no bin is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [rows.tolist() for rows in equal_mass_bins(np.array([0.5, 0.9, 0.5, 0.7]), bins=2)]
+    [[0, 2], [3, 1]]
+    """
+    # values that differ by rounding errors are equal: 0.1 + 0.2 and 0.3
+    _, level, count = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - count / 2
+    place = np.minimum((middle * min(bins, len(values)) / len(values)).astype(int), bins - 1)
+    of_row = place[level]
+    order = np.argsort(level, kind="stable")
+    return [order[of_row[order] == b] for b in np.unique(of_row)]
 
 
 def sensitivity_at_specificity(
@@ -320,6 +374,14 @@ RANGES = {
 }
 """Lowest and highest value that each metric can take."""
 
+POOLED_ONLY = {
+    "expected_calibration_error": "pooled only: over the windows of one subject it is biased "
+    "upwards, also for a model that is calibrated",
+    "sensitivity_at_90_specificity": "pooled only: the threshold is chosen on the windows that "
+    "are scored, which inflates it over the windows of one subject",
+}
+"""Metrics that are reported over all windows only, with the reason."""
+
 SKLEARN_NAMES = {
     "roc_auc": "auroc",
     "roc_auc_ovr": "auroc",
@@ -332,8 +394,8 @@ SKLEARN_NAMES = {
 }
 """Names of scikit-learn's scorers and the metrics they stand for. Losses stay positive here.
 
-Macro F1 and precision of scikit-learn leave out classes that a subject lacks. Ours do not, so that
-only our names stand for them.
+Macro F1 and precision of scikit-learn leave out classes that a subject lacks. Ours are undefined
+then, so that only our names select them.
 """
 
 
@@ -371,6 +433,8 @@ def named(scoring: Any, target_kind: TargetKind) -> tuple[str, ...]:
 def chance_level(metric: str, n_classes: int) -> float:
     """Return what guessing every class with equal probability scores; NaN if it is not fixed.
 
+    For correlations it is 0, which a constant number has.
+
     Examples
     --------
     >>> chance_level("balanced_accuracy", 4), chance_level("auroc", 4)
@@ -383,17 +447,14 @@ def chance_level(metric: str, n_classes: int) -> float:
         "auroc": 0.5,
         "mcc": 0.0,
         "quadratic_kappa": 0.0,
+        "concordance": 0.0,
+        "pearson": 0.0,
+        "icc_3_1": 0.0,
     }
     return levels.get(metric, NAN)
 
 
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "expected_calibration_error", "mae", "rmse"})
-
-
-def _recalls(label: Labels, probability: Probabilities) -> Float[np.ndarray, " class"]:
-    counts = confusion(label, probability)
-    have = counts.sum(axis=1)
-    return np.divide(counts.diagonal(), have, where=have > 0, out=np.full(len(have), np.nan))
 
 
 def _varies(*arrays: Values) -> bool:

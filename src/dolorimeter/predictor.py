@@ -151,7 +151,12 @@ class Predictor:
             found = pd.DataFrame(np.nan, meta.index, self._estimate_columns)
         else:
             found = pd.concat(parts).drop(columns=PLACE).reindex(meta.index)
+        if "missing" in found:
+            found["missing"] = found["missing"].fillna("")
         found = pd.concat([meta, found], axis=1)
+        found.attrs["notes"] = list(
+            dict.fromkeys(note for part in parts for note in part.attrs.get("notes", ()))
+        )
         if samples.quality is not None:
             found["quality"] = samples.quality
         found["abstained"] = reasons
@@ -179,18 +184,64 @@ class Predictor:
     def predict_samples(self, samples: Samples) -> pd.DataFrame:
         """Predict rows that are samples already.
 
+        Features are matched by name: their order and further ones do not matter. Features and
+        streams that a row lacks are in its column ``missing``, which is there if any row lacks
+        one; notes on both are in ``attrs["notes"]`` of the table.
+
         Raises
         ------
         ConfigError
-            If their features are not those the model was fitted on.
+            If the samples have none of the model's features, or lack one and the estimator takes
+            no missing values.
         """
-        if self.feature_names and samples.feature_names != self.feature_names:
-            missing = sorted(set(self.feature_names) - set(samples.feature_names))
-            extra = sorted(set(samples.feature_names) - set(self.feature_names))
+        samples, absent, notes = self._matched(samples)
+        try:
+            rows = self._estimated(samples)
+        except ValueError as error:
+            if not absent:
+                raise
             raise ConfigError(
-                f"the samples' features are not the model's: missing {missing[:5]}, "
-                f"unknown {extra[:5]}. Use the same streams, in the same order."
+                f"model '{self.title}': the samples lack the feature(s) {', '.join(absent[:8])}, "
+                f"and its estimator takes no missing values ({str(error).splitlines()[0]})."
+            ) from error
+        missing = [list(absent) for _ in range(len(rows))]
+        for name, present in (samples.present or {}).items():
+            for row in np.flatnonzero(~present):
+                missing[row].append(name)
+        if any(missing):
+            rows["missing"] = [", ".join(names) for names in missing]
+            lacking = dict.fromkeys(name for names in missing for name in names)
+            notes += [
+                f"{name} is missing in {sum(name in names for names in missing)} of {len(rows)} "
+                "estimates: they rest on the rest of the model's input"
+                for name in lacking
+            ]
+        rows.attrs["notes"] = notes
+        return rows
+
+    def _matched(self, samples: Samples) -> tuple[Samples, tuple[str, ...], list[str]]:
+        """Samples with the model's features in its order, the features they lack, and notes."""
+        if not self.feature_names or samples.feature_names == self.feature_names:
+            return samples, (), []
+        have = {name: place for place, name in enumerate(samples.feature_names)}
+        absent = tuple(name for name in self.feature_names if name not in have)
+        extra = sorted(set(have) - set(self.feature_names))
+        if len(absent) == len(self.feature_names) or not isinstance(samples.x, np.ndarray):
+            raise ConfigError(
+                f"the samples' features are not the model's: missing {list(absent[:5])}, "
+                f"unknown {extra[:5]}. Use the same features or streams."
             )
+        x = np.full((len(samples), len(self.feature_names)), np.nan)
+        for place, name in enumerate(self.feature_names):
+            if name in have:
+                x[:, place] = samples.x[:, have[name]]
+        notes = []
+        if extra:
+            notes.append(f"features that the model does not know are ignored: {', '.join(extra)}")
+        matched = replace(samples, x=x, feature_names=self.feature_names, feature_units=())
+        return matched, absent, notes
+
+    def _estimated(self, samples: Samples) -> pd.DataFrame:
         rows = samples.meta[PLACE].copy()
         if self.target_kind == "regressor":
             rows["prediction"] = self.estimator.predict(samples.x)

@@ -182,7 +182,9 @@ class CrossDataset(_Named):
                     f"cross_dataset: no samples of '{name}'; they are of "
                     f"{', '.join(np.unique(datasets))}."
                 )
-        both = sorted(set(subjects[datasets == self.train]) & set(subjects[datasets == self.test]))
+        names = _identities(subjects)
+        shared = set(names[datasets == self.train]) & set(names[datasets == self.test])
+        both = sorted(set(subjects[np.isin(names, list(shared))]))
         if both:
             raise SplitError(
                 f"cross_dataset: {', '.join(both[:5])} ({len(both)} in all) are in both "
@@ -196,14 +198,25 @@ class CrossDataset(_Named):
 
 @dataclass(frozen=True)
 class Personalised(_Named):
-    """Leave one subject out, with `k` labelled windows per class of the new person in training.
+    """Leave one subject out, with `k` labelled stimuli per class of the new subject in training.
 
-    Those windows are chosen at random by `seed` and are not scored. With k = 0 this is
-    leave_one_subject_out on the same windows.
+    Half of a subject's stimuli of each class (rounded down), drawn by `seed`, are never scored;
+    the first `k` of them train. Which windows are scored therefore does not depend on `k`, and
+    k = 0 is leave_one_subject_out on the same windows. All windows of a stimulus go together.
+
+    Parameters
+    ----------
+    k : int
+        Labelled stimuli per class. Where it is more than half, `k` stimuli are not scored.
+    seed : int, default 0
+        Seed of the draw.
+    reserve : int, optional
+        Stimuli per class that are never scored, at least `k`. By default half of them, or `k`.
     """
 
     k: int
     seed: int = 0
+    reserve: int | None = None
 
     @property
     def target_access(self) -> TargetAccess:
@@ -211,39 +224,59 @@ class Personalised(_Named):
         return "labelled_reference" if self.k else "none"
 
     def folds(self, meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"]) -> list[Fold]:
-        """One fold a subject.
+        """One fold per subject.
 
         Raises
         ------
         SplitError
-            If a subject has no more than `k` windows of a class: nothing would be left to score.
+            If a subject has too few stimuli of a class, so that none would be left to score, or
+            the labels are no classes.
         """
         if self.k < 0:
             raise SplitError(f"personalised: k is {self.k}, expected 0 or more.")
+        if self.reserve is not None and self.reserve < self.k:
+            raise SplitError(
+                f"personalised: reserve is {self.reserve}, expected at least k = {self.k}."
+            )
+        if y.dtype.kind == "f" and (y % 1 != 0).any():
+            raise SplitError(
+                "personalised draws labelled stimuli per class, and these targets are numbers. "
+                "Use leave_one_subject_out, or make classes of them."
+            )
         folds = []
         for fold in LeaveOneSubjectOut().folds(meta, y):
             rng = np.random.default_rng([self.seed, fold.index])
-            own = _in_time(meta, fold.test)
-            given = [rng.permutation(own[y[own] == c])[: self.k] for c in np.unique(y)]
-            for label, rows in zip(np.unique(y), given, strict=True):
-                count = int((y[fold.test] == label).sum())
-                if 0 < count <= self.k:
-                    raise SplitError(
-                        f"personalised: subject {fold.name} has {count} windows of class {label}, "
-                        f"k = {self.k} of them would leave none to score. Take a smaller k."
-                    )
-                assert len(rows) <= self.k
-            personal = np.concatenate(given).astype(int)
+            train, unscored = [], []
+            stimuli = _stimuli(meta, y, fold.test)
+            for label in np.unique(y):
+                of_class = [rows for rows in stimuli if y[rows[0]] == label]
+                drawn = [of_class[i] for i in rng.permutation(len(of_class))]
+                reserve = self._reserve(len(drawn), fold.name, label)
+                unscored += drawn[:reserve]
+                train += drawn[: self.k]
+            personal = np.concatenate([*train, np.empty(0, dtype=int)]).astype(int)
+            apart = np.concatenate([*unscored, np.empty(0, dtype=int)]).astype(int)
             folds.append(
                 Fold(
                     fold.index,
                     fold.name,
                     np.sort(np.concatenate([fold.train, personal])),
-                    np.setdiff1d(fold.test, personal),
+                    np.setdiff1d(fold.test, apart),
                     fold.validation,
                 )
             )
         return folds
+
+    def _reserve(self, stimuli: int, subject: str, label: Any) -> int:
+        """How many stimuli of a class are not scored."""
+        reserve = max(self.k, stimuli // 2) if self.reserve is None else self.reserve
+        if 0 < stimuli <= reserve:
+            raise SplitError(
+                f"personalised: subject {subject} has {stimuli} stimuli of class {label}, and "
+                f"{reserve} of them are not scored (k = {self.k}), which would leave none. Take "
+                "a smaller k or reserve."
+            )
+        return reserve
 
 
 @dataclass(frozen=True)
@@ -438,10 +471,21 @@ def refuse_shared_subjects(
     """
     if split.target_access == "labelled_reference":
         return
-    names = subjects.astype(str)
+    spelt = subjects.astype(str)
+    names = _identities(spelt)
     for fold in folds:
         shared = np.intersect1d(names[fold.fit_rows], names[fold.test])
+        both = [np.unique(spelt[rows[np.isin(names[rows], shared)]]).tolist()
+                for rows in (fold.fit_rows, fold.test)]  # fmt: skip
+        if len(shared) and not set(both[0]) & set(both[1]):
+            raise SplitError(
+                f"{split.name}, fold '{fold.name}': {', '.join(both[1][:5])} in test and "
+                f"{', '.join(both[0][:5])} in training are one subject in different spellings. "
+                "Write every subject in one spelling; if they are two subjects, give them names "
+                "that differ in more than zeros, case and separators."
+            )
         if len(shared):
+            shared = np.intersect1d(spelt[fold.fit_rows], spelt[fold.test])
             raise SplitError(
                 f"{split.name}, fold '{fold.name}': {len(shared)} subjects are in training and in "
                 f"test ({', '.join(shared[:5])}). Split by subject, for example "
@@ -495,9 +539,23 @@ def cross_dataset(train: str, test: str) -> CrossDataset:
     return CrossDataset(train, test)
 
 
-def personalised(k: int, seed: int = 0) -> Personalised:
-    """Leave one subject out, with `k` labelled windows per class of the new person in training."""
-    return Personalised(k, seed)
+def personalised(k: int, seed: int = 0, reserve: int | None = None) -> Personalised:
+    """Leave one subject out, with `k` labelled stimuli per class of the new subject in training.
+
+    Parameters
+    ----------
+    k : int
+        Labelled stimuli per class; 0 compares with no personalisation on the same windows.
+    seed : int, default 0
+        Seed of the draw.
+    reserve : int, optional
+        Stimuli per class that are never scored. By default half of a subject's, or `k` if more.
+
+    Returns
+    -------
+    Personalised
+    """
+    return Personalised(k, seed, reserve)
 
 
 SPLITS: Mapping[str, Callable[..., Split]] = {
@@ -528,7 +586,8 @@ def inner_validation(
     seed : int
     y : Shaped[np.ndarray, "sample"], optional
         Class of each sample; then every class must be on both sides, and the draw is repeated
-        until it is (at most 100 times).
+        until it is (at most 100 times). Where no draw of that many subjects has every class, as
+        with subjects of one class each, more subjects validate, up to half of them.
 
     Returns
     -------
@@ -550,13 +609,14 @@ def inner_validation(
         )
     count = min(max(1, round(share * len(names))), len(names) - 1)
     rng = np.random.default_rng(seed)
-    for _ in range(100):
-        chosen = np.isin(groups, rng.permutation(names)[:count])
-        if y is None or set(y[chosen]) == set(y[~chosen]):
-            return np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    for more in range(count, max(count, len(names) // 2) + 1):
+        for _ in range(100):
+            chosen = np.isin(groups, rng.permutation(names)[:more])
+            if y is None or set(y[chosen]) == set(y[~chosen]):
+                return np.flatnonzero(~chosen), np.flatnonzero(chosen)
     raise SplitError(
         f"inner validation: no draw of {count} of {len(names)} subjects has every class on both "
-        "sides. Some classes belong to single subjects: use a larger validation share."
+        "sides, nor of more. Some classes belong to single subjects: use a larger share."
     )
 
 
@@ -584,6 +644,44 @@ def _subjects(
     if len(subjects) != len(y):
         raise SplitError(f"{len(subjects)} samples and {len(y)} labels: they must be one to one.")
     return subjects
+
+
+def _stimuli(meta: pd.DataFrame, y: Shaped[np.ndarray, " sample"], rows: Rows) -> list[Rows]:
+    """Rows of each stimulus of one subject, in the order of time.
+
+    Windows without the name of a stimulus are one stimulus where they follow each other without a
+    gap in one recording and have one class, else each is its own.
+    """
+    rows = _in_time(meta, rows)
+    mine = meta.iloc[rows]
+    blank = np.full(len(rows), "", dtype=object)
+    names, recordings = (
+        mine[c].astype(str).to_numpy() if c in mine else blank for c in ("stimulus", "recording")
+    )
+    starts, durations = (
+        mine[c].to_numpy(dtype=float) if c in mine else np.full(len(rows), np.nan)
+        for c in ("start", "duration")
+    )
+    stimuli: dict[tuple[str, str | int], list[int]] = {}
+    run = 0
+    for i, row in enumerate(rows.tolist()):
+        follows = (
+            i > 0
+            and recordings[i] == recordings[i - 1]
+            and y[row] == y[rows[i - 1]]
+            and starts[i] <= starts[i - 1] + durations[i - 1] + 1e-9
+        )
+        run += not follows
+        stimuli.setdefault((recordings[i], names[i] or run), []).append(row)
+    return [np.array(found, dtype=int) for found in stimuli.values()]
+
+
+def _identities(subjects: Shaped[np.ndarray, " sample"]) -> Shaped[np.ndarray, " sample"]:
+    """Canonical form of each subject's name: two spellings are one subject."""
+    from dolorimeter.datasets.participants import identity  # imports every reader
+
+    names, places = np.unique(subjects, return_inverse=True)
+    return np.array([identity(name) for name in names], dtype=object)[places].astype(str)
 
 
 def _in_time(meta: pd.DataFrame, rows: Rows) -> Rows:

@@ -334,6 +334,23 @@ class Rating:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """Something that a reader changed, or could not know, and that a user must be told.
+
+    Parameters
+    ----------
+    kind : str
+        General sentence without names, the same for every recording it applies to, so that a run
+        can count recordings without naming them.
+    detail : str
+        What it is in this recording (``"10–70 s"``); ``dolorimeter check`` prints it.
+    """
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Recording:
     """What one data set holds of one subject and one session or clip.
 
@@ -350,7 +367,10 @@ class Recording:
     sources : tuple of Path
         The files it comes from (their bytes address the cache, their size is a nuisance fact).
     facts : mapping
-        Numbers that are not signal, for the nuisance baseline (``clip_index``, ``frame_count``).
+        Numbers that are not signal, for the nuisance baseline (``frame_count``). ``clip_index`` is
+        the place of a clip in the order of recording; a counter of file names is not.
+    remarks : tuple of Remark
+        What the reader changed or could not know (gaps, repaired events, a decoding).
     """
 
     dataset: str
@@ -367,6 +387,7 @@ class Recording:
     subject_info: Mapping[str, str | float] = field(default_factory=dict)
     sources: tuple[Path, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     def load(self) -> Recording:
         """The same recording with its signals in memory."""

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
+from jaxtyping import Bool
 
 from dolorimeter.errors import ConfigError, SignalError
 from dolorimeter.types import Exclusion, FaceTrack, Recording, Signal, Stimulus, Window
 
 Anchor = Literal["stimulus", "recording", "sliding"]
+OtherStimuli = Literal["exclude", "keep"]
+
+HELD_SHARE = 0.05
+"""Share of a window that another stimulus may take before the window is excluded: markers of
+stimuli that follow each other without a pause jitter by some samples."""
 
 _ROUNDING = 1e-9  # seconds that sums of decimal times may be off
 
@@ -36,9 +42,15 @@ class WindowSpec:
         not overlap.
     inside_stimulus : bool
         When sliding: windows lie wholly inside a stimulus. False slides over the whole recording,
-        and a window belongs to the stimulus that its middle falls into, or to none.
+        and a window belongs to the stimulus that its middle falls into, or to none. A stimulus
+        without duration lasts until the next marker of any condition.
     conditions : sequence of str
         Conditions that are asked about; empty means all.
+    other_stimuli : {"exclude", "keep"}, default "exclude"
+        Windows anchored to a stimulus of which more than `HELD_SHARE` belongs to another stimulus
+        of `conditions`, before or after it: ``exclude`` counts them as exclusions, because their
+        condition says nothing of that part; ``keep`` keeps them and counts them in a note. A
+        stimulus that lies inside the window's stimulus, or around it, is not another one.
     """
 
     duration: float
@@ -47,6 +59,7 @@ class WindowSpec:
     step: float | None = None
     inside_stimulus: bool = True
     conditions: Sequence[str] = ()
+    other_stimuli: str = "exclude"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.duration) and self.duration > 0):
@@ -59,6 +72,11 @@ class WindowSpec:
             raise ConfigError(
                 f"unknown window anchor '{self.anchor}'; it is one of: "
                 f"{', '.join(get_args(Anchor))}."
+            )
+        if self.other_stimuli not in get_args(OtherStimuli):
+            raise ConfigError(
+                f"window other_stimuli is '{self.other_stimuli}', expected one of: "
+                f"{', '.join(get_args(OtherStimuli))}."
             )
         if self.step is not None and not (np.isfinite(self.step) and self.step > 0):
             raise ConfigError(
@@ -85,10 +103,19 @@ class WindowSpec:
 
 @dataclass(frozen=True)
 class Cut:
-    """Windows of one recording in the order of their stimuli, and what was kept out."""
+    """Windows of one recording in the order of their stimuli, and what was excluded.
+
+    Parameters
+    ----------
+    windows : tuple of Window
+    exclusions : tuple of Exclusion
+    notes : mapping of str to int
+        What a report must say of windows that are kept, with their number.
+    """
 
     windows: tuple[Window, ...]
     exclusions: tuple[Exclusion, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def cut(
@@ -134,14 +161,100 @@ def cut(
     stop = max(signal.stop for signal in signals.values())
     windows: list[Window] = []
     exclusions: list[Exclusion] = []
-    for candidate in _candidates(recording, spec, start, stop):
+    notes: dict[str, int] = {}
+    timeline = Timeline(recording.stimuli, start)
+    for candidate in _candidates(recording, spec, timeline, start, stop):
         if isinstance(candidate, Exclusion):
             exclusions.append(candidate)
-        elif any(_fits(one, candidate, margins) for one in signals.values()):
-            windows.append(candidate)
+            continue
+        window, place = candidate
+        held = timeline.held(window, place, spec.conditions)
+        if not any(_fits(one, window, margins) for one in signals.values()):
+            exclusions.append(_misfit(window, margins, signals))
+        elif held and spec.other_stimuli == "exclude" and not _is_along(spec, recording):
+            reason = (
+                f"{held} takes more than {HELD_SHARE:.0%} of it: shorten the window or move it "
+                "by its offset, or keep such windows with other_stimuli = 'keep'"
+            )
+            exclusions.append(_excluded(recording, _named(window), reason))
         else:
-            exclusions.append(_misfit(candidate, margins, signals))
-    return Cut(tuple(windows), tuple(exclusions))
+            windows.append(window)
+            if held:
+                note = "windows hold part of another stimulus than their own"
+                notes[note] = notes.get(note, 0) + 1
+    return Cut(tuple(windows), tuple(exclusions), notes)
+
+
+def without_stimuli(recording: Recording) -> Exclusion:
+    """Return the exclusion of a recording that states no stimulus where windows need one."""
+    return _excluded(
+        recording,
+        "recording",
+        "no stimulus is stated: it has no events, or none that the reader understands",
+    )
+
+
+class Timeline:
+    """When each stimulus of a recording is on.
+
+    Parameters
+    ----------
+    stimuli : sequence of Stimulus
+    start : float
+        Start of the recording in seconds: a stimulus without onset (a cut clip) is on from there.
+    """
+
+    def __init__(self, stimuli: Sequence[Stimulus], start: float) -> None:
+        self.stimuli = stimuli
+        self.onsets = np.array([start if s.onset is None else s.onset for s in stimuli], float)
+        self.ends = np.array([self._end(i) for i in range(len(stimuli))], float)
+
+    def _end(self, place: int) -> float:
+        """End of a stimulus: as stated, else the next marker of any kind, else infinity."""
+        duration = self.stimuli[place].duration
+        if duration is not None:
+            return float(self.onsets[place] + duration)
+        later = self.onsets[self.onsets > self.onsets[place]]
+        return float(later.min(initial=np.inf))
+
+    def at(self, time: float) -> int | None:
+        """Index of the stimulus that is on at a time, the latest of several; None for none."""
+        return self._latest((self.onsets <= time) & (time < self.ends))
+
+    def at_or_before(self, time: float) -> int | None:
+        """Index of the stimulus that is on at a time, else of the last one before; or None."""
+        on = self.at(time)
+        return self._latest(self.onsets <= time) if on is None else on
+
+    def _latest(self, chosen: Bool[np.ndarray, " stimulus"]) -> int | None:
+        places = np.flatnonzero(chosen)
+        return max(places.tolist(), key=lambda i: (self.onsets[i], i), default=None)
+
+    def held(self, window: Window, place: int | None, conditions: Sequence[str]) -> str:
+        """Another stimulus that takes more than `HELD_SHARE` of a window, in words, or ''.
+
+        Parameters
+        ----------
+        window : Window
+        place : int or None
+            Index of the window's own stimulus; None looks for nothing.
+        conditions : sequence of str
+            Conditions that count; empty means all.
+        """
+        if place is None or len(self.stimuli) == 1:
+            return ""
+        stop = window.start + window.duration
+        onset, end = self.onsets[place], self.ends[place]
+        apart = (self.onsets >= end - _ROUNDING) | (self.ends <= onset + _ROUNDING)
+        apart &= np.abs(self.onsets - onset) > _ROUNDING
+        pulse = (self.ends <= self.onsets) & (self.onsets >= window.start)
+        last = np.where(pulse, np.inf, self.ends)  # how long a pulse acts is not stated
+        seconds = np.minimum(last, stop) - np.maximum(self.onsets, window.start)
+        for i in np.flatnonzero(apart & (seconds > HELD_SHARE * window.duration)).tolist():
+            other = self.stimuli[i]
+            if not conditions or other.condition in conditions:
+                return f"the stimulus {other.condition} at {self.onsets[i]:g} s"
+        return ""
 
 
 def isolate(window: Window, margins: tuple[float, float] = (0.0, 0.0)) -> Window:
@@ -199,37 +312,49 @@ def _covering(
     }
 
 
+def _is_along(spec: WindowSpec, recording: Recording) -> bool:
+    """Whether windows follow the recording, so that they cross the borders of stimuli."""
+    sliding = spec.anchor == "sliding" and spec.inside_stimulus and bool(recording.stimuli)
+    return not (spec.anchor == "stimulus" or sliding)
+
+
+_Candidate = tuple[Window, int | None]
+"""A window and the index of its stimulus."""
+
+
 def _candidates(
-    recording: Recording, spec: WindowSpec, start: float, stop: float
-) -> Iterator[Window | Exclusion]:
-    stimuli = [
-        s for s in recording.stimuli if not spec.conditions or s.condition in spec.conditions
-    ]
-    if spec.anchor == "stimulus":
-        for stimulus in stimuli:
-            onset = start if stimulus.onset is None else stimulus.onset
-            yield Window(recording, onset + spec.offset, spec.duration, stimulus)
-    elif spec.anchor == "sliding" and spec.inside_stimulus and recording.stimuli:
-        for stimulus in stimuli:
-            yield from _inside(recording, spec, stimulus, start, stop)
+    recording: Recording, spec: WindowSpec, timeline: Timeline, start: float, stop: float
+) -> Iterator[_Candidate | Exclusion]:
+    needs_stimuli = spec.anchor == "stimulus" or spec.conditions
+    if not recording.stimuli and needs_stimuli:
+        yield without_stimuli(recording)
+    elif _is_along(spec, recording):
+        yield from _along(recording, spec, timeline, start, stop)
     else:
-        yield from _along(recording, spec, stimuli, start, stop)
+        for place, stimulus in enumerate(recording.stimuli):
+            if spec.conditions and stimulus.condition not in spec.conditions:
+                continue
+            if spec.anchor == "sliding":
+                yield from _inside(recording, spec, timeline, place, stop)
+            else:
+                onset = float(timeline.onsets[place])
+                yield Window(recording, onset + spec.offset, spec.duration, stimulus), place
 
 
 def _inside(
-    recording: Recording, spec: WindowSpec, stimulus: Stimulus, start: float, stop: float
-) -> Iterator[Window | Exclusion]:
+    recording: Recording, spec: WindowSpec, timeline: Timeline, place: int, stop: float
+) -> Iterator[_Candidate | Exclusion]:
     """Windows wholly inside one stimulus; a cut clip is inside its stimulus from end to end."""
-    first = start if stimulus.onset is None else stimulus.onset
-    if stimulus.duration is not None:
-        last = first + stimulus.duration
-    elif stimulus.onset is None:
+    stimulus = recording.stimuli[place]
+    first, last = float(timeline.onsets[place]), float(timeline.ends[place])
+    if np.isinf(last) and stimulus.onset is None:
         last = stop
-    else:
+    elif np.isinf(last):
         yield _excluded(
             recording,
             f"stimulus {stimulus.condition} at {stimulus.onset:g} s",
-            "its duration is not stated, so nothing can be said to lie inside it",
+            "its duration is not stated and no marker follows, so nothing can be said to lie "
+            "inside it",
         )
         return
     begin = max(first, first + spec.offset)
@@ -241,12 +366,12 @@ def _inside(
             f"{last - begin:.3g} s of it are left for a window of {spec.duration:g} s",
         )
     for at in starts:
-        yield Window(recording, at, spec.duration, stimulus)
+        yield Window(recording, at, spec.duration, stimulus), place
 
 
 def _along(
-    recording: Recording, spec: WindowSpec, stimuli: list[Stimulus], start: float, stop: float
-) -> Iterator[Window | Exclusion]:
+    recording: Recording, spec: WindowSpec, timeline: Timeline, start: float, stop: float
+) -> Iterator[_Candidate | Exclusion]:
     """Windows along the whole recording, or the one at its start."""
     begin = start + spec.offset
     once = spec.anchor == "recording" and spec.step is None
@@ -258,10 +383,11 @@ def _along(
             f"{stop - begin:.3g} s are left for a window of {spec.duration:g} s",
         )
     for at in starts:
-        stimulus = _around(at + spec.duration / 2, stimuli, start)
-        if stimulus is None and spec.conditions:
+        place = timeline.at(at + spec.duration / 2)
+        stimulus = None if place is None else recording.stimuli[place]
+        if spec.conditions and (stimulus is None or stimulus.condition not in spec.conditions):
             continue  # a window of none of the conditions asked about is not asked about
-        yield Window(recording, at, spec.duration, stimulus)
+        yield Window(recording, at, spec.duration, stimulus), place
 
 
 def _starts(begin: float, end: float, spec: WindowSpec) -> list[float]:
@@ -269,16 +395,6 @@ def _starts(begin: float, end: float, spec: WindowSpec) -> list[float]:
     step = spec.duration if spec.step is None else spec.step
     count = int(np.floor((end - begin - spec.duration + _ROUNDING) / step)) + 1
     return [begin + i * step for i in range(max(0, count))]
-
-
-def _around(time: float, stimuli: list[Stimulus], start: float) -> Stimulus | None:
-    """The stimulus that is on at a time; one without a stated end is on for the rest."""
-    for stimulus in reversed(stimuli):
-        onset = start if stimulus.onset is None else stimulus.onset
-        end = np.inf if stimulus.duration is None else onset + stimulus.duration
-        if onset <= time < end:
-            return stimulus
-    return None
 
 
 def _fits(
@@ -302,10 +418,14 @@ def _misfit(
     around = f" with margins of {before:g} and {after:g} s" if before or after else ""
     return _excluded(
         window.recording,
-        f"window {window.start:g}–{window.start + window.duration:g} s"
-        + (f" of {window.stimulus.condition}" if window.stimulus else ""),
+        _named(window),
         f"reaches beyond every {_noun(signals.values())}{around}; they cover: {extent}",
     )
+
+
+def _named(window: Window) -> str:
+    condition = f" of {window.stimulus.condition}" if window.stimulus else ""
+    return f"window {window.start:g}–{window.start + window.duration:g} s{condition}"
 
 
 def _noun(signals: Iterable[Signal | FaceTrack | _Extent]) -> str:

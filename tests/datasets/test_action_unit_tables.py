@@ -145,7 +145,7 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         read_action_units(path, "facereader")
     with pytest.raises(ConfigError, match="frame_rate is 0"):
         read_action_units(path, frame_rate=0.0)
-    with pytest.raises(ConfigError, match="without a face_id column"):
+    with pytest.raises(ConfigError, match="no column face_id or face or Identity"):
         read_action_units(path, face=1)
     with pytest.raises(RecordingError, match=r"missing\.csv"):
         read_action_units(tmp_path / "missing.csv")
@@ -155,7 +155,7 @@ def test_of_several_people_one_must_be_named(tmp_path: Path) -> None:
     lines = OPENFACE3.splitlines()
     both = "\n".join([lines[0], lines[1], lines[1].replace(",0,", ",3,", 1).replace("0.7", "0.9")])
     path = write(tmp_path, both.replace("17.5,a.jpg,3", "17.7,a.jpg,3") + "\n")
-    with pytest.raises(RecordingError, match=r"2 people \(face_id 0, 3\): say which one"):
+    with pytest.raises(RecordingError, match=r"2 faces \(face_id 0, 3\), expected one"):
         read_action_units(path)
     assert read_action_units(path, face=3).unit("au26").tolist() == [0.9]
     with pytest.raises(RecordingError, match="no face_id 2; there are 0, 3"):

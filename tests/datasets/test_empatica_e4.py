@@ -50,7 +50,8 @@ def test_the_exact_recording(tmp_path: Path) -> None:
         Stimulus(9.0, None, "tag", attributes={"counter": 0}),
         Stimulus(79.5, None, "tag", attributes={"counter": 1}),
     )
-    assert reader.check().problems == ()
+    kinds = {p.kind for p in reader.check().problems}
+    assert kinds == {"time", "event"}, "heart rate and a button press come after the end"
     assert reader.official_splits() == {}
 
 
@@ -65,7 +66,7 @@ def test_only_the_sensor_asked_for_is_read_and_recordings_travel(tmp_path: Path)
     (tmp_path / "p01" / "TEMP.csv").unlink()
     copy = pickle.loads(pickle.dumps(recording))
     assert copy.signals["eda"].values.shape == (1, 3)
-    with pytest.raises(RecordingError, match=r"TEMP\.csv: cannot be read"):
+    with pytest.raises(RecordingError, match=r"TEMP\.csv: the file is missing"):
         copy.load()
 
 
@@ -78,7 +79,7 @@ def test_nobody_pressed_the_button(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "line 1: ''; expected the start time"),
+        (b"", "the file is empty"),
         (b"time,eda\n1,2\n", "line 1: 'time'; expected the start time"),
         (b"1644226061\n0\n1\n", "line 2: '0'; expected the sampling rate"),
         (b"1644226061\nnan\n1\n", "line 2: 'nan'; expected the sampling rate"),
@@ -111,7 +112,7 @@ def test_damaged_samples_are_named(tmp_path: Path, content: bytes, message: str)
     reader = open_dataset("empatica_e4", tmp_path)
     with pytest.raises(RecordingError, match=message):
         reader.recordings()[0].load()
-    (problem,) = reader.check().problems
+    (problem,) = [p for p in reader.check().problems if p.kind not in {"time", "event"}]
     assert (problem.kind, problem.path) == ("unreadable", "p01/EDA.csv")
 
 
@@ -127,7 +128,8 @@ def test_a_truncated_gzip_file(tmp_path: Path) -> None:
 def test_a_flat_sensor_is_flagged(tmp_path: Path) -> None:
     write_session(tmp_path / "p01")
     (tmp_path / "p01" / "EDA.csv").write_text("1644226061\n4\n0\n0\n0\n")
-    (problem,) = open_dataset("empatica_e4", tmp_path).check().problems
+    problems = open_dataset("empatica_e4", tmp_path).check().problems
+    (problem,) = [p for p in problems if p.kind not in {"time", "event"}]
     assert (problem.kind, problem.what) == ("flat", "eda: flat (one value only)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -162,22 +163,59 @@ def test_rows_are_counted_without_reading(path: Path) -> None:
         assert files.count_rows(path) == rows
 
 
-def test_listings_are_sorted_and_stay_inside(tmp_path: Path) -> None:
+def test_listings_are_sorted_and_follow_links(tmp_path: Path) -> None:
     root, outside = tmp_path / "root", tmp_path / "outside"
     root.mkdir()
     outside.mkdir()
-    for name in ("b.csv", "a.csv.gz", "c.txt", ".hidden.csv"):
+    for name in ("b.csv", "a.csv.gz", "c.txt", ".hidden.csv", "D.CSV"):
         (root / name).write_text("x")
-    (outside / "secret.csv").write_text("x")
-    (root / "z.csv").symlink_to(outside / "secret.csv")
+    (outside / "other.csv").write_text("x")
+    (root / "z.csv").symlink_to(outside / "other.csv")
     (root / "folder").symlink_to(outside)
-    (root / "inner.csv").symlink_to(root / "b.csv")
-    assert [p.name for p in files.list_files(root, ".csv")] == ["a.csv.gz", "b.csv", "inner.csv"]
-    assert files.list_dirs(root) == []
-    assert [p.name for p in files.walk_files(root)] == ["a.csv.gz", "b.csv", "c.txt"]
-    assert files.find_optional(root, "z.csv") is None
-    with pytest.raises(DatasetError, match=r"no z\.csv \(nor z\.csv\.gz\)"):
-        files.find(root, "z.csv")
+    (root / "gone.csv").symlink_to(outside / "nothing.csv")
+    (outside / "back").symlink_to(root)  # a circle
+    names = ["D.CSV", "a.csv.gz", "b.csv", "gone.csv", "z.csv"]
+    assert [p.name for p in files.list_files(root, ".csv")] == names
+    assert [p.name for p in files.list_dirs(root)] == ["folder"]
+    walked = [p.relative_to(root).as_posix() for p in files.walk_files(root)]
+    assert sorted(walked) == sorted([*names, "c.txt", "folder/other.csv"])
+    assert files.find_optional(root, "z.csv") == root / "z.csv"
+    assert files.find_optional(root, "D.csv") == root / "D.CSV"
+    with pytest.raises(RecordingError, match=r"a link to .*nothing\.csv, which is missing"):
+        files.read_bytes(root / "gone.csv")
+    with pytest.raises(DatasetError, match=r"no y\.csv \(nor y\.csv\.gz\)"):
+        files.find(root, "y.csv")
+
+
+class StrangeError(Exception):
+    """Exception of a class that no reader knows."""
+
+
+def test_any_exception_of_a_library_names_the_file(path: Path) -> None:
+    for error in (StrangeError("x"), SystemError("x"), KeyError("x"), RecursionError("x")):
+        with (
+            pytest.raises(RecordingError, match=rf"x\.csv: cannot .*{type(error).__name__}"),
+            files.reading(path, "cannot be read", "Copy it again."),
+        ):
+            raise error
+    with pytest.raises(ConfigError), files.reading(path, "cannot be read", "Copy it again."):
+        raise ConfigError("the user's fault")
+
+
+def test_files_in_a_zip_archive(tmp_path: Path) -> None:
+    archive = tmp_path / "a.ZIP"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("session/EDA.csv", GOOD)
+        content.writestr("session/deeper/EDA.csv", "1")
+        content.writestr("__MACOSX/BVP.csv", "1")
+    found = files.find_optional(archive, "EDA.csv")
+    assert found is not None
+    assert files.read_bytes(found) == GOOD.encode()
+    assert files.find_optional(archive, "BVP.csv") is None
+    assert files.find_optional(archive, "TEMP.csv") is None
+    archive.write_bytes(archive.read_bytes()[:40])
+    with pytest.raises(RecordingError, match="not a zip archive"):
+        files.find_optional(archive, "EDA.csv")
 
 
 def test_a_root_that_is_not_the_data_set(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def tiny_unbc_mcmaster(root: Path) -> Options:
         write(root / "Images" / place / f"{name}.png", f"image {k}")
     for scale in ("AFF", "OPR", "SEN", "VAS"):
         write(root / "Sequence_Labels" / scale / f"{place}.txt", "  3.0000000e+00\n")
-    return {}
+    return {"frame_rate": 25.0}
 
 
 PAINMONIT = "Seconds;Bvp;Eda_E4;Tmp;Ibi;Hr;Resp;Eda_RB;Ecg;Emg;Heater [C];COVAS;Heater_cleaned"

@@ -81,7 +81,11 @@ def test_stimuli_are_runs_of_one_temperature(tmp_path: Path) -> None:
         (SAMPLE.replace(";", "\t"), "header is .*; missing 'Seconds'"),
         (SAMPLE.replace("Heater_cleaned", "Heater2"), "missing 'Heater_cleaned'"),
         (SAMPLE[:-12], "cells, expected 13"),
-        (SAMPLE.replace("0,004", "0,002").replace("0,012", "0,024"), "advances by 0.008 s a row"),
+        (
+            SAMPLE.replace("0,012", "0,024").replace("0,008", "0,016").replace("0,004", "0,008"),
+            "advances by 0.008 s per row",
+        ),
+        (SAMPLE.replace("0,012", "0,006"), "time runs backwards"),
         (SAMPLE.replace("1,5", "\0"), "a binary file"),
     ],
 )
@@ -133,3 +137,23 @@ def test_wrong_roots(path: Path, tmp_path: Path) -> None:
         PainMonit(tmp_path).recordings(["S_99"])
     assert PainMonit(tmp_path).official_splits() == {}
     assert not PainMonit(tmp_path).lookalike
+
+
+def test_a_gap_becomes_missing_samples(path: Path) -> None:
+    lines = text(np.full(1000, 32.0)).splitlines(keepends=True)
+    path.write_text("".join(lines[:501] + lines[751:]))  # one second is missing after the second
+    (recording,) = PainMonit(path.parent).recordings()
+    ecg = recording.signals["ecg"].values[0]
+    assert ecg.shape == (1000,)
+    assert np.flatnonzero(np.isnan(ecg)).tolist() == list(range(500, 750))
+    assert recording.remarks[0].detail == "1 s in 1 gap: 2–3 s"
+    assert [(s.onset, s.duration) for s in recording.stimuli] == [(0.0, 2.0), (3.0, 1.0)]
+
+
+def test_a_unit_that_the_user_states(path: Path) -> None:
+    path.write_text(text(np.full(1000, 32.0)))
+    plain = PainMonit(path.parent).recordings()[0].signals["ecg"]
+    stated = PainMonit(path.parent, unit={"ecg": "mV"}).recordings()[0].signals["ecg"]
+    assert (plain.unit, plain.unit_confirmed) == ("a.u.", False)
+    assert (stated.unit, stated.unit_confirmed) == ("V", True)
+    np.testing.assert_allclose(stated.values, plain.values * 1e-3, rtol=1e-12)

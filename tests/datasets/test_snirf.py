@@ -128,7 +128,8 @@ def test_what_is_no_hdf5(tmp_path: Path, data: bytes | None) -> None:
     whole = (tmp_path / "a.snirf").read_bytes()
     (tmp_path / "a.snirf").write_bytes(whole[: len(whole) // 2] if data is None else data)
     (exclusion,) = open_dataset("snirf", tmp_path).exclusions
-    assert "not an HDF5 file, or a truncated one" in exclusion.reason
+    expected = "the file is empty" if data == b"" else "not an HDF5 file, or a truncated one"
+    assert expected in exclusion.reason
 
 
 def test_a_file_that_goes_away_is_named(tmp_path: Path) -> None:
@@ -166,3 +167,112 @@ def test_the_reference_files(data_root: Path) -> None:
     assert signal.sampling_rate == pytest.approx(20.03, abs=0.01)
     assert [s.condition for s in run.stimuli].count("1") == 4
     assert len(run.facts) == 9
+
+
+def stim(rows: object, **more: object) -> dict[str, object]:
+    return {"nirs/stim1/data": np.asarray(rows, dtype=float)} | more
+
+
+@pytest.mark.parametrize(
+    ("data", "onsets"),
+    [
+        ([[0.5, 0.6, 0.7], [0.1, 0.1, 0.1], [1, 1, 1]], [0.1, 0.5, 1.0]),  # 3 × 3: as the format
+        ([[0.5, 0.6], [0.1, 0.1], [1, 1]], [0.1, 0.5, 1.0]),  # onset and duration per row
+        ([0.5, 0.6], [0.5, 0.6]),  # onsets as a vector
+        ([[0.5, 0.1, 1, 7], [0.6, 0.1, 1, 7]], None),  # four columns without labels
+        (np.zeros((0, 3)), []),
+    ],
+)
+def test_shapes_of_stimuli(tmp_path: Path, data: object, onsets: list[float] | None) -> None:
+    write_snirf(tmp_path / "a.snirf", **stim(data))
+    reader = open_dataset("snirf", tmp_path)
+    (recording,) = reader.recordings()
+    if onsets is None:
+        assert recording.stimuli == ()
+        (exclusion,) = reader.exclusions
+        assert "data of shape (2, 4)" in exclusion.reason
+    else:
+        assert [s.onset for s in recording.stimuli] == pytest.approx(onsets)
+
+
+def test_labels_of_columns_decide(tmp_path: Path) -> None:
+    labels = np.array([b"onset", b"duration", b"value", b"code"])
+    write_snirf(
+        tmp_path / "a.snirf",
+        **stim([[0.5, 0.1, 1, 7], [0.6, 0.1, 1, 7]], **{"nirs/stim1/dataLabels": labels}),
+    )
+    (recording,) = open_dataset("snirf", tmp_path).recordings()
+    assert [(s.onset, s.duration) for s in recording.stimuli] == [(0.5, 0.1), (0.6, 0.1)]
+
+
+def test_what_is_left_out_of_stimuli_is_counted(tmp_path: Path) -> None:
+    write_snirf(
+        tmp_path / "a.snirf",
+        **stim([[0.5], [np.nan]], **{"nirs/stim2/name": "rest"}),
+    )
+    reader = open_dataset("snirf", tmp_path)
+    assert len(reader.recordings()[0].stimuli) == 1
+    assert [e.what for e in reader.exclusions] == ["a.snirf, stim1", "a.snirf, stim2"]
+
+
+def test_a_stimulus_in_two_groups_counts_once(tmp_path: Path) -> None:
+    twice = {"nirs/stim2/name": "heat", "nirs/stim2/data": np.array([[0.6, 0.1, 1.0]])}
+    write_snirf(tmp_path / "a.snirf", **twice)
+    reader = open_dataset("snirf", tmp_path)
+    assert [s.onset for s in reader.recordings()[0].stimuli] == [0.6, 0.7]
+    (exclusion,) = reader.exclusions
+    assert exclusion.what == "event heat at 0.6 s"
+
+
+def test_a_gap_in_the_time_vector(tmp_path: Path) -> None:
+    write_snirf(tmp_path / "a.snirf", **{"nirs/data1/time": np.array([0.5, 0.6, 1.0, 1.1])})
+    (recording,) = open_dataset("snirf", tmp_path).recordings()
+    signal = recording.signals["fnirs"]
+    assert (signal.start, signal.sampling_rate) == (0.5, 10.0)
+    expected = np.full((2, 7), np.nan)
+    expected[:, [0, 1, 5, 6]] = SAMPLES.T
+    np.testing.assert_array_equal(signal.values, expected)
+    assert recording.remarks[0].detail == "0.3 s in 1 gap: 0.7–1 s"
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ([0.5, 0.6, 0.4, 0.5], "time runs backwards, from 0.6 to 0.4 s"),
+        ([0.5, 0.6, 0.7], "3 times for 4 samples"),
+        ([0.0, 0.0, 0.0, 0.1], "time stamps repeat"),
+        ([0.5, np.nan, 0.7, 0.8], "1 of 4 time stamps are missing"),
+    ],
+)
+def test_impossible_times(tmp_path: Path, times: list[float], reason: str) -> None:
+    write_snirf(tmp_path / "a.snirf", **{"nirs/data1/time": np.array(times)})
+    (exclusion,) = open_dataset("snirf", tmp_path).exclusions
+    assert reason in exclusion.reason
+
+
+def test_start_and_step_instead_of_all_times(tmp_path: Path) -> None:
+    write_snirf(tmp_path / "a.snirf", **{"nirs/data1/time": np.array([2.0, 0.1])})
+    signal = open_dataset("snirf", tmp_path).recordings()[0].signals["fnirs"]
+    assert (signal.start, signal.sampling_rate) == (2.0, 10.0)
+
+
+def test_haemoglobin_without_a_unit_is_not_confirmed(tmp_path: Path) -> None:
+    labels = {
+        f"nirs/data1/measurementList{k}/{key}": value
+        for k, name in ((1, "HbO"), (2, "HbR"))
+        for key, value in {"dataType": 99999, "dataTypeLabel": name}.items()
+    }
+    write_snirf(tmp_path / "a.snirf", **labels)
+    hbo = open_dataset("snirf", tmp_path).recordings()[0].signals["fnirs_hbo"]
+    assert (hbo.unit, hbo.unit_confirmed) == ("a.u.", False)
+
+
+def test_channels_in_different_units(tmp_path: Path) -> None:
+    labels = {
+        f"nirs/data1/measurementList{k}/{key}": value
+        for k, name, unit in ((1, "HbO", "uM"), (2, "HbR", "M"))
+        for key, value in {"dataType": 99999, "dataTypeLabel": name, "dataUnit": unit}.items()
+    }
+    write_snirf(tmp_path / "a.snirf", **labels)
+    (exclusion,) = open_dataset("snirf", tmp_path).exclusions
+    assert "different units ('M', 'uM')" in exclusion.reason

@@ -67,7 +67,16 @@ def test_a_sequence_is_read_exactly(root: Path) -> None:
     assert recording.texts["frame_folder"] == f"Images/{PLACE}"
     assert recording.texts["frame_names"].split("\n")[0] == f"{SEQUENCE}001.png"
     assert len(recording.sources) == 6
-    assert UNBCMcMaster(root).recordings()[0].signals["pspi"].duration == 3.0
+    assert UNBCMcMaster(root, frame_rate=1.0).recordings()[0].signals["pspi"].duration == 3.0
+
+
+def test_without_a_frame_rate_time_is_unknown(root: Path) -> None:
+    reader = UNBCMcMaster(root)
+    with pytest.raises(ConfigError, match="the frame rate is not in the files"):
+        reader.recordings()
+    assert reader.subjects() == (SUBJECT,)
+    assert reader.exclusions == ()
+    assert reader.check().recordings == 1
     assert reader.check().problems == ()
     assert reader.official_splits() == {}
 
@@ -88,7 +97,7 @@ def test_pspi_over_the_whole_scale() -> None:
 def test_missing_frames_are_nan_and_reported(root: Path) -> None:
     label(root, "PSPI", 2).unlink()
     label(root, "FACS", 2).unlink()
-    (recording,) = UNBCMcMaster(root).recordings()
+    (recording,) = UNBCMcMaster(root, frame_rate=1.0).recordings()
     np.testing.assert_array_equal(recording.signals["pspi"].values, [[0, np.nan, 0]])
     whats = [p.what for p in UNBCMcMaster(root).check().problems]
     assert "pspi: 1 of 3 frames have no label" in whats
@@ -115,7 +124,7 @@ def test_missing_frames_are_nan_and_reported(root: Path) -> None:
 )
 def test_reading_names_the_fault(root: Path, tree: str, text: str, message: str) -> None:
     write(label(root, tree, 2), text)
-    (recording,) = UNBCMcMaster(root).recordings()
+    (recording,) = UNBCMcMaster(root, frame_rate=1.0).recordings()
     with pytest.raises(RecordingError, match=message):
         recording.load()
     (problem,) = UNBCMcMaster(root).check().problems
@@ -137,7 +146,7 @@ def test_missing_ratings_strays_and_unreadable_ratings(root: Path) -> None:
     (root / "Sequence_Labels" / "VAS" / f"{PLACE}.txt").unlink()
     write(root / "Sequence_Labels" / "OPR" / f"{PLACE}.txt", "high\n")
     write(root / "notes.txt", "stray")
-    reader = UNBCMcMaster(root)
+    reader = UNBCMcMaster(root, frame_rate=1.0)
     (recording,) = reader.recordings()
     assert [r.scale for r in recording.ratings] == ["aff", "sen"]
     assert reader.exclusions[0].reason == "line 1: 'high' is not numbers (decimal mark '.')."
@@ -151,7 +160,7 @@ def test_sequences_without_frames(root: Path) -> None:
     place = root / "Frame_Labels" / "FACS" / SUBJECT / "jumps"
     write(place / "jumps001_facs.txt", "")
     write(place / "jumps99999_facs.txt", "")
-    reader = UNBCMcMaster(root)
+    reader = UNBCMcMaster(root, frame_rate=1.0)
     assert len(reader.recordings()) == 1
     assert [e.reason for e in reader.exclusions] == [
         "no frame label", "frame numbers jump; most are missing",
@@ -166,6 +175,6 @@ def test_wrong_roots_and_options(root: Path) -> None:
     with pytest.raises(ConfigError, match=r"frame_rate is 0\.0; expected a positive number"):
         UNBCMcMaster(root, frame_rate=0.0)
     with pytest.raises(DatasetError, match="no subject '042'"):
-        UNBCMcMaster(root).recordings(["042"])
+        UNBCMcMaster(root, frame_rate=1.0).recordings(["042"])
     write(root / "LOOKALIKE.json", "{}")
     assert UNBCMcMaster(root).lookalike

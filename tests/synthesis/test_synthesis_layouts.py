@@ -208,7 +208,7 @@ def test_unbc_is_like_the_sample_and_read(tmp_path: Path) -> None:
         written = "".join(file.read_text(encoding="ascii") for file in files)
         assert {(len(line), len(line.split())) for line in written.splitlines()} == wanted
         assert {kind_of(cell) for cell in written.split()} == {"scientific"}
-    reader = UNBCMcMaster(tmp_path / "o")
+    reader = UNBCMcMaster(tmp_path / "o", frame_rate=25.0)
     recordings = reader.recordings()
     assert len(recordings) == 4
     assert {rating.scale for rating in recordings[0].ratings} == {"aff", "opr", "sen", "vas"}

@@ -7,18 +7,22 @@ Three kinds of evidence. *Observed*: in the record of the rows that each fit and
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from dolorimeter.audits import (
-    by_rerun,
-    in_context,
-    in_data,
-    in_estimator,
-    in_rows,
+from dolorimeter.audits.checks import copies, estimator, features, question, refit, splits
+from dolorimeter.audits.evaluation_under_audit import EvaluationUnderAudit
+from dolorimeter.audits.false_alarms import FALSE_ALARM_RATES
+from dolorimeter.audits.findings import (
+    CHECKS,
+    NOT_DETECTABLE,
+    Evidence,
+    Finding,
+    Severity,
+    has_fault,
+    not_checked,
 )
-from dolorimeter.audits.case import Case
-from dolorimeter.audits.findings import CHECKS, Evidence, Finding, Severity, has_fault
 from dolorimeter.audits.leakometer import LeakOMeter, independent_epochs_bound, leak_o_meter
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run, labels_of
@@ -27,6 +31,8 @@ from dolorimeter.splits import as_split
 
 __all__ = [
     "CHECKS",
+    "FALSE_ALARM_RATES",
+    "NOT_DETECTABLE",
     "Evidence",
     "Finding",
     "LeakOMeter",
@@ -37,31 +43,45 @@ __all__ = [
     "leak_o_meter",
 ]
 
-_LOOKS: tuple[Callable[[Case], Iterator[Finding]], ...] = (
-    in_rows.subject_in_two_sets,
-    in_rows.stimulus_in_two_sets,
-    in_rows.overlapping_windows,
-    in_rows.fit_touched_test_rows,
-    in_rows.inner_splits,
-    in_rows.selection_on_test,
-    in_data.fitted_outside_fold,
-    in_data.target_access,
-    in_data.label_informed_reference,
-    in_data.label_as_feature,
-    in_data.near_duplicates,
-    in_estimator.prefitted_parts,
-    in_estimator.test_data_in_estimator,
-    in_estimator.search_without_groups,
-    in_estimator.pretraining_overlap,
-    by_rerun.prediction_depends_on_batch,
-    by_rerun.second_run,
-    by_rerun.state_between_folds,
-    by_rerun.order_of_listing,
-    by_rerun.shuffled_labels,
-    in_context.comparison_differs,
-    in_context.majority_baseline,
-    in_context.baselines_beat_chance,
+Check = Callable[[EvaluationUnderAudit], Iterator[Finding]]
+
+_CHECKS: tuple[tuple[str, Check], ...] = (
+    ("subject_in_two_sets", splits.subject_in_two_sets),
+    ("recording_of_two_subjects", splits.recording_of_two_subjects),
+    ("stimulus_in_two_sets", splits.stimulus_in_two_sets),
+    ("overlapping_windows", splits.overlapping_windows),
+    ("shared_samples", copies.shared_samples),
+    ("near_duplicates", copies.near_duplicates),
+    ("copied_subject", copies.copied_subject),
+    ("mixed_rows", copies.mixed_rows),
+    ("calibration_in_time", splits.calibration_in_time),
+    ("fitted_outside_fold", splits.fit_touched_test_rows),
+    ("fitted_outside_fold", features.fitted_outside_fold),
+    ("fitted_outside_fold", estimator.prefitted_parts),
+    ("test_data_in_estimator", estimator.data_in_parameters),
+    ("target_access", features.target_access),
+    ("target_access", refit.prediction_depends_on_batch),
+    ("selection_on_test", splits.selection_on_test),
+    ("search_without_groups", splits.inner_splits_of_record),
+    ("search_without_groups", refit.inner_splits_of_fit),
+    ("state_between_folds", refit.state_between_folds),
+    ("label_informed_reference", features.label_informed_reference),
+    ("label_encoding", features.label_encoding),
+    ("label_as_feature", features.label_as_feature),
+    ("counter_as_feature", features.counter_as_feature),
+    ("pretraining_overlap", estimator.pretraining_overlap),
+    ("shuffled_labels", refit.shuffled_labels),
+    ("known_labels", refit.known_labels),
+    ("unseeded_randomness", refit.second_run),
+    ("order_of_listing", splits.order_of_listing),
+    ("failed_folds", splits.failed_folds),
+    ("comparison_differs", question.comparison_differs),
+    ("majority_baseline", question.majority_baseline),
+    ("nuisance_baseline", question.nuisance_baseline),
+    ("level_before", question.level_before),
+    ("file_size", question.file_size),
 )
+"""Every check, under the name in `CHECKS` that its findings have."""
 
 
 def audit(
@@ -131,7 +151,23 @@ def audit(
     if y is not None:
         y = labels_of(run, y)
     split = None if split is None else as_split(split, run.seeds[0])
-    case = Case(run, samples, y, estimator, split, rerun, dict(declared or {}))
-    found = [finding for look in _LOOKS for finding in look(case)]
+    case = EvaluationUnderAudit(
+        run, samples, y, estimator, split, rerun, {} if declared is None else dict(declared)
+    )
+    findings = [finding for name, check in _CHECKS for finding in _findings(name, check, case)]
     order = list(CHECKS)
-    return sorted(found, key=lambda finding: order.index(finding.check))
+    return sorted(findings, key=lambda finding: order.index(finding.check))
+
+
+def _findings(name: str, check: Check, case: EvaluationUnderAudit) -> list[Finding]:
+    """Findings of one check; a check that fails is reported as not checked, with the reason."""
+    findings: list[Finding] = []
+    try:
+        with warnings.catch_warnings():  # of arrays that have no finite value, and the like
+            warnings.simplefilter("ignore")
+            for finding in check(case):
+                findings.append(finding)
+    except Exception as error:  # noqa: BLE001  # data and objects of a user may be anything
+        words = " ".join(str(error).split())
+        findings.append(not_checked(name, f"{type(error).__name__}: {words}"[:400]))
+    return findings

@@ -17,7 +17,13 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.chain._gate import QualityGate, Usable
-from dolorimeter.chain._join import join, made_part, nothing_left
+from dolorimeter.chain._join import (
+    join,
+    made_part,
+    nothing_left,
+    refuse_changed,
+    stamps_of,
+)
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
@@ -215,6 +221,9 @@ class Pipeline:
         ------
         DatasetError
             If no window at all is left.
+        FileReadError
+            If a file cannot be read, or changes while it is read. Then nothing of it is cached,
+            and the same call goes on from there.
         """
         batches = self.batches(recordings)
         keys = self.keys(batches, cache)
@@ -228,11 +237,10 @@ class Pipeline:
             _check_memory(size, done, len(recordings))
             if progress:
                 progress(done, len(recordings))
-        kept_out = (*exclusions, *(e for part in parts for e in part.exclusions))
-        parts = [part for part in parts if len(part.meta)]
-        if not parts:
+        if not any(len(part.meta) for part in parts):
+            kept_out = (*exclusions, *(e for part in parts for e in part.exclusions))
             raise DatasetError(nothing_left(recordings, kept_out))
-        samples = join(parts, label_source, lookalike, kept_out)
+        samples = join(parts, label_source, lookalike, tuple(exclusions))
         if not len(samples):
             raise DatasetError(nothing_left(recordings, samples.exclusions))
         if self.standardise == "running":
@@ -407,6 +415,7 @@ class Pipeline:
         """
         there = [key is not None and cache is not None and key in cache for key in keys]
         missing = [batch for batch, known in zip(batches, there, strict=True) if not known]
+        stamps = {id(batch): stamps_of(batch) for batch in missing if cache is not None}
         made = iter(self._made(missing, workers if len(missing) > 1 else 1, backend))
         for batch, key, known in zip(batches, keys, there, strict=True):
             kept = cache.get(key) if known and cache is not None and key is not None else None
@@ -415,6 +424,7 @@ class Pipeline:
                 continue
             part = made_part(self.windows, self.streams, batch) if known else next(made)
             if cache is not None and key is not None:
+                refuse_changed(stamps.get(id(batch), {}))  # its key is of the bytes from before
                 cache.put(key, pack(part))
             yield part
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,13 +13,24 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.chain._encoded import represented
+from dolorimeter.chain._ratings import RatingsOf
 from dolorimeter.chain._rows import facts_of, meta_of, quality_of
 from dolorimeter.chain._stream import Stream, interval_of, margins_of, sources_of
-from dolorimeter.errors import DolorimeterError, SignalError
-from dolorimeter.representations import Represented
+from dolorimeter.errors import (
+    DependencyError,
+    DolorimeterError,
+    FileReadError,
+    RecordingError,
+    SignalError,
+    StorageError,
+)
+from dolorimeter.representations import Represented, Undefined
 from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.types import Array, Exclusion, Recording, Window
-from dolorimeter.windows import Cut, WindowSpec, cut
+from dolorimeter.windows import Cut, WindowSpec, cut, without_stimuli
+
+NO_SHAPE = (0, 0)
+"""Shape of a window of an array stream that no window of a batch has."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +58,156 @@ class Part:
 
 
 def part_of(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]) -> Part:
-    """Load, cut and represent one batch."""
+    """Load, cut and represent one batch.
+
+    Raises
+    ------
+    FileReadError
+        If a file cannot be read, which says nothing about the recording.
+    SignalError, RecordingError
+        If the windows of the batch cannot be represented together.
+    """
     exclusions: list[Exclusion] = []
     gathered = Gathered(streams)
     for recording in batch:
         if not spec.asks_about(recording):
+            if not recording.stimuli:
+                exclusions.append(without_stimuli(recording))
             continue  # before a face is looked for in a video that gives no window
         try:
-            found, processed, told = windows_of(spec, streams, recording)
+            found, processed, notes = _read_windows(spec, streams, recording)
         except DolorimeterError as error:
-            exclusions.append(
-                Exclusion(recording.subject, recording.name, "recording", str(error))
-            )
+            exclusions.append(content_fault(recording, error))
             continue
         exclusions += found.exclusions
-        for note in told if found.windows else ():
+        for note in notes if found.windows else ():
             gathered.notes[note] = gathered.notes.get(note, 0) + len(found.windows)
+        for note, count in found.notes.items():
+            gathered.notes[note] = gathered.notes.get(note, 0) + count
         for window in found.windows:
-            gathered.add(window, processed)
-    return gathered.part(represented, exclusions)
+            try:
+                gathered.add(window, processed)
+            except SignalError as error:
+                what = f"window at {window.start:g} s"
+                exclusions.append(Exclusion(recording.subject, recording.name, what, str(error)))
+    return gathered.part(_represented_or_absent, exclusions)
+
+
+def _read_windows(
+    spec: WindowSpec, streams: Sequence[Stream], recording: Recording
+) -> tuple[Cut, dict[str, Recording], dict[str, int]]:
+    """Return `windows_of`, after a second attempt where a file could not be read the first time.
+
+    A network drive that was away for a moment is not a property of the recording.
+
+    Raises
+    ------
+    FileReadError
+        If the second attempt fails because of a file that cannot be read.
+    DolorimeterError
+        If the content of the recording is at fault.
+    """
+    try:
+        return windows_of(spec, streams, recording)
+    except (DolorimeterError, OSError) as error:
+        if isinstance(error, RecordingError | OSError):
+            with suppress(DolorimeterError, OSError):
+                return windows_of(spec, streams, recording)
+        if isinstance(error, OSError):
+            raise FileReadError(_unreadable(recording, error)) from error
+        raise
+
+
+def content_fault(recording: Recording, error: DolorimeterError) -> Exclusion:
+    """Return the exclusion of a recording whose content cannot be used.
+
+    Parameters
+    ----------
+    recording : Recording
+    error : DolorimeterError
+        Error that reading or representing the recording raised.
+
+    Returns
+    -------
+    Exclusion
+
+    Raises
+    ------
+    FileReadError
+        If the error comes from a file that cannot be read now. Excluding the recording would
+        count a fault of the environment as one of the data.
+    DolorimeterError
+        `error` itself, if it is not about the content of a recording.
+    """
+    if isinstance(error, StorageError | DependencyError):
+        raise error
+    cause = _system_error(error, recording)
+    if cause is None and isinstance(error, RecordingError):
+        cause = _first_unreadable(recording)
+    if cause is not None:
+        raise FileReadError(_unreadable(recording, cause)) from error
+    return Exclusion(recording.subject, recording.name, "recording", str(error))
+
+
+def _system_error(error: BaseException | None, recording: Recording) -> OSError | None:
+    """The failed system call that an error was raised from, if there is one.
+
+    An `OSError` without a number comes from a library that rejects the content. A file that is
+    missing is a fault of the environment only where the reader listed it.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            listed = {str(path) for path in recording.sources}
+            gone = error.errno == errno.ENOENT and str(error.filename) not in listed
+            return None if gone else error
+        error = error.__cause__
+    return None
+
+
+def _first_unreadable(recording: Recording) -> OSError | None:
+    """The error of the first source that cannot be opened and read to its end, if any."""
+    for path in (*recording.sources, *(video.path for video in recording.videos.values())):
+        try:
+            if path.is_dir():
+                os.scandir(path).close()
+                continue
+            with path.open("rb") as file:
+                while file.read(1 << 20):
+                    pass
+        except OSError as error:
+            return error
+    return None
+
+
+def _unreadable(recording: Recording, error: OSError) -> str:
+    where = error.filename or ", ".join(map(str, recording.sources[:3])) or recording.name
+    return (
+        f"{where}: cannot be read ({error.strerror or error}), while windows of recording "
+        f"{recording.name} were made. Nothing was excluded because of it and nothing of this "
+        "recording was cached. Make the file readable and run the same command again."
+    )
+
+
+def _represented_or_absent(stream: Stream, windows: Sequence[Window]) -> Represented:
+    """Windows as an array; one without a shape where no window of the batch has the modality."""
+    try:
+        return represented(stream, windows)
+    except SignalError:
+        modality = stream.representation.modality
+        if any(
+            modality in kinds
+            for w in windows
+            for kinds in (w.recording.signals, w.recording.videos, w.recording.faces)
+        ):
+            raise
+    reason = f"the recording has no {modality}"
+    return Represented(
+        x=np.full((len(windows), *NO_SHAPE), np.nan),
+        names=(),
+        units=(),
+        present=np.zeros(len(windows), dtype=bool),
+        undefined=tuple(Undefined(stream.name, reason, 1) for _ in windows),
+    )
 
 
 class Gathered:
@@ -75,16 +220,35 @@ class Gathered:
         self._rows: list[dict[str, Any]] = []
         self._facts: list[dict[str, float]] = []
         self._quality: list[float] = []
+        self._ratings: RatingsOf | None = None
         self.notes: dict[str, int] = {}
 
     def add(self, window: Window, processed: Mapping[str, Recording]) -> None:
-        """Add a window of a recording, given what each stream's steps along it have made of it."""
-        self._rows.append(meta_of(window))
+        """Add a window of a recording.
+
+        Parameters
+        ----------
+        window : Window
+        processed : mapping of str to Recording
+            The recording after the steps along it, per stream.
+
+        Raises
+        ------
+        SignalError
+            If a step inside the window fails; then nothing of the window is added.
+        """
+        notes: dict[str, int] = {}
+        own = [stream_window(window, stream, processed, notes) for stream in self._streams]
+        if self._ratings is None or self._ratings.recording is not window.recording:
+            self._ratings = RatingsOf(window.recording)
+        row = meta_of(window) | self._ratings.columns(window, notes)
+        self._rows.append(row)
         self._facts.append(facts_of(window, self._sources))
-        self._quality.append(quality_of(window, self._sources, self._rows[-1], self.notes))
-        for stream in self._streams:
-            own = stream_window(window, stream, processed, self.notes)
-            self._windows[stream.name].append(own)
+        self._quality.append(quality_of(window, self._sources, row, notes))
+        for stream, stream_own in zip(self._streams, own, strict=True):
+            self._windows[stream.name].append(stream_own)
+        for note, count in notes.items():
+            self.notes[note] = self.notes.get(note, 0) + count
 
     def part(
         self,

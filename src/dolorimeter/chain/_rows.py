@@ -20,6 +20,7 @@ LOW_QUALITY = 0.5
 
 
 def meta_of(window: Window) -> dict[str, Any]:
+    """Place, condition and subject of a window; `RatingsOf` adds its ratings."""
     recording, stimulus = window.recording, window.stimulus
     row: dict[str, Any] = {
         "dataset": recording.dataset,
@@ -32,10 +33,7 @@ def meta_of(window: Window) -> dict[str, Any]:
         "condition": stimulus.condition if stimulus else "",
         "level": stimulus.level if stimulus else None,
     }
-    row |= {k: v for k, v in recording.subject_info.items() if k not in row}
-    for rating in recording.ratings:
-        row.setdefault(f"rating_{rating.scale}", float(rating.value))
-    return row
+    return row | {k: v for k, v in recording.subject_info.items() if k not in row}
 
 
 def facts_of(window: Window, modalities: Sequence[str]) -> dict[str, float]:

@@ -76,6 +76,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     warnings.showwarning = _showing_notices(warnings.showwarning)
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a code page may lack the letters of a file's name
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(prog_name="dolorimeter", standalone_mode=False)
         if code == INTERRUPTED:  # typer returns it for Ctrl-C

@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 
 
 def show(rows: Any, as_json: bool, title: str = "") -> None:
-    """Print a table (a list of mappings, or a mapping), or the same as JSON."""
+    """Print a table (a list of mappings, or a mapping), or the same as JSON.
+
+    Characters that the output cannot encode are escaped: by `main` in text, here in JSON, where
+    only JSON's own escapes are valid.
+    """
     if as_json:
-        typer.echo(json.dumps(plain(rows), indent=2, ensure_ascii=False, allow_nan=False))
+        text = json.dumps(plain(rows), indent=2, ensure_ascii=False, allow_nan=False)
+        if not _can_print(text):
+            text = json.dumps(plain(rows), indent=2, ensure_ascii=True, allow_nan=False)
+        typer.echo(text)
         return
     from rich.console import Console
     from rich.table import Table
@@ -35,6 +42,15 @@ def show(rows: Any, as_json: bool, title: str = "") -> None:
     with console.capture() as text:  # rich would end with 1 where nobody reads on
         console.print(table)
     typer.echo(text.get(), nl=False)
+
+
+def _can_print(text: str) -> bool:
+    """Whether the encoding of standard output has every character of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str:

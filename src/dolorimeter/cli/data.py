@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from dolorimeter.cli._app import Json, ReaderOptions, app
-from dolorimeter.cli._printing import Progress, options_of, show
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.cli._printing import Progress, options_of, records, show
+from dolorimeter.errors import ConfigError, RecordingError, did_you_mean
 
 
 @app.command("list")
@@ -69,9 +70,10 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read a data set through: what is missing, flat, clipped, short. Exits with 1 on faults."""
+    from dolorimeter.datasets import check as check_dataset
     from dolorimeter.datasets import open_dataset
 
-    report = open_dataset(name, root, **options_of(option)).check()
+    report, counts = check_dataset(open_dataset(name, root, **options_of(option)))
     rows = [
         {"severity": p.severity, "kind": p.kind, "file": str(p.path), "what": p.what}
         for p in report.problems
@@ -85,12 +87,15 @@ def check(
         "faults": severities["fault"],
         "warnings": severities["warning"],
     }
+    table = [] if counts is None else records(counts.reset_index())
     if as_json:
-        show(summary | {"problems": rows}, True)
+        show(summary | {"problems": rows, "stimuli": table}, True)
     else:
         show(summary, False, f"check {name}")
         if rows:
             show(rows, False, "problems")
+        if counts is not None and counts.nunique().gt(1).any():  # subjects differ
+            show(table, False, "stimuli per subject and condition")
     if severities["fault"]:
         raise typer.Exit(1)
 
@@ -98,7 +103,11 @@ def check(
 @app.command()
 def synthesise(
     kind: Annotated[
-        str, typer.Argument(help="biovid, ai4pain_2024, ai4pain_2025, unbc_mcmaster.")
+        str,
+        typer.Argument(
+            help="biovid, ai4pain_2024, ai4pain_2025, unbc_mcmaster; adversarial: a cohort that "
+            "breaks common assumptions."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="A folder that is empty or absent.")],
     option: Annotated[
@@ -109,15 +118,17 @@ def synthesise(
     as_json: Json = False,
 ) -> None:
     """Write a look-alike cohort with known truth. There is no person behind these data."""
-    from dolorimeter.synthesis import synthesise as make
+    from dolorimeter import synthesis
 
+    make: Any = synthesis.adversarial_cohort
+    if kind != "adversarial":
+        make = partial(synthesis.synthesise, kind)
     options = options_of(option)
-    try:
-        signature(make).bind(kind, out, seed=seed, **options)
-    except TypeError as error:
-        known = [n for n in signature(make).parameters if n not in ("kind", "out", "seed")]
-        raise ConfigError(f"--option: {error}; known: {', '.join(known)}.") from error
-    truth = make(kind, out, seed=seed, **options)
+    known = [name for name in signature(make).parameters if name not in ("out", "seed")]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"--option: no option '{name}'; {did_you_mean(name, known)}")
+    truth = make(out, seed=seed, **options)
     show({"look-alike": kind, "root": out} | truth.summary(), as_json)
 
 

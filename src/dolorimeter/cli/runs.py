@@ -20,6 +20,9 @@ from dolorimeter.cli._app import (
 )
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
 
+KEPT_OUT_SHOWN = 5
+"""Reasons that `evaluate` prints; the report has all of them."""
+
 RunFolder = Annotated[Path, typer.Argument(help="Run folder.")]
 ThreadsPerFold = Annotated[int, typer.Option(min=1, help="Threads of each fold.")]
 
@@ -49,6 +52,10 @@ def evaluate(
         int,
         typer.Option(min=0, help="Refit on shuffled labels so many times, for a p-value (999)."),
     ] = 0,
+    demographics: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of facts of the subjects, such as sex; repeatable."),
+    ] = None,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +66,8 @@ def evaluate(
     overrides |= options_of(override)
     if subjects is not None:
         overrides["dataset.first"] = subjects
+    if demographics:
+        overrides["demographics"] = demographics
     found = run(
         read_experiment(experiment, overrides, paths_exist=True),
         root,
@@ -78,23 +87,51 @@ def evaluate(
 
 def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> None:
     """One row a run; what every one of them says in its notes once."""
-    from dolorimeter.reports import table_rows
+    from dolorimeter.experiment import read_findings
+    from dolorimeter.reports import statements, table_rows
 
     rows = table_rows(runs)
+    sentences = [
+        statements(run, read_findings(folder)) for run, folder in zip(runs, folders, strict=True)
+    ]
     if as_json:
-        told = [{"run": str(f), "notes": r.notes} for f, r in zip(folders, runs, strict=True)]
+        told = [
+            {
+                "run": str(folder),
+                "notes": run.notes,
+                "kept_out": _kept_out(run.exclusions),
+                "statements": said,
+            }
+            for folder, run, said in zip(folders, runs, sentences, strict=True)
+        ]
         show([row | more for row, more in zip(rows, told, strict=True)], True)
         return
     told = rows if len({row["question"] for row in rows}) > 1 else leaving_out(rows, "question")
     show(told, False)
+    for run, said in zip(runs, sentences, strict=True):
+        prefix = f"{run.model}: " if len(runs) > 1 else ""
+        for sentence in said:
+            if sentence != "Look-alike data: no statement about people.":  # said below
+                typer.echo(f"{prefix}{sentence}")
     if len(runs) == 1:
         if len(runs[0].exclusions):
             typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
+            for row in _kept_out(runs[0].exclusions)[:KEPT_OUT_SHOWN]:
+                typer.echo(f"  {row['count']} of {row['subjects']} subjects: {row['reason']}")
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
         typer.echo("Look-alike data: no statement about people.")
     typer.echo("Research software, not a medical device.")
+
+
+def _kept_out(exclusions: Any) -> list[dict[str, Any]]:
+    """Exclusions counted by reason, the most frequent first."""
+    counted = [
+        {"reason": str(reason), "count": len(part), "subjects": int(part["subject"].nunique())}
+        for reason, part in exclusions.groupby("reason", sort=True)
+    ]
+    return sorted(counted, key=lambda row: -row["count"])
 
 
 @study.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     acqknowledge,
@@ -31,11 +31,12 @@ from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     video_files,
     x_ite,
 )
-from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem
+from dolorimeter.datasets._event_checks import check
+from dolorimeter.datasets._files import CheckReport, OfficialSplit, Problem, relative
 from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
 from dolorimeter.datasets.video_files import SUFFIXES
-from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
 from dolorimeter.types import Exclusion, Recording, Video
@@ -46,6 +47,7 @@ __all__ = [
     "FetchResult",
     "OfficialSplit",
     "Problem",
+    "check",
     "fetch",
     "fetchable",
     "open_dataset",
@@ -64,7 +66,8 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
     root : path, optional
         Its folder; None looks in ``$DOLORIMETER_DATA/<name>``, then in the user cache.
     options
-        Of the reader (``part="A"``).
+        Of the reader (``part="A"``). A key with a point is an entry of a mapping:
+        ``**{"unit.eda": "uS"}`` is ``unit={"eda": "uS"}``.
 
     Raises
     ------
@@ -76,13 +79,15 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
         If the folder is nowhere, or is not that data set.
     """
     reader = DATASETS.get(name)
+    options = _nested(options)
     known = [p for p in inspect.signature(reader).parameters if p != "root"]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ConfigError(
             f"{name}: no option {', '.join(map(repr, unknown))}; "
-            f"its options are {', '.join(known) or 'none'}."
+            f"{did_you_mean(unknown[0], known, 'its options are:')}"
         )
+    _check_types(name, reader, options)
     if root is None:
         root = find_root(name)
     if root is None:
@@ -90,9 +95,37 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
         card = DATASETS.card(name)
         obtain = card.obtain if isinstance(card, DatasetCard) else ""
         raise DatasetError(
-            f"{name}: not found; looked in {places}. Give its folder with --root. {obtain}".strip()
+            f"{name}: not found; looked in {places}. Give its folder. {obtain}".strip()
         )
     return reader(root, **options)
+
+
+def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if an option has a value of a type that the reader does not take."""
+    import pydantic  # half a second that a list of data sets does not need
+
+    hints = get_type_hints(reader.__init__)
+    for option, value in options.items():
+        try:
+            pydantic.TypeAdapter(hints.get(option, Any)).validate_python(value)
+        except pydantic.ValidationError as error:
+            raise ConfigError(
+                f"{name}: option {option} is {value!r}: {error.errors()[0]['msg']}."
+            ) from error
+
+
+def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with ``unit.eda`` as the entry ``eda`` of the mapping ``unit``."""
+    nested: dict[str, Any] = {}
+    for key, value in options.items():
+        option, point, entry = key.partition(".")
+        if not point:
+            nested[key] = value
+        elif isinstance(nested.setdefault(option, {}), dict):
+            nested[option] = {**nested[option], entry: value}
+        else:
+            raise ConfigError(f"option {option!r} is given as a whole and by its entry {entry!r}.")
+    return nested
 
 
 def recordings_of(
@@ -100,21 +133,23 @@ def recordings_of(
 ) -> tuple[list[Recording], tuple[Exclusion, ...]]:
     """Recordings of a folder and what its reader left out, or those a single file belongs to.
 
-    A file is looked for in the data set that the nearest of its parent folders is. With `loose`, a
-    video file that is in none is a recording of its own, of a person of its name.
+    A file is opened by itself if the format allows it; else it is looked for in the data set that
+    the nearest of its parent folders is, two folders up at most for a format of any lab, which
+    takes every folder for its own. With `loose`, a video file that is in none is a recording of
+    its own, of a subject of its name.
 
     Raises
     ------
     DatasetError
-        If there is nothing of that data set.
+        If there is nothing of that data set, or the reader has left the file out.
     RecordingError
         If a video of its own cannot be read.
     """
     path = Path(path)
+    card = DATASETS.card(name)
+    parents = list(path.resolve().parents)
     faults = []
-    for folder in (path, *path.resolve().parents)[:6]:
-        if not folder.is_dir():
-            continue
+    for folder in (path, *parents[: 2 if card.licence == "the owner's" else 5]):
         try:
             reader = open_dataset(name, folder, **options)
             found: list[Recording] = reader.recordings()
@@ -124,8 +159,14 @@ def recordings_of(
         if folder == path:
             return found, tuple(reader.exclusions)
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
+        where = relative(path.resolve(), folder)
+        left_out = tuple(e for e in reader.exclusions if e.what.split(",")[0] == where)
         if inside:
-            return inside, ()
+            return inside, left_out
+        if left_out:
+            raise DatasetError(f"{path}: left out by the reader of {name}: {left_out[0].reason}")
+        faults = [f"{folder} is {name}, and the file is not one of its recordings."]
+        break
     if loose and path.is_file() and path.suffix.lower() in SUFFIXES:
         probe(path)
         video = {"face": Video(path)}

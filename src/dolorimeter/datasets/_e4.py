@@ -7,11 +7,9 @@ of each button press. ``IBI.csv`` (irregular) and ``ACC.csv`` (movement) are not
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +18,9 @@ import numpy as np
 from dolorimeter.datasets._files import (
     count_rows,
     find_optional,
+    is_zip,
     list_files,
+    read_bytes,
     read_numbers,
     relative,
 )
@@ -50,7 +50,7 @@ SENSORS: Mapping[str, _Sensor] = {
 
 @dataclass(frozen=True)
 class Session:
-    """A session folder after a look at its first lines; signals are unread.
+    """A session folder or zip archive after a look at its first lines; signals are unread.
 
     `origin` is the Unix time at which the earliest sensor starts: zero of the recording's clock.
     `rates` has start and sampling rate of each file.
@@ -60,12 +60,12 @@ class Session:
     rates: Mapping[str, tuple[float, float]]
     files: Mapping[str, Path]
     tags: tuple[Stimulus, ...]
-    tag_files: tuple[Path, ...]
+    sources: tuple[Path, ...]
     exclusions: tuple[Exclusion, ...]
 
     @property
     def signals(self) -> Signals:
-        """Signals by the field's names, each file read when asked for."""
+        """Signals by the field's names, each file read when it is asked for."""
         return LazySignals(tuple(self.files), partial(_SensorFiles, self.files, self.origin))
 
     @property
@@ -81,41 +81,60 @@ class Session:
             stops.append(start - self.origin + count / rate)
         return min(stops, default=0.0)
 
-    @property
-    def sources(self) -> tuple[Path, ...]:
-        """The files it comes from."""
-        return (*self.files.values(), *self.tag_files)
 
+def open_session(subject: str, folder: Path, root: Path, *, name: str | None = None) -> Session:
+    """Return which sensors are there, when they start, and when the button was pressed.
 
-def open_session(subject: str, folder: Path, root: Path) -> Session:
-    """Look at a folder: which sensors are there, when they start, when the button was pressed.
+    A file whose first line cannot be read is left out and is in `Session.exclusions`; without any
+    file the origin is NaN.
 
-    A file whose first line cannot be read is left out and stands in `Session.exclusions`; without
-    any file the origin is NaN.
+    Parameters
+    ----------
+    subject : str
+        For exclusions.
+    folder : Path
+        Folder of a session, or its zip archive.
+    root : Path
+        Folder of the data set.
+    name : str, optional
+        Name of the recording, for exclusions; default `subject`.
     """
+    name = subject if name is None else name
     files, rates, left_out = {}, {}, []
-    for name, sensor in SENSORS.items():
+    for sensor_name, sensor in SENSORS.items():
         path = find_optional(folder, sensor.file)
         if path is None:
             continue
         try:
-            rates[name] = _first_lines(path)
-            files[name] = path
+            rates[sensor_name] = _first_lines(path)
+            files[sensor_name] = path
         except RecordingError as error:
-            left_out.append(Exclusion(subject, subject, relative(path, root), str(error)))
+            left_out.append(Exclusion(subject, name, relative(path, root), str(error)))
     origin = min((start for start, _ in rates.values()), default=math.nan)
     tags: list[Stimulus] = []
-    tag_files = [f for f in list_files(folder, ".csv", root=root) if f.name.startswith("tags")]
+    tag_files = _tag_files(folder)
     for path in tag_files:
         try:
             tags += _tags(path, origin)
         except RecordingError as error:
-            left_out.append(Exclusion(subject, subject, relative(path, root), str(error)))
-    return Session(origin, rates, files, tuple(tags), tuple(tag_files), tuple(left_out))
+            left_out.append(Exclusion(subject, name, relative(path, root), str(error)))
+    tags = [
+        replace(tag, attributes={"counter": i})
+        for i, tag in enumerate(sorted(tags, key=lambda tag: tag.onset or 0.0))
+    ]
+    sources = (folder,) if is_zip(folder) else (*files.values(), *tag_files)
+    return Session(origin, rates, files, tuple(tags), sources, tuple(left_out))
+
+
+def _tag_files(folder: Path) -> list[Path]:
+    if is_zip(folder):
+        path = find_optional(folder, "tags.csv")
+        return [] if path is None else [path]
+    return [f for f in list_files(folder, ".csv") if f.name.lower().startswith("tags")]
 
 
 def is_session(folder: Path) -> bool:
-    """Whether the folder has a file of at least one sensor."""
+    """Return whether a folder or zip archive has a file of at least one sensor."""
     return any(find_optional(folder, sensor.file) for sensor in SENSORS.values())
 
 
@@ -136,13 +155,14 @@ class _SensorFiles(Mapping[str, Signal]):
 
 
 def _first_lines(path: Path) -> tuple[float, float]:
-    """Unix time of the first sample and sampling rate, from the first two lines alone."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8", errors="replace") as file:
-            cells = [str(file.readline(200)).split(",")[0].strip() for _ in range(2)]
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordingError(f"{path}: cannot be read ({error}).") from error
+    """Return the Unix time of the first sample and the sampling rate, from the first two lines."""
+    if path.is_file() and path.suffix.lower() != ".gz" and path.stat().st_size:
+        with path.open("rb") as file:
+            head = file.read(400)  # the rest is read with the signal
+    else:
+        head = read_bytes(path)[:400]
+    lines = [*head.decode("utf-8-sig", "replace").splitlines(), "", ""]
+    cells = [line.split(",")[0].strip() for line in lines[:2]]
     start, rate = (_number(cell) for cell in cells)
     if not 0 < start < 1e11:
         raise RecordingError(
@@ -181,11 +201,13 @@ def _read_sensor(path: Path, sensor: _Sensor, origin: float) -> Signal:
     )
 
 
-def _tags(path: Path, origin: float) -> tuple[Stimulus, ...]:
-    if path.stat().st_size == 0:
-        return ()  # nobody pressed the button
-    _, times = read_numbers(path, delimiter=",", columns=("time",), header=False)
-    onsets = sorted(float(t) - origin for t in times[:, 0] if np.isfinite(t))
-    return tuple(
-        Stimulus(onset, None, "tag", attributes={"counter": i}) for i, onset in enumerate(onsets)
-    )
+def _tags(path: Path, origin: float) -> list[Stimulus]:
+    if path.is_file() and path.stat().st_size == 0:
+        return []  # nobody pressed the button
+    try:
+        _, times = read_numbers(path, delimiter=",", columns=("time",), header=False)
+    except RecordingError as error:
+        if "file is empty" in str(error):
+            return []
+        raise
+    return [Stimulus(float(t) - origin, None, "tag") for t in times[:, 0] if np.isfinite(t)]

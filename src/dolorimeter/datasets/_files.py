@@ -1,8 +1,8 @@
 """What every reader needs of a file system: listings, tables of numbers, faults by name, reports.
 
-Nothing here writes. Listings are sorted and stay inside the root. Every fault of a file becomes a
-`RecordingError` that says which file, which line where that is known, what was found and what was
-wanted.
+Nothing here writes. Listings are sorted, follow links (DataLad and git-annex trees consist of
+them) and ignore the case of endings. Every fault of a file becomes a `RecordingError` that says
+which file, which line where that is known, what was found and what was wanted.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import io
 import json
 import os
 import re
+import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, RecordingError
 from dolorimeter.signals.quality import NEVER_CLIPPED, clipped_share
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ ProblemKind = Literal[
     "nan",
     "duplicate",
     "label",
+    "event",
+    "time",
+    "unit",
+    "note",
 ]
 
 
@@ -121,7 +127,7 @@ def require_dir(root: str | Path, *names: str, dataset: str) -> Path:
     if not root.is_dir():
         what = "a file" if root.exists() else "not there"
         raise DatasetError(
-            f"{root}: is {what}; expected the folder of {dataset}. Give the folder with --root."
+            f"{root}: is {what}; expected the folder of {dataset}. Give that folder."
         )
     if names and not any(find_optional(root, name) for name in names):
         there = ", ".join(sorted(p.name for p in root.iterdir())[:8]) or "nothing"
@@ -133,10 +139,53 @@ def require_dir(root: str | Path, *names: str, dataset: str) -> Path:
 
 
 def find_optional(root: Path, name: str) -> Path | None:
-    """``root/name`` or ``root/name.gz``, whichever exists, or None."""
-    for candidate in (root / name, root / f"{name}.gz"):
-        if candidate.exists() and _is_inside(candidate, root):
+    """Return the file or folder of that name, plain or gzipped, or None.
+
+    Parameters
+    ----------
+    root : Path
+        Folder, or a zip archive that holds the file at its top or in one folder.
+    name : str
+        Name with its ending. An ending in capitals (``EDA.CSV``) is found too.
+
+    Returns
+    -------
+    Path or None
+        For a file in a zip archive the path ``archive.zip/EDA.csv``, which `read_bytes` reads. A
+        link whose target is missing is returned: reading it says what to do.
+    """
+    if is_zip(root):
+        return _find_in_zip(root, name)
+    stem, dot, ending = name.rpartition(".")
+    variants = [name, f"{name}.gz"]
+    if dot and "/" not in ending:
+        variants += [f"{stem}.{ending.upper()}", f"{stem}.{ending.upper()}.GZ"]
+    for candidate in (root / variant for variant in variants):
+        if candidate.exists() or candidate.is_symlink():
             return candidate
+    return None
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether the path is a file named as a zip archive."""
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def _zip_of(path: Path) -> Path | None:
+    """Return the archive that a path of the form ``archive.zip/EDA.csv`` leads into."""
+    return next((parent for parent in path.parents if is_zip(parent)), None)
+
+
+def _find_in_zip(archive: Path, name: str) -> Path | None:
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = content.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise RecordingError(f"{archive}: not a zip archive ({error}). Copy it again.") from error
+    for member in sorted(members, key=lambda m: (m.count("/"), m)):
+        folder, _, file = member.rpartition("/")
+        if file.lower() in {name.lower(), f"{name.lower()}.gz"} and "/" not in folder:
+            return archive / member if not member.startswith("__MACOSX") else None
     return None
 
 
@@ -154,50 +203,74 @@ def find(root: Path, name: str) -> Path:
     return found
 
 
-def _is_inside(path: Path, root: Path) -> bool:
-    return path.resolve().is_relative_to(root.resolve())
-
-
-def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     if not folder.is_dir():
         return
     with os.scandir(folder) as scan:
-        for entry in sorted(scan, key=lambda e: e.name):
-            hidden = entry.name.startswith(".")
-            if not hidden and (not entry.is_symlink() or _is_inside(Path(entry.path), root)):
-                yield entry
+        yield from sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: e.name)
 
 
 def list_files(folder: Path, *suffixes: str, root: Path | None = None) -> list[Path]:
-    """Files of a folder, sorted by name; hidden ones and links out of the root are left out.
+    """Return the files of a folder, sorted by name, without hidden ones.
+
+    Links are followed. A link whose target is missing is listed as well, so that reading it names
+    the missing file.
 
     Parameters
     ----------
+    folder : Path
+        Folder; without it the list is empty.
     suffixes : str
-        Kept endings (``".csv"`` also keeps ``".csv.gz"``); none keeps every file.
-    root : Path, optional
-        Links may lead anywhere inside it; default `folder`.
+        Endings in lower case (``".csv"`` also keeps ``.csv.gz`` and ``.CSV``); none keeps every
+        file.
     """
-    ends = tuple(suffixes) + tuple(f"{s}.gz" for s in suffixes)
     return [
         Path(entry.path)
-        for entry in _entries(folder, root or folder)
-        if entry.is_file() and (not ends or entry.name.endswith(ends))
+        for entry in _entries(folder)
+        if not entry.is_dir() and has_ending(entry.name, *suffixes)
     ]
 
 
+def has_ending(name: str, *suffixes: str) -> bool:
+    """Return whether a file name ends in one of `suffixes`, in any case, plain or gzipped.
+
+    Examples
+    --------
+    >>> has_ending("A.CSV.GZ", ".csv"), has_ending("A.TXT", ".csv")
+    (True, False)
+    """
+    return not suffixes or name.lower().removesuffix(".gz").endswith(suffixes)
+
+
 def list_dirs(folder: Path, *, root: Path | None = None) -> list[Path]:
-    """Folders of a folder, sorted by name; hidden ones and links out of the root are left out."""
-    return [Path(e.path) for e in _entries(folder, root or folder) if e.is_dir()]
+    """Return the folders of a folder, sorted by name, without hidden ones; links are followed."""
+    return [Path(e.path) for e in _entries(folder) if e.is_dir()]
 
 
-def walk_files(root: Path) -> list[Path]:
-    """Every file under the root, sorted; hidden ones and links are left out."""
+def walk_files(root: Path, *suffixes: str) -> list[Path]:
+    """Return every file under the root, sorted, without hidden ones.
+
+    Links to files and folders are followed, each folder once. A link whose target is missing is
+    listed as well.
+
+    Parameters
+    ----------
+    root : Path
+        Top folder.
+    suffixes : str
+        As in `list_files`.
+    """
     found: list[Path] = []
-    for folder, folders, names in os.walk(root, followlinks=False):
+    seen: set[Path] = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = (Path(folder, name) for name in sorted(names) if not name.startswith("."))
-        found.extend(path for path in paths if not path.is_symlink())
+        kept = (n for n in sorted(names) if not n.startswith(".") and has_ending(n, *suffixes))
+        found.extend(Path(folder, name) for name in kept)
     return found
 
 
@@ -208,7 +281,8 @@ def relative(path: Path, root: Path) -> str:
 
 def bare_name(path: Path) -> str:
     """The file's name without its ending (and without ``.gz``)."""
-    return Path(path.name.removesuffix(".gz")).stem
+    name = path.name
+    return Path(name[:-3] if name.lower().endswith(".gz") else name).stem
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -273,20 +347,26 @@ def is_lookalike(*folders: Path) -> bool:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, gunzipped when its name ends in ``.gz``.
+    """Return the bytes of a file, gunzipped when its name ends in ``.gz``.
+
+    Parameters
+    ----------
+    path : Path
+        A file, or a file in a zip archive (``archive.zip/EDA.csv``).
 
     Raises
     ------
     RecordingError
-        If it is missing, empty, unreadable, or a broken gzip file.
+        If it is missing, empty, unreadable, or a broken gzip file or zip archive.
     """
+    archive = _zip_of(path)
     try:
-        data = path.read_bytes()
+        data = path.read_bytes() if archive is None else _unzipped(archive, path)
     except FileNotFoundError:
-        raise RecordingError(f"{path}: the file is missing. Is the copy complete?") from None
+        raise RecordingError(f"{path}: {_why_missing(path)}") from None
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
-    if path.suffix == ".gz" and data:
+    if path.suffix.lower() == ".gz" and data:
         try:
             data = gzip.decompress(data)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -296,6 +376,63 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise RecordingError(f"{path}: the file is empty. Fetch or copy it again.")
     return data
+
+
+def _unzipped(archive: Path, path: Path) -> bytes:
+    with (
+        reading(path, "the zip archive is damaged", "Copy it again."),
+        zipfile.ZipFile(archive) as content,
+    ):
+        return content.read(path.relative_to(archive).as_posix())
+
+
+def _why_missing(path: Path) -> str:
+    if not path.is_symlink():
+        return "the file is missing. Is the copy complete?"
+    target = path.readlink().as_posix()
+    if ".git/annex" in target:
+        return "its content has not been fetched (git-annex). Run: datalad get"
+    return f"a link to {target}, which is missing. Restore the target."
+
+
+@contextmanager
+def reading(path: Path, what: str, advice: str) -> Iterator[None]:
+    """Turn any exception of a reading library into a `RecordingError` that names the file.
+
+    Libraries raise exceptions of every class on a damaged file, also ones that they do not
+    document. Each costs one file and never the folder. Errors of this package (a missing
+    optional package among them) pass unchanged.
+
+    Parameters
+    ----------
+    path : Path
+        File that is read.
+    what : str
+        What is wrong, for the message (``"MNE cannot read it"``).
+    advice : str
+        What to do, as a sentence.
+
+    Raises
+    ------
+    RecordingError
+        With the class and text of the library's exception.
+
+    Examples
+    --------
+    >>> with reading(Path("a.edf"), "damaged header", "Export it again."):
+    ...     int("x")
+    Traceback (most recent call last):
+    dolorimeter.errors.RecordingError: a.edf: damaged header (ValueError: invalid literal for \
+int() with base 10: 'x'). Export it again.
+    """
+    try:
+        yield
+    except (DolorimeterError, NameError):  # a NameError is a fault of code, not of a file
+        raise
+    except Exception as error:
+        raise RecordingError(
+            f"{path}: {what} ({type(error).__name__}: {error}). {advice}"
+        ) from error
 
 
 def read_text(path: Path) -> str:

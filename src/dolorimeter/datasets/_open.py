@@ -1,22 +1,22 @@
-"""What the readers of open formats share: names and units as files write them, and the check.
+"""What the readers of open formats share: names as files write them, and the check.
 
-A file says ``"EKG"`` in ``"mV"``; the field says ``ecg`` in volts. The tables here are the whole
-of what is understood without being told; every other channel keeps its own name, and every other
-unit stays as it is with ``unit_confirmed=False``.
+A file says ``"EKG"``; the field says ``ecg``. `NAMES` is everything that is understood without
+the user's help; every other channel keeps its own name.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from dolorimeter.datasets._files import CheckReport, Problem, relative, signal_problems
+from dolorimeter.datasets.recording_time import coverage_warnings, event_warnings
+from dolorimeter.datasets.units import size_of, unit_warnings
 from dolorimeter.errors import ConfigError, DolorimeterError
 from dolorimeter.types import Exclusion, Recording, Signal
 
@@ -42,81 +42,6 @@ NAMES: Mapping[str, str] = {
     "emgzygomaticus": "emg_zygomaticus",
 }
 """Channel labels (lower case, letters and digits only) that have one meaning."""
-
-QUANTITIES: Mapping[str, str] = {
-    "eda": "conductance",
-    "ecg": "voltage",
-    "emg_trapezius": "voltage",
-    "emg_corrugator": "voltage",
-    "emg_zygomaticus": "voltage",
-    "ppg": "pulse",
-    "resp": "respiration",
-    "spo2": "saturation",
-    "temperature": "temperature",
-    "hr": "rate",
-}
-"""What a named signal measures; anything else is ``other``."""
-
-UNITS: Mapping[str, tuple[float, str]] = {
-    "S": (1.0, "S"),
-    "mS": (1e-3, "S"),
-    "uS": (1e-6, "S"),
-    "microsiemens": (1e-6, "S"),
-    "microS": (1e-6, "S"),
-    "umho": (1e-6, "S"),
-    "microMho": (1e-6, "S"),
-    "V": (1.0, "V"),
-    "Volts": (1.0, "V"),
-    "mV": (1e-3, "V"),
-    "uV": (1e-6, "V"),
-    "nV": (1e-9, "V"),
-    "degC": (1.0, "degC"),
-    "C": (1.0, "degC"),
-    "°C": (1.0, "degC"),
-    "BPM": (1.0, "1/min"),
-    "bpm": (1.0, "1/min"),
-    "1/min": (1.0, "1/min"),
-    "%": (0.01, "1"),
-}
-"""Units as files write them, with the factor to SI."""
-
-PREFIXES: Mapping[str, float] = {"": 1.0, "milli": 1e-3, "micro": 1e-6, "nano": 1e-9}
-SYMBOLS: Mapping[str, str] = {"siemens": "S", "volt": "V"}
-"""Units in whole words, as the Lab Streaming Layer's metadata have them (``microvolts``)."""
-
-
-LIBRARY_FAULTS = (
-    OSError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What MNE, h5py and bioread raise on a file that is not what its header says."""
-
-
-def to_si(written: str) -> tuple[float, str] | None:
-    """Factor and SI symbol of a unit as a file writes it, or None where it is not understood.
-
-    Examples
-    --------
-    >>> to_si("µS"), to_si("microvolts")
-    ((1e-06, 'S'), (1e-06, 'V'))
-    """
-    plain = written.strip().replace("µ", "u").replace("μ", "u")
-    if plain.lower() in {"micros", "micromho"}:
-        return UNITS["uS"]
-    if plain in UNITS:
-        return UNITS[plain]
-    found = re.fullmatch(r"(milli|micro|nano|)(siemens|volt)s?", plain.lower())
-    return None if found is None else (PREFIXES[found[1]], SYMBOLS[found[2]])
 
 
 def field_name(label: str, names: Mapping[str, str]) -> str:
@@ -161,31 +86,11 @@ def field_names(labels: Sequence[str], names: Mapping[str, str]) -> list[str]:
     return given
 
 
-def signal_in_si(
-    name: str,
-    values: Float[np.ndarray, " time"],
-    sampling_rate: float,
-    written_unit: str,
-    start: float = 0.0,
-) -> Signal:
-    """A single-channel signal, converted to SI where its unit is understood.
-
-    The unit counts as confirmed only where it is both understood and one that the quantity can
-    have: skin conductance written in volts stays in volts, as quantity ``other``.
-    """
-    found = to_si(written_unit)
-    quantity = QUANTITIES.get(name, "other")
-    if found is None:
-        return Signal(
-            values[None], sampling_rate, written_unit or "a.u.", False, quantity, start=start
-        )
-    factor, unit = found
-    fits = {"conductance": "S", "voltage": "V", "temperature": "degC", "rate": "1/min"}
-    if fits.get(quantity, unit) != unit:
-        return Signal(values[None] * factor, sampling_rate, unit, False, "other", start=start)
-    if quantity == "other" and unit == "V":
-        quantity = "voltage"
-    return Signal(values[None] * factor, sampling_rate, unit, True, quantity, start=start)
+UNEQUAL_SIZE = 300.0
+"""Factor between the size of a signal and the median over subjects from which it is reported. The
+skin conductance of two people differs by up to about 100; units differ by 1,000."""
+EQUAL_RATES = 0.01
+"""Relative difference below which two sampling rates are one."""
 
 
 def check_recordings(
@@ -197,27 +102,177 @@ def check_recordings(
     expected: int | None = None,
     exclusions: Iterable[Exclusion] = (),
     more: Iterable[Problem] = (),
+    units: Mapping[str, str] | None = None,
 ) -> CheckReport:
-    """Read every signal of every recording once and say what is wrong, file by file.
+    """Read every signal of every recording once and return what is wrong, file by file.
 
     Parameters
     ----------
+    dataset : str
+        Registry name.
+    root : Path
+        Folder of the data set.
+    recordings : iterable of Recording
+        As listed, signals unread.
+    subjects : int
+        Number of subjects with a recording.
+    expected : int, optional
+        Number of subjects of the full data set, if known.
     exclusions : iterable of Exclusion
         What the listing left out; each becomes a problem of kind ``unreadable``.
     more : iterable of Problem
-        What the reader itself found.
+        What the reader itself reports.
+    units : mapping of str to str, optional
+        `DatasetCard.units`: no unit is asked for where it says ``a.u.``
     """
     problems = [Problem(e.what, e.reason, "unreadable") for e in exclusions]
     problems += more
+    sampled: dict[str, list[Sampled]] = {}
     count = 0
     for recording in recordings:
         count += 1
         where = relative(recording.sources[0], root) if recording.sources else recording.name
+        covered = {}
         for name in recording.signals:
             try:
                 signal = recording.signals[name]
             except DolorimeterError as error:
                 problems.append(Problem(where, f"{name}: {error}", "unreadable"))
                 continue
+            covered[name] = (signal.start, signal.stop)
             problems += signal_problems(where, {name: signal.values})
+            problems += unit_problems(where, {name: signal}, units or {})
+            size = size_of(name, signal)
+            sampled.setdefault(name, []).append(
+                Sampled(where, recording.subject, signal.sampling_rate, size)
+            )
+        problems += time_problems(where, recording, covered)
+    problems += unequal_problems(sampled)
     return CheckReport(dataset, root, subjects, expected, count, tuple(problems))
+
+
+def unit_problems(
+    where: str, signals: Mapping[str, Signal], units: Mapping[str, str]
+) -> list[Problem]:
+    """Return a problem per implausible or unstated unit of the signals of a file.
+
+    Parameters
+    ----------
+    where : str
+        File, relative to the root.
+    signals : mapping of str to Signal
+        By the field's names.
+    units : mapping of str to str
+        `DatasetCard.units`.
+    """
+    return [
+        Problem(where, warning, "unit", "warning")
+        for name, signal in signals.items()
+        for warning in unit_warnings(name, signal, arbitrary=units.get(name) == "a.u.")
+    ]
+
+
+def time_problems(
+    where: str, recording: Recording, covered: Mapping[str, tuple[float, float]]
+) -> list[Problem]:
+    """Return what is wrong with the time and the events of a recording, and its remarks.
+
+    Parameters
+    ----------
+    where : str
+        File, relative to the root.
+    recording : Recording
+        As listed.
+    covered : mapping of str to (float, float)
+        Start and stop of each signal that could be read, in seconds. Without any, events are not
+        checked.
+    """
+    problems = [
+        Problem(where, f"{r.kind}: {r.detail}" if r.detail else r.kind, "note", "warning")
+        for r in recording.remarks
+    ]
+    problems += [Problem(where, w, "time", "warning") for w in coverage_warnings(covered)]
+    if covered:
+        start = min(a for a, _ in covered.values())
+        stop = max(b for _, b in covered.values())
+        warnings = event_warnings(recording.stimuli, start, stop)
+        problems += [Problem(where, w, "event", "warning") for w in warnings]
+    return problems
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Sampling rate and size of one signal of one recording, for a comparison of recordings."""
+
+    where: str
+    subject: str
+    sampling_rate: float
+    size: float
+
+
+def unequal_problems(sampled: Mapping[str, Sequence[Sampled]]) -> list[Problem]:
+    """Return the recordings whose signal has another rate or size than that of the others.
+
+    Parameters
+    ----------
+    sampled : mapping of str to sequence of Sampled
+        Signal → its recordings.
+
+    Returns
+    -------
+    list of Problem
+        Rates are compared with the most frequent one. Sizes are compared with the median over
+        subjects, from three subjects on.
+    """
+    problems = []
+    for name, signals in sampled.items():
+        rates = Counter(f"{s.sampling_rate:.2g}" for s in signals)
+        common = rates.most_common(1)[0][0]
+        usual = next(s.sampling_rate for s in signals if f"{s.sampling_rate:.2g}" == common)
+        for s in signals:
+            if abs(s.sampling_rate / usual - 1) > EQUAL_RATES:
+                what = (
+                    f"{name}: sampled at {s.sampling_rate:g} Hz, {rates[common]} of "
+                    f"{len(signals)} recordings at {usual:g} Hz"
+                )
+                problems.append(Problem(s.where, what, "unit", "warning"))
+        sized = [s for s in signals if np.isfinite(s.size) and s.size > 0]
+        if len({s.subject for s in sized}) < 3:
+            continue
+        by_subject = {
+            subject: float(np.median([s.size for s in sized if s.subject == subject]))
+            for subject in {s.subject for s in sized}
+        }
+        typical = float(np.median(list(by_subject.values())))
+        for s in sized:
+            ratio = s.size / typical
+            if max(ratio, 1 / ratio) >= UNEQUAL_SIZE:
+                factor, word = (ratio, "larger") if ratio > 1 else (1 / ratio, "smaller")
+                what = (
+                    f"{name}: {factor:,.3g} times {word} than in the median subject. Has the "
+                    "recording another unit?"
+                )
+                problems.append(Problem(s.where, what, "unit", "warning"))
+    return problems
+
+
+def remark_notes(recordings: Iterable[Recording]) -> tuple[str, ...]:
+    """Return a sentence per kind of remark, with the number of recordings and without their names.
+
+    Parameters
+    ----------
+    recordings : iterable of Recording
+        Recordings of a run.
+
+    Examples
+    --------
+    >>> from dolorimeter.types import Remark
+    >>> recording = Recording("edf", "s1", "s1", remarks=(Remark("text is Latin-1"),))
+    >>> remark_notes([recording])
+    ('1 recording: text is Latin-1 (named by: dolorimeter check).',)
+    """
+    counts = Counter(kind for r in recordings for kind in {remark.kind for remark in r.remarks})
+    return tuple(
+        f"{n} recording{'s' * (n > 1)}: {kind} (named by: dolorimeter check)."
+        for kind, n in counts.items()
+    )

@@ -173,11 +173,15 @@ class AI4Pain2024:
         return self._exclusions
 
     def official_splits(self) -> Mapping[str, OfficialSplit]:
-        """``challenge``: the published ids; test are the subjects found under ``Test``."""
-        test = tuple(s for s, splits in self._split_of().items() if splits[0] == "test")
-        return {
-            "challenge": OfficialSplit(TRAIN, VALIDATION, tuple(sorted(test, key=natural_key)))
-        }
+        """``challenge``: the published ids; test are the subjects found under ``Test``.
+
+        A look-alike has ids of its own: there the folder decides of all three.
+        """
+        by = {name: tuple(s for s in self.subjects() if self._split_of()[s][0] == name)
+              for name in SPLITS}  # fmt: skip
+        if self.lookalike:
+            return {"challenge": OfficialSplit(by["train"], by["validation"], by["test"])}
+        return {"challenge": OfficialSplit(TRAIN, VALIDATION, by["test"])}
 
     def check(self) -> CheckReport:
         """Read every fNIRS file, and report what is wrong by file."""

@@ -111,7 +111,10 @@ class AI4Pain2025:
         return tuple(sorted(self._files(), key=natural_key))
 
     def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a segment, in the files' order of columns.
+        """One recording per segment, in the files' order of columns.
+
+        That this is the order in which segments were recorded is not in our description, so that
+        nothing takes it for time.
 
         A modality may be missing. Files that cannot be read, segments without a state in their
         name (outside the test set) and empty segments are left out and counted in `exclusions`.
@@ -209,7 +212,7 @@ class AI4Pain2025:
             for column, length in zip(names, _lengths(table), strict=True):
                 lengths.setdefault(column, {})[modality] = int(length)
         recordings = []
-        for index, (column, by_modality) in enumerate(lengths.items(), start=1):
+        for column, by_modality in lengths.items():
             name = f"{split}/{subject}/{column}"
             present = {m: files[m] for m, length in by_modality.items() if length}
             state = _condition(column) if split != "test" else ("unlabelled", None)
@@ -229,10 +232,7 @@ class AI4Pain2025:
                     stimuli=(Stimulus(None, None, state[0], state[1], {"clip": column}),),
                     subject_info={"split": split},
                     sources=tuple(present.values()),
-                    facts={
-                        "clip_index": float(index),
-                        "segment_samples": float(max(by_modality.values())),
-                    },
+                    facts={"segment_samples": float(max(by_modality.values()))},
                 )
             )
         return recordings

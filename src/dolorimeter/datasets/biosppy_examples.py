@@ -22,7 +22,7 @@ from dolorimeter.datasets._files import (
     require_dir,
 )
 from dolorimeter.datasets._listed import Listed
-from dolorimeter.datasets._open import QUANTITIES
+from dolorimeter.datasets.units import QUANTITIES
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal
@@ -84,7 +84,7 @@ class BioSPPyExamples(Listed):
     @cached_property
     def _paths(self) -> list[Path]:
         known = set(NAMES)
-        paths = list_files(self._folder, ".txt", root=self.root)
+        paths = list_files(self._folder, ".txt")
         return [path for path in paths if bare_name(path).split("_")[0] in known]
 
     def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:

@@ -206,7 +206,11 @@ class BioVid:
         return tuple(sorted(name for name in found if _SUBJECT.fullmatch(name)))
 
     def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a clip (part C: a session), by subject and then in the order of time.
+        """One recording per clip (part C: per session), by subject and name.
+
+        The counter at the end of a name is an attribute of the stimulus and nothing else. File
+        names in published code have the baselines in 081…100 and pain clips below, so that the
+        counter is no order in time and tells the class: it is no fact of a recording.
 
         Clips that are missing, misnamed, contradicted by ``samples.csv`` or of another length
         than 2,816 rows are left out and counted in `exclusions`.
@@ -214,8 +218,8 @@ class BioVid:
         chosen = select_subjects(subjects, self.subjects(), dataset=f"biovid part {self.part}")
         excluded: list[Exclusion] = []
         listed = self._samples() if self.part != "C" else None
-        if listed is not None and subjects is None:
-            absent = sorted(set(listed) - set(chosen))
+        if listed is not None:
+            absent = sorted(set(listed) - set(self.subjects()))
             excluded += [Exclusion(s, "", "subject", "in samples.csv, no folder") for s in absent]
         found: list[Recording] = []
         for subject in chosen:
@@ -291,7 +295,7 @@ class BioVid:
             for path in list_files(self.root / "video" / subject, ".mp4", root=self.root)
         }
         recordings = []
-        for name in sorted(set(files) | set(listed or {}), key=lambda n: (n[-3:], n)):
+        for name in sorted(set(files) | set(listed or {})):
             reason = _why_not(subject, name, files.get(name), listed)
             if reason:
                 excluded.append(Exclusion(subject, name, "clip", reason))
@@ -321,7 +325,6 @@ class BioVid:
             stimuli=(Stimulus(None, None, token, LEVELS[token], attributes),),
             subject_info=_subject_info(subject),
             sources=(path,),
-            facts={"clip_index": float(counter)},
         )
 
     def _sessions(self, subject: str) -> list[Recording]:

@@ -1,26 +1,32 @@
-"""A plain table of features, CSV or Parquet: anybody's, OpenFace's or py-feat's.
+"""A plain table of features, CSV or Parquet: anybody's, OpenFace's, py-feat's or LibreFace's.
 
-OpenFace 2 writes one CSV a video: ``frame, timestamp, confidence, success, …, AU01_r, …, AU45_c``
-(names after the first with a leading space). py-feat writes ``FaceScore``, ``AU01`` … and
-emotions, with ``frame`` and ``input``. Baltrušaitis et al. 2018, doi:10.1109/FG.2018.00019;
-Cheong et al. 2023, doi:10.1007/s42761-023-00191-4.
+The layouts of the programs that measure faces are in `_face_tables`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from dolorimeter.datasets._counters import not_a_feature
+from dolorimeter.datasets._face_tables import (
+    EMOTIONS,
+    OPENFACE3_UNITS,
+    face_format,
+    failed_rows,
+    openface3_values,
+    rows_of_face,
+    seconds_of,
+)
 from dolorimeter.datasets._files import (
-    EMPTY_CELLS,
     CheckReport,
     OfficialSplit,
     Problem,
@@ -28,27 +34,35 @@ from dolorimeter.datasets._files import (
     list_files,
     natural_key,
     one_of,
-    read_bytes,
-    read_numbers,
-    read_table,
-    read_text,
     relative,
     select_subjects,
 )
-from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.datasets.labels import LABELS, FileLabels, Labels, read_labels
+from dolorimeter.datasets.participants import TABLE_NAMES, FileSubjects
+from dolorimeter.datasets.text_tables import (
+    MISSING,
+    TABLE_SUFFIXES,
+    Table,
+    listed,
+    open_table,
+    table_suffix,
+)
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError, did_you_mean
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.samples import META_COLUMNS, Samples
 from dolorimeter.types import Exclusion
 
-Layout = Literal["plain", "openface", "py-feat"]
-LAYOUTS = ("auto", "plain", "openface", "py-feat")
-SUFFIXES = (".csv", ".tsv", ".parquet")
+LAYOUTS = ("auto", "plain", "openface", "openface3", "py-feat", "libreface")
+FORMAT_OF = {"openface": "openface2"}
 
-EMOTIONS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""py-feat's emotion columns: probabilities."""
+PLACES = ("recording", "stimulus", "start", "duration")
+"""Columns of a plain table that say where a row lies; they describe it and are no features."""
 
-META = ("frame", "timestamp", "approx_time", "face_id", "input", "sample", "trial", "window")
-"""Columns of a plain table that are never a feature unless asked for."""
+AU_COLUMNS: Mapping[str, str] = {
+    "openface2": r"AU\d\d_[rc]",
+    "py-feat": r"AU\d\d?",
+    "libreface": r"au_\d\d?(?:_intensity)?",
+}
 
 
 @DATASETS.register(
@@ -69,27 +83,36 @@ class FeatureTable:
     Parameters
     ----------
     root : path
-        A file (``.csv``, ``.tsv``, ``.parquet``; text also gzipped) or a folder of them.
-    subject : str
-        Column of the subject. Where OpenFace or py-feat files have no such column, the file's
-        name is the subject.
-    label : str
-        Column of the condition; may be absent when `target` is given or in OpenFace and py-feat
-        files, whose condition is then empty.
+        A file (``.csv``, ``.tsv``, ``.parquet``; text also gzipped) or a folder of them. The
+        dialect of a text table (semicolons, tabs, decimal commas) is detected and noted.
+    subject : str, default "subject"
+        Column of the subject; or a pattern of file names with ``{subject}`` (and ``{session}``),
+        or the path of a participants table (see `participants.FileSubjects`). In tables of
+        OpenFace, py-feat and LibreFace without that column the file name is the subject.
+    label : str or None, default "label"
+        Column of the condition. It may be absent when `target` is given, and in tables of faces,
+        where ``labels.csv`` beside them may say it. None: unlabelled rows, to estimate them.
     target : str, optional
-        Column of a number to predict; kept as ``meta["target"]``.
-    features : sequence of str
-        Feature columns. Empty: in a plain table every column of numbers that has no other role;
-        of OpenFace the action units (``AU…_r`` intensity 0–5, ``AU…_c`` presence); of py-feat
-        ``AU…`` and emotions.
-    layout : {"auto", "plain", "openface", "py-feat"}
+        Column of a number to predict; stored as ``meta["target"]``.
+    features : sequence of str, or str
+        Feature columns; a text separates them by commas. Empty: in a plain table every column of
+        numbers that has no other role and does not just count rows, sessions, time or subjects;
+        of faces the action units and of py-feat the emotions too. What is left out is noted.
+    layout : {"auto", "plain", "openface", "openface3", "py-feat", "libreface"}
         Auto goes by the columns.
+    face : int or str, optional
+        Number of the face, where a table of faces has several.
 
     Notes
     -----
     A row is left out, as an exclusion, when its subject, label or target is missing, or when the
-    face tracker failed on it (OpenFace ``success`` 0; py-feat without a ``FaceScore``). A missing
-    feature is NaN.
+    face tracker failed on it. A missing feature is NaN. True and False are words, not numbers:
+    name such a column in `features` to use it.
+
+    Columns ``recording``, ``stimulus``, ``start`` and ``duration`` describe a row. The other
+    columns of a plain table that are no features, the columns of a ``participants.tsv`` (or
+    ``.csv``) beside it and those of ``labels.csv`` are in ``samples.meta``, so that `demographics`
+    may name them.
     """
 
     card: ClassVar[DatasetCard]
@@ -100,10 +123,11 @@ class FeatureTable:
         root: str | Path,
         *,
         subject: str = "subject",
-        label: str = "label",
+        label: str | None = "label",
         target: str | None = None,
-        features: Sequence[str] = (),
+        features: Sequence[str] | str = (),
         layout: str = "auto",
+        face: int | str | None = None,
     ) -> None:
         root = Path(root)
         if not root.exists():
@@ -112,47 +136,23 @@ class FeatureTable:
             )
         single = root.is_file()
         self.root = root.parent if single else root
-        self._paths = [root] if single else list_files(root, *SUFFIXES)
-        if not self._paths or (single and not _suffix(root)):
+        aside = {LABELS, *TABLE_NAMES, *((Path(subject).name,) if _is_table(subject) else ())}
+        self._paths = (
+            [root]
+            if single
+            else [p for p in list_files(root) if table_suffix(p) and p.name not in aside]
+        )
+        if not self._paths or (single and not table_suffix(root)):
             raise DatasetError(
-                f"{root}: no table in it; expected {', '.join(SUFFIXES)} (text also .gz)."
+                f"{root}: no table in it; expected {', '.join(TABLE_SUFFIXES)} (text also .gz)."
             )
         self.subject, self.label, self.target = subject, label, target
-        self.features = tuple(features)
+        names = features.split(",") if isinstance(features, str) else features
+        self.features = tuple(name.strip() for name in names)
         self.layout = one_of("layout", layout, LAYOUTS, dataset=self.card.name)
+        self.face = face
 
-    @cached_property
-    def _tables(self) -> list[_Table]:
-        tables = [self._read(path) for path in self._paths]
-        first = tables[0]
-        for path, table in zip(self._paths[1:], tables[1:], strict=True):
-            if table.names != first.names:
-                missing = sorted(set(first.names) ^ set(table.names))
-                raise RecordingError(
-                    f"{path}: feature columns differ from those of {self._paths[0].name}: "
-                    f"{', '.join(missing[:8]) or 'another order'}. Name them with features=."
-                )
-        return tables
-
-    @cached_property
-    def _samples(self) -> Samples:
-        tables = self._tables
-        meta = pd.concat([table.meta for table in tables], ignore_index=True)
-        x = np.concatenate([table.x for table in tables])
-        keep = np.concatenate([table.keep for table in tables])
-        order = sorted(meta["subject"][keep].unique(), key=natural_key)
-        rank = meta["subject"].map({s: i for i, s in enumerate(order)}).to_numpy()
-        rows = np.flatnonzero(keep)
-        rows = rows[np.argsort(rank[rows], kind="stable")]
-        return Samples(
-            x=x[rows],
-            meta=meta.iloc[rows].reset_index(drop=True),
-            feature_names=tables[0].names,
-            feature_units=tables[0].units,
-            exclusions=tuple(e for table in tables for e in table.exclusions),
-            label_source=self.card.label_source,
-            notes=_notes(tables[0].names, x[rows]),
-        )
+    # ── what a reader offers ────────────────────────────────────────────────────────────────────
 
     @property
     def exclusions(self) -> tuple[Exclusion, ...]:
@@ -180,6 +180,41 @@ class FeatureTable:
         chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
         return self._samples.take(self._samples.meta["subject"].isin(chosen).to_numpy())
 
+    def samples_with(self, features: Sequence[str]) -> Samples:
+        """Return the usable rows with these features, matched by name, in this order.
+
+        Parameters
+        ----------
+        features : sequence of str
+            Those of a model. Features that no table has are left out, and those that only some
+            lack are NaN there; further columns of numbers are ignored, and noted.
+
+        Returns
+        -------
+        Samples
+
+        Raises
+        ------
+        DatasetError
+            If the tables have none of the features.
+        """
+        found = [name for name in features if any(name in t.columns for t in self._opened)]
+        if not found:
+            raise DatasetError(
+                f"{self._paths[0]}: none of the model's features ({listed(features, 8)}); there "
+                f"are {listed(self._opened[0].columns)}."
+            )
+        samples = self._joined(tuple(found), strict=False)
+        table = self._opened[0]
+        if self._layout(table) != "plain":
+            return samples
+        roles = {*found, *PLACES, self.subject, self.label, self.target}
+        unknown, _ = table.sorted_by_kind([c for c in table.columns if c not in roles])
+        if not unknown:
+            return samples
+        note = f"Columns that the model does not know are ignored: {', '.join(unknown)}."
+        return replace(samples, notes=(*samples.notes, note))
+
     def official_splits(self) -> Mapping[str, OfficialSplit]:
         """None: it is a format."""
         return {}
@@ -189,231 +224,423 @@ class FeatureTable:
         problems: list[Problem] = []
         subjects: set[str] = set()
         rows = 0
+        parts: list[_Part] = []
         for path in self._paths:
             where = relative(path, self.root)
             try:
-                table = self._read(path)
+                part = self._read(open_table(path), self.features, strict=True)
             except RecordingError as error:
                 problems.append(Problem(where, str(error), "unreadable"))
                 continue
-            rows += len(table.keep)
-            subjects |= set(table.meta["subject"][table.keep])
-            problems += _column_problems(where, table)
-            problems += [Problem(where, f"{e.what}: {e.reason}", "nan") for e in table.exclusions]
+            parts.append(part)
+            rows += len(part.keep)
+            subjects |= set(part.meta["subject"][part.keep])
+            problems += [Problem(where, f"{e.what}: {e.reason}", "nan") for e in part.exclusions]
+        if parts:
+            try:
+                samples = _join(parts, self.features)
+            except RecordingError as error:
+                problems.append(Problem(".", str(error), "unreadable"))
+            else:
+                problems += _column_problems(relative(parts[0].path, self.root), samples)
+                problems += [
+                    Problem(".", n, "stray", "warning") for n in samples.notes if "left out" in n
+                ]
+        problems += self._file_subjects.problems()
+        problems += [Problem(file, reason, "missing") for file, reason in self._absent.items()]
         return CheckReport(self.card.name, self.root, len(subjects), None, rows, tuple(problems))
 
-    def _read(self, path: Path) -> _Table:
-        columns = _columns(path)
-        layout = self._layout(columns)
-        roles = [c for c in (self.subject, self.label, self.target) if c in columns]
-        self._check_columns(path, columns, layout)
-        names = self.features or _default_features(path, columns, layout, roles)
-        texts = [c for c in (self.subject, self.label) if c in columns]
-        extra = [c for c in _STATUS[layout] if c in columns]
-        if self.target is not None:
-            extra.append(self.target)
-        x = _numbers(path, names)
-        about = _numbers(path, extra) if extra else np.empty((len(x), 0))
-        words = _words(path, texts, len(x))
-        facts = {name: about[:, i] for i, name in enumerate(extra)}
-        return self._table(path, layout, x, names, words, facts)
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────
 
-    def _layout(self, columns: Sequence[str]) -> Layout:
-        if self.layout != "auto":
-            return self.layout  # type: ignore[return-value]  # one_of has checked it
-        if "success" in columns and any(re.fullmatch(r"AU\d\d_[rc]", c) for c in columns):
-            return "openface"
-        if "FaceScore" in columns:
-            return "py-feat"
-        return "plain"
+    @cached_property
+    def _opened(self) -> list[Table]:
+        return [open_table(path) for path in self._paths]
 
-    def _check_columns(self, path: Path, columns: Sequence[str], layout: Layout) -> None:
-        wanted = list(self.features)
+    @cached_property
+    def _samples(self) -> Samples:
+        return self._joined(self.features, strict=True)
+
+    def _joined(self, features: tuple[str, ...], *, strict: bool) -> Samples:
+        parts = [self._read(table, features, strict=strict) for table in self._opened]
+        samples = _join(parts, features)
+        notes = [note for table in self._opened if (note := table.note)]
+        notes += () if self._labels is None else self._labels.notes
+        notes += [f"{file}: {reason}." for file, reason in self._absent.items()]
+        notes += self._file_subjects.notes()
+        absent = tuple(
+            Exclusion("", bare_name(Path(file)), file, reason)
+            for file, reason in self._absent.items()
+        )
+        order = {s: i for i, s in enumerate(sorted(set(samples.subjects), key=natural_key))}
+        rank = np.array([order[s] for s in samples.subjects], dtype=int)
+        samples = samples.take(np.argsort(rank, kind="stable"))
+        return replace(
+            samples,
+            exclusions=(*samples.exclusions, *absent),
+            label_source=self.card.label_source,
+            notes=tuple(dict.fromkeys((*samples.notes, *notes))),
+        )
+
+    @cached_property
+    def _file_subjects(self) -> FileSubjects:
+        rule = self.subject if FileSubjects.is_rule(self.subject) else None
+        return FileSubjects(self.root, rule)
+
+    @cached_property
+    def _labels(self) -> Labels | None:
+        path = self.root / LABELS
+        if not path.is_file() or path in self._paths or self.label is None:
+            return None
+        return read_labels(path)
+
+    @cached_property
+    def _absent(self) -> dict[str, str]:
+        """Rows of ``labels.csv`` without their file, and why they are left out."""
+        if self._labels is None:
+            return {}
+        there = [relative(path, self.root) for path in self._paths]
+        return {file: reason for file, (reason, _) in self._labels.absent(there).items()}
+
+    def _read(self, table: Table, features: tuple[str, ...], *, strict: bool) -> _Part:
+        layout = self._layout(table)
+        columns = table.columns
+        labels = None if self._labels is None else self._labels.of(table.path.name)
+        self._check_columns(table, layout, labels, features if strict else ())
+        words = table.text([c for c in (self.subject, self.label) if c in columns])
+        subjects, facts = self._subjects(table, words, labels)
+        chosen = np.ones(table.rows, dtype=bool)
+        failed, why = ~chosen, ""
+        start = np.full(table.rows, np.nan)
+        aside: dict[str, list[Any]] = {}
+        others: dict[str, str] = {}
         if layout == "plain":
-            wanted.append(self.subject)
-            if self.target is None:
-                wanted.append(self.label)
+            if self.face is not None:
+                raise ConfigError(
+                    f"{table.path}: face={self.face!r}, but the table is no table of faces. Leave "
+                    "face= out."
+                )
+            numbers, aside, others = self._plain(table, features, strict=strict)
+        else:
+            chosen = rows_of_face(table, self.face)
+            numbers, others = self._of_faces(table, layout, features)
+            start = seconds_of(table)
+            if layout != "openface3":
+                pattern = AU_COLUMNS[layout]
+                units = [c for c in columns if re.fullmatch(pattern, c)]
+                failed, why = failed_rows(table, units)
         if self.target is not None:
-            wanted.append(self.target)
-        missing = [c for c in wanted if c not in columns]
+            aside["target"] = table.numbers([self.target])[self.target].tolist()
+        meta = self._meta(table, subjects, words, start, aside, facts)
+        if self.label is not None and self.label not in words and labels is not None:
+            _label_rows(meta, labels)
+        reasons = self._reasons(meta, self.label in words or labels is not None, failed, why)
+        keep = np.array([not reason for reason in reasons]) & chosen
+        exclusions = tuple(
+            Exclusion(str(meta["subject"][row]), bare_name(table.path), f"row {row + 1}", reason)
+            for row, reason in enumerate(reasons)
+            if reason and chosen[row]
+        )
+        return _Part(table.path, layout, numbers, meta, keep, exclusions, others)
+
+    def _layout(self, table: Table) -> str:
+        if self.layout != "auto":
+            return FORMAT_OF.get(self.layout, self.layout)
+        return face_format(table.columns) or "plain"
+
+    def _check_columns(
+        self, table: Table, layout: str, labels: FileLabels | None, features: Sequence[str]
+    ) -> None:
+        expected = list(features)
+        if layout == "plain":
+            if not self._file_subjects.declared and not (labels and labels.subject):
+                expected.append(self.subject)
+            if self.target is None and self.label is not None and labels is None:
+                expected.append(self.label)
+        if self.target is not None:
+            expected.append(self.target)
+        missing = [c for c in expected if c not in table.columns]
         if missing:
+            by_name = " If the file name is the subject, pass subject='{subject}'."
+            near = did_you_mean(missing[0], table.columns, "")
+            hint = f" For {missing[0]!r} {near}" if near.startswith("did") else ""
             raise ConfigError(
-                f"{path}: no column {', '.join(map(repr, missing))}; there are "
-                f"{', '.join(map(repr, columns[:20]))}{' …' if len(columns) > 20 else ''}. Name "
-                "them with subject=, label=, target= or features=."
+                f"{table.path}: no column {', '.join(map(repr, missing))}; there are "
+                f"{listed(table.columns)}. Name them with subject=, label=, target= or features=."
+                + hint
+                + (by_name if self.subject in missing else "")
             )
 
-    def _table(
+    def _subjects(
+        self, table: Table, words: Mapping[str, list[str]], labels: FileLabels | None
+    ) -> tuple[list[str], dict[str, dict[str, str | float]]]:
+        """Subject of each row (empty where unknown), and the declared facts of each subject."""
+        files = self._file_subjects
+        session = ""
+        if self.subject in words and not files.declared:
+            raw = [_whole(cell) for cell in words[self.subject]]
+        elif labels is not None and labels.subject:
+            raw = [labels.subject] * table.rows
+        else:
+            found = files.of(table.path.name, default=bare_name(table.path))
+            raw, session = [found.subject] * table.rows, found.session
+        joined = {s: "" if s in MISSING else files.join(s) for s in dict.fromkeys(raw)}
+        facts = {s: files.facts(s) for s in joined.values() if s}
+        for subject, known in facts.items():
+            if self._labels is not None:
+                known.update(self._labels.facts(subject))
+            if session:
+                known["session"] = session
+        return [joined[s] for s in raw], facts
+
+    def _plain(
+        self, table: Table, features: tuple[str, ...], *, strict: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, list[Any]], dict[str, str]]:
+        """Columns of numbers, columns that describe a row, and columns of words with a cell."""
+        roles = {self.subject, self.label, self.target}
+        free = [c for c in table.columns if c not in roles]
+        if features:
+            named = [c for c in features if c in table.columns]
+            numbers = table.numbers(named)
+            free = [c for c in free if c not in features]
+            more, words = table.sorted_by_kind(free) if strict else ({}, {})
+        else:
+            more, words = table.sorted_by_kind(free)
+            for name, cell in words.items():
+                table.refuse_spoilt(name, cell)
+            numbers = {c: v for c, v in more.items() if c not in PLACES}
+            more = {c: v for c, v in more.items() if c in PLACES}
+        text = table.text(list(words))
+        aside: dict[str, list[Any]] = {c: v.tolist() for c, v in more.items()}
+        aside |= {c: cells for c, cells in text.items() if any(cells)}
+        others = {} if features else {c: w for c, w in words.items() if c not in PLACES}
+        return numbers, aside, others
+
+    def _of_faces(
+        self, table: Table, layout: str, features: tuple[str, ...]
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        if layout == "openface3":
+            values = openface3_values(table, np.ones(table.rows, dtype=bool))
+            units = dict(zip(OPENFACE3_UNITS, values.T, strict=True))
+            return {u: v for u, v in units.items() if not features or u in features}, {}
+        if features:
+            return table.numbers([c for c in features if c in table.columns]), {}
+        pattern = re.compile(AU_COLUMNS[layout])
+        names = [
+            c
+            for c in table.columns
+            if c not in (self.subject, self.label, self.target)
+            and (pattern.fullmatch(c) or (layout == "py-feat" and c.casefold() in EMOTIONS))
+        ]
+        return table.numbers(names), {}
+
+    def _meta(
         self,
-        path: Path,
-        layout: Layout,
-        x: Float[np.ndarray, "row feature"],
-        names: Sequence[str],
+        table: Table,
+        subjects: Sequence[str],
         words: Mapping[str, list[str]],
-        facts: Mapping[str, Float[np.ndarray, " row"]],
-    ) -> _Table:
-        stem = bare_name(path)
-        count = len(x)
-        people = words.get(self.subject, [stem] * count)
-        labels = words.get(self.label, [""] * count)
-        times = facts.get("timestamp", facts.get("approx_time", np.full(count, np.nan)))
+        start: Float[np.ndarray, " row"],
+        aside: Mapping[str, list[Any]],
+        facts: Mapping[str, Mapping[str, str | float]],
+    ) -> pd.DataFrame:
+        stem = bare_name(table.path)
         meta = pd.DataFrame(
             {
                 "dataset": self.card.name,
                 "part": "",
-                "subject": people,
+                "subject": pd.Series(subjects, dtype=object),
                 "recording": stem,
                 "stimulus": "",
-                "start": times,
+                "start": start,
                 "duration": np.nan,
-                "condition": labels,
+                "condition": pd.Series(
+                    words.get(self.label or "", [""] * len(subjects)), dtype=object
+                ),
             }
         )[list(META_COLUMNS)]
-        if self.target is not None:
-            meta["target"] = facts[self.target]
-        reasons = [""] * count
-        for row in range(count):
-            if people[row] in EMPTY_CELLS:
-                reasons[row] = f"no {self.subject}"
-            elif self.label in words and labels[row] in EMPTY_CELLS:
-                reasons[row] = f"no {self.label}"
-            elif self.target is not None and np.isnan(facts[self.target][row]):
-                reasons[row] = f"no {self.target}"
-            elif layout == "openface" and facts["success"][row] != 1:
-                reasons[row] = "OpenFace found no face (success is not 1)"
-            elif layout == "py-feat" and np.isnan(facts["FaceScore"][row]):
-                reasons[row] = "py-feat found no face (no FaceScore)"
-        exclusions = tuple(
-            Exclusion(people[row], stem, f"row {row + 1}", reason)
-            for row, reason in enumerate(reasons)
-            if reason
-        )
-        keep = np.array([not reason for reason in reasons], dtype=bool)
-        units = tuple(_unit(name, layout) for name in names)
-        return _Table(x, meta, keep, tuple(names), units, exclusions)
+        for name, values in aside.items():
+            if name in ("start", "duration"):
+                numeric = pd.to_numeric(pd.Series(values), errors="coerce")
+                meta[name] = numeric.to_numpy(float)
+            elif name in ("recording", "stimulus"):
+                meta[name] = [_whole(str(v)) if v == v else "" for v in values]
+            elif name not in ("dataset", "part", "subject", "condition"):
+                meta[name] = values
+        for name in dict.fromkeys(n for known in facts.values() for n in known):
+            if name not in meta.columns:
+                meta[name] = [facts.get(s, {}).get(name) for s in subjects]
+        return meta
 
-
-_STATUS: Mapping[Layout, tuple[str, ...]] = {
-    "plain": (),
-    "openface": ("success", "timestamp"),
-    "py-feat": ("FaceScore", "approx_time"),
-}
+    def _reasons(
+        self, meta: pd.DataFrame, labelled: bool, failed: Bool[np.ndarray, " row"], why: str
+    ) -> list[str]:
+        """Why each row is left out; empty where it is not."""
+        reasons = []
+        targets = meta["target"].tolist() if self.target is not None else [0.0] * len(meta)
+        for subject, label, target, bad in zip(
+            meta["subject"], meta["condition"], targets, failed, strict=True
+        ):
+            if subject in MISSING:
+                name = "subject" if FileSubjects.is_rule(self.subject) else self.subject
+                reasons.append(f"no {name}")
+            elif labelled and not label:
+                reasons.append(f"no {self.label}")
+            elif target != target:
+                reasons.append(f"no {self.target}")
+            else:
+                reasons.append(why if bad else "")
+        return reasons
 
 
 @dataclass(frozen=True)
-class _Table:
-    x: Float[np.ndarray, "row feature"]
+class _Part:
+    """The rows of one file; `words` are columns that are no numbers, with a cell of each."""
+
+    path: Path
+    layout: str
+    numbers: Mapping[str, Float[np.ndarray, " row"]]
     meta: pd.DataFrame
-    keep: np.ndarray
-    names: tuple[str, ...]
-    units: tuple[str, ...]
+    keep: Bool[np.ndarray, " row"]
     exclusions: tuple[Exclusion, ...]
+    words: Mapping[str, str]
 
 
-def _suffix(path: Path) -> str:
-    ending = Path(path.name.removesuffix(".gz")).suffix.lower()
-    return ending if ending in SUFFIXES else ""
+def _join(parts: Sequence[_Part], features: tuple[str, ...]) -> Samples:
+    """Rows of all files with one set of features.
 
-
-def _delimiter(path: Path) -> str:
-    return "\t" if _suffix(path) == ".tsv" else ","
-
-
-def _columns(path: Path) -> list[str]:
-    if _suffix(path) == ".parquet":
-        return [str(c) for c in _parquet(path, None).columns]
-    first = read_text(path).split("\n", 1)[0].rstrip("\r")
-    columns = [c.strip().strip('"').strip() for c in first.split(_delimiter(path))]
-    twice = sorted({c for c in columns if columns.count(c) > 1})
-    if twice:
-        raise RecordingError(f"{path}: column {', '.join(map(repr, twice))} stands there twice.")
-    return columns
-
-
-def _parquet(path: Path, columns: Sequence[str] | None) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(
-            pa.BufferReader(read_bytes(path)), columns=None if columns is None else list(columns)
-        )
-        return table.to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
+    Raises
+    ------
+    RecordingError
+        If the files have other features, or a column is numbers in one and words in another.
+    """
+    meta = pd.concat([part.meta for part in parts], ignore_index=True)
+    keep = np.concatenate([part.keep for part in parts])
+    rows = np.flatnonzero(keep)
+    names = features or _agreed(parts)
+    values = np.empty((len(meta), len(names)))
+    for place, name in enumerate(names):
+        values[:, place] = _column(parts, name)
+    notes = []
+    left_out: dict[str, str] = {}
+    if not features and parts[0].layout == "plain":
+        for place, name in enumerate(names):
+            reason = not_a_feature(name, values[rows, place], meta["subject"].to_numpy()[rows])
+            if reason:
+                left_out[name] = reason
+                meta[name] = values[:, place]
+        words = {c: cell for part in parts for c, cell in part.words.items() if cell}
+        empty = {c for part in parts for c, cell in part.words.items() if not cell}
+        left_out |= {c: f"words, such as {cell!r}" for c, cell in words.items()}
+        left_out |= dict.fromkeys(sorted(empty - set(words) - set(names)), "no value")
+    places = [i for i, name in enumerate(names) if name not in left_out]
+    if not places:
         raise RecordingError(
-            f"{path}: not a readable Parquet file ({str(error).splitlines()[0][:200]}). Write it "
-            "again."
-        ) from error
-
-
-def _numbers(path: Path, names: Sequence[str]) -> Float[np.ndarray, "row column"]:
-    if _suffix(path) != ".parquet":
-        return read_numbers(path, delimiter=_delimiter(path), columns=names)[1]
-    table = _parquet(path, names)
-    values = np.empty((len(table), len(names)))
-    for i, name in enumerate(names):
-        column = table[name]
-        text = column.where(~column.isin(EMPTY_CELLS)) if column.dtype == object else column
-        try:
-            values[:, i] = pd.to_numeric(text).to_numpy(float, na_value=np.nan)
-        except (TypeError, ValueError) as error:
-            raise RecordingError(f"{path}: column {name!r} is not numbers ({error}).") from error
-    if np.isinf(values).any():
-        raise RecordingError(f"{path}: an infinite number among the features.")
-    return values
-
-
-def _words(path: Path, names: Sequence[str], count: int) -> dict[str, list[str]]:
-    if not names:
-        return {}
-    if _suffix(path) == ".parquet":
-        table = _parquet(path, names)
-        table = table.astype(object).where(table.notna(), "")
-        return {name: [str(value) for value in table[name]] for name in names}
-    rows = read_table(path, delimiter=_delimiter(path), columns=names)
-    if len(rows) != count:
-        raise RecordingError(f"{path}: {len(rows)} rows of text and {count} rows of numbers.")
-    return {name: rows[name].tolist() for name in names}
-
-
-def _default_features(
-    path: Path, columns: Sequence[str], layout: Layout, roles: Sequence[str]
-) -> tuple[str, ...]:
-    if layout == "openface":
-        names = [c for c in columns if re.fullmatch(r"AU\d\d_[rc]", c)]
-    elif layout == "py-feat":
-        names = [c for c in columns if re.fullmatch(r"AU\d\d", c) or c in EMOTIONS]
-    else:
-        names = [c for c in columns if c not in roles and c not in META and c]
-    names = [c for c in names if c not in roles]
-    if not names:
-        raise RecordingError(
-            f"{path}: no feature column among {', '.join(map(repr, columns[:20]))}. Name them "
-            "with features=."
+            f"{parts[0].path}: no feature column. Name them with features=."
+            + (f" Left out: {_reasons_of(left_out)}." if left_out else "")
         )
-    return tuple(names)
-
-
-def _unit(name: str, layout: Layout) -> str:
-    if layout == "openface" and name.endswith("_r"):
-        return "FACS intensity 0-5"
-    if layout == "openface" or name in EMOTIONS or layout == "py-feat":
-        return "1"
-    return ""
-
-
-def _notes(names: Sequence[str], x: Float[np.ndarray, "row feature"]) -> tuple[str, ...]:
-    missing = np.isnan(x).sum(axis=0)
-    return tuple(
+    if left_out:
+        notes.append(f"Columns left out of the features: {_reasons_of(left_out)}.")
+    names = tuple(names[i] for i in places)
+    x = values[np.ix_(rows, places)]
+    gaps = np.isnan(x).sum(axis=0)
+    notes += [
         f"{name}: missing in {int(n)} of {len(x)} rows."
-        for name, n in zip(names, missing, strict=True)
+        for name, n in zip(names, gaps, strict=True)
         if n
+    ]
+    return Samples(
+        x=x,
+        meta=meta.iloc[rows].reset_index(drop=True),
+        feature_names=names,
+        feature_units=tuple(_unit(name, parts[0].layout) for name in names),
+        exclusions=tuple(e for part in parts for e in part.exclusions),
+        notes=tuple(notes),
     )
 
 
-def _column_problems(where: str, table: _Table) -> list[Problem]:
+def _agreed(parts: Sequence[_Part]) -> tuple[str, ...]:
+    """Feature columns of all files, in the order of the first; a column may be empty in some."""
+    names = tuple(dict.fromkeys(name for part in parts for name in part.numbers))
+    for part in parts:
+        clash = [n for n in names if part.words.get(n)]
+        if clash:
+            raise RecordingError(
+                f"{part.path}: column {clash[0]!r} holds {part.words[clash[0]]!r}, and numbers in "
+                "other tables of the folder. Name the features with features=."
+            )
+    for part in parts[1:]:
+        missing = sorted(
+            n for n in set(names) ^ set(part.numbers) if n not in part.words
+        ) or sorted(n for n in names if n not in parts[0].numbers and n not in parts[0].words)
+        if missing:
+            raise RecordingError(
+                f"{part.path}: feature columns differ from those of {parts[0].path.name}: "
+                f"{', '.join(missing[:8])}. Name them with features=."
+            )
+    return names
+
+
+def _column(parts: Sequence[_Part], name: str) -> Float[np.ndarray, " row"]:
+    return np.concatenate(
+        [part.numbers.get(name, np.full(len(part.meta), np.nan)) for part in parts]
+    )
+
+
+def _reasons_of(left_out: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
+
+
+def _label_rows(meta: pd.DataFrame, labels: FileLabels) -> None:
+    """Give each row the condition of the stimulus of ``labels.csv`` that its time lies in.
+
+    A stimulus without an onset holds for the whole file. A rating without one does too.
+    """
+    times = meta["start"].to_numpy(dtype=float)
+    for number, stimulus in enumerate(labels.stimuli):
+        inside = np.ones(len(meta), dtype=bool)
+        if stimulus.onset is not None:
+            end = np.inf if stimulus.duration is None else stimulus.onset + stimulus.duration
+            inside = (times >= stimulus.onset) & (times < end)
+        meta.loc[inside, "condition"] = stimulus.condition
+        meta.loc[inside, "stimulus"] = f"{meta['recording'].iloc[0]}#{number}"
+        for name, value in stimulus.attributes.items():
+            if name not in meta.columns:
+                meta[name] = pd.Series([None] * len(meta), dtype=object)
+            if name not in META_COLUMNS:
+                meta.loc[inside, name] = value
+    for rating in labels.ratings:
+        name = f"rating_{rating.scale}"
+        if name not in meta.columns:
+            meta[name] = np.nan
+        of_stimulus = [s for s in labels.stimuli if s.onset == rating.onset]
+        inside = np.ones(len(meta), dtype=bool)
+        if rating.onset is not None:
+            length = of_stimulus[0].duration if of_stimulus else None
+            end = np.inf if length is None else rating.onset + length
+            inside = (times >= rating.onset) & (times < end)
+        meta.loc[inside, name] = rating.value
+
+
+def _is_table(text: str) -> bool:
+    return bool(table_suffix(Path(text)))
+
+
+def _whole(cell: str) -> str:
+    """A number that a missing neighbour turned into a float, as a whole number."""
+    return cell.partition(".")[0] if re.fullmatch(r"\d+\.0", cell) else cell
+
+
+def _unit(name: str, layout: str) -> str:
+    if layout == "openface2" and name.endswith("_r"):
+        return "FACS intensity 0-5"
+    if layout == "libreface" and name.endswith("_intensity"):
+        return "FACS intensity 0-5"
+    return "" if layout == "plain" else "1"
+
+
+def _column_problems(where: str, samples: Samples) -> list[Problem]:
     problems = []
-    for name, column in zip(table.names, table.x[table.keep].T, strict=True):
+    assert isinstance(samples.x, np.ndarray)
+    for name, column in zip(samples.feature_names, samples.x.T, strict=True):
         present = column[~np.isnan(column)]
         if present.size < column.size:
             what = f"{name}: missing in {column.size - present.size} of {column.size} rows"

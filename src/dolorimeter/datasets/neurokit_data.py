@@ -88,7 +88,7 @@ class NeuroKitData(Listed):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return list_files(self._folder, ".csv", ".txt", root=self.root)
+        return list_files(self._folder, ".csv", ".txt")
 
     def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
         recordings: list[Recording] = []

@@ -121,7 +121,7 @@ class OxazepamFMOV(Listed):
     @cached_property
     def _files(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for path in list_files(self._folder, ".txt", root=self.root):
+        for path in list_files(self._folder, ".txt"):
             match = re.fullmatch(r"(\d+)_FMOV_preprocessed", bare_name(path))
             if match:
                 found.setdefault(match[1], path)  # the plain file comes before the gzipped one

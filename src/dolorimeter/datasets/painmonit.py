@@ -32,6 +32,9 @@ from dolorimeter.datasets._files import (
     stray_problems,
     without_path,
 )
+from dolorimeter.datasets._open import time_problems, unit_problems
+from dolorimeter.datasets.recording_time import Clock, clock_of
+from dolorimeter.datasets.units import check_stated, signal_in_si
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -94,7 +97,10 @@ class PainMonit:
     Parameters
     ----------
     root : path
-        The folder with one CSV file a subject.
+        The folder with one CSV file per subject.
+    unit : mapping of str to str, optional
+        Name of a signal → unit that you know it to have (``{"ecg": "mV"}``); it replaces the
+        assumed one.
 
     Raises
     ------
@@ -105,8 +111,10 @@ class PainMonit:
     card: ClassVar[DatasetCard]
     SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, unit: Mapping[str, str] | None = None) -> None:
         self.root = require_dir(root, dataset="PainMonit")
+        self.unit = dict(unit or {})
+        check_stated(self.unit, (name for name, _, _, _ in _SIGNALS.values()))
         if not self._files():
             raise DatasetError(
                 f"{self.root}: is not PainMonit: looked for one .csv file a subject, found none. "
@@ -130,7 +138,7 @@ class PainMonit:
         for subject in select_subjects(subjects, self.subjects(), dataset="painmonit"):
             path = files[subject]
             try:
-                found.append(_recording(subject, path))
+                found.append(_recording(subject, path, self.unit))
             except RecordingError as error:
                 reason = without_path(error, path)
                 excluded.append(Exclusion(subject, subject, "recording", reason))
@@ -165,6 +173,9 @@ class PainMonit:
                 what = without_path(error, recording.sources[0])
                 problems.append(Problem(name, what, "unreadable"))
                 continue
+            problems += unit_problems(name, signals, self.card.units)
+            covered = {key: (signal.start, signal.stop) for key, signal in signals.items()}
+            problems += time_problems(name, recording, covered)
             values = {key: signal.values for key, signal in signals.items()}
             sparse = {key: values.pop(key) for key in ("ibi", "hr")}
             problems += signal_problems(name, values)
@@ -192,32 +203,44 @@ class PainMonit:
         return {name: files[name] for name in sorted(files, key=natural_key)}
 
 
-def _recording(subject: str, path: Path) -> Recording:
+def _recording(subject: str, path: Path, unit: Mapping[str, str]) -> Recording:
     names = [name for name, _, _, _ in _SIGNALS.values()]
+    clock, _ = _placed(path, ("Heater_cleaned",))
     return Recording(
         dataset="painmonit",
         subject=subject,
         name=subject,
-        signals=LazySignals(names, partial(read_subject, path)),
+        signals=LazySignals(names, partial(read_subject, path, unit)),
         stimuli=read_stimuli(path),
         sources=(path,),
+        remarks=clock.remarks,
     )
 
 
-def read_subject(path: Path) -> dict[str, Signal]:
-    """All signals of one subject's file, in SI units where the unit is known or assumed.
+def read_subject(path: Path, unit: Mapping[str, str] | None = None) -> dict[str, Signal]:
+    """Read all signals of one subject's file, in SI units where the unit is known or assumed.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A gap in its column of seconds becomes missing samples (NaN).
+    unit : mapping of str to str, optional
+        Name of a signal → unit that the user states.
 
     Raises
     ------
     RecordingError
         If the file has not the published form, or another sampling rate.
     """
-    _, table = read_numbers(path, delimiter=";", columns=("Seconds", *_SIGNALS), decimal=",")
-    _check_time(path, table[:, 0])
+    _, table = _placed(path, tuple(_SIGNALS))
     signals = {}
-    for i, (name, unit, quantity, scale) in enumerate(_SIGNALS.values(), start=1):
-        values = np.ascontiguousarray(table[:, i])[None, :] * scale
-        signals[name] = Signal(values, SAMPLING_RATE, unit, False, quantity)
+    for column, (name, written, quantity, scale) in zip(table, _SIGNALS.values(), strict=True):
+        values = np.ascontiguousarray(column)
+        stated = (unit or {}).get(name)
+        if stated is not None:
+            signals[name] = signal_in_si(name, values, SAMPLING_RATE, "", stated=stated)
+        else:
+            signals[name] = Signal(values[None] * scale, SAMPLING_RATE, written, False, quantity)
     return signals
 
 
@@ -235,10 +258,8 @@ def read_stimuli(path: Path) -> tuple[Stimulus, ...]:
     RecordingError
         If the file has not the published form.
     """
-    columns = ("Seconds", "Heater_cleaned")
-    _, table = read_numbers(path, delimiter=";", columns=columns, decimal=",")
-    _check_time(path, table[:, 0])
-    steps = np.round(table[:, 1] / TEMPERATURE_STEP)
+    _, (heater,) = _placed(path, ("Heater_cleaned",))
+    steps = np.round(heater / TEMPERATURE_STEP)
     same = (steps[1:] == steps[:-1]) | (np.isnan(steps[1:]) & np.isnan(steps[:-1]))
     starts = np.concatenate(([0], np.flatnonzero(~same) + 1))
     stops = np.concatenate((starts[1:], [len(steps)]))
@@ -262,13 +283,27 @@ def read_stimuli(path: Path) -> tuple[Stimulus, ...]:
     return tuple(stimuli)
 
 
-def _check_time(path: Path, seconds: Float[np.ndarray, " row"]) -> None:
-    """The mean step of the column Seconds must be that of 250 Hz within 1 %."""
+def _placed(path: Path, columns: Sequence[str]) -> tuple[Clock, Float[np.ndarray, "column time"]]:
+    """Return the clock of the column Seconds, and other columns on it; gaps are NaN.
+
+    Raises
+    ------
+    RecordingError
+        If the rate is not 250 Hz within 1 %.
+    """
+    _, table = read_numbers(path, delimiter=";", columns=("Seconds", *columns), decimal=",")
+    seconds = table[:, 0]
     if len(seconds) < 2:
         raise RecordingError(f"{path}: {len(seconds)} data rows are no recording.")
-    step = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
-    if not abs(step * SAMPLING_RATE - 1.0) <= 0.01:
+    if (np.diff(seconds) == 0).mean() > 0.2:  # stamps coarser than a sample: their mean must do
+        rate = (len(seconds) - 1) / max(float(seconds[-1] - seconds[0]), 1e-9)
+        clock = Clock(0.0, SAMPLING_RATE, np.arange(len(seconds)))
+    else:
+        clock = clock_of(seconds, where=path, stated_rate=SAMPLING_RATE)
+        rate = clock.sampling_rate
+    if not abs(rate / SAMPLING_RATE - 1.0) <= 0.01:
         raise RecordingError(
-            f"{path}: Seconds advances by {step:.6g} s a row, expected "
+            f"{path}: Seconds advances by {1 / rate:.6g} s per row, expected "
             f"{1 / SAMPLING_RATE:g} s ({SAMPLING_RATE:g} Hz). Another version?"
         )
+    return clock, clock.place(table[:, 1:].T)

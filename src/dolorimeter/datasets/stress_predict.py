@@ -8,7 +8,6 @@ https://github.com/italha-d/Stress-Predict-Dataset
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -23,11 +22,11 @@ from dolorimeter.datasets._files import (
     list_dirs,
     natural_key,
     read_bytes,
+    reading,
     relative,
     require_dir,
 )
 from dolorimeter.datasets._listed import Listed
-from dolorimeter.datasets._open import LIBRARY_FAULTS
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, Recording, Stimulus
@@ -105,7 +104,7 @@ class StressPredict(Listed):
 
     @cached_property
     def _folders(self) -> dict[str, Path]:
-        folders = [f for f in list_dirs(self._raw, root=self.root) if is_session(f)]
+        folders = [f for f in list_dirs(self._raw) if is_session(f)]
         return {f.name: f for f in sorted(folders, key=lambda f: natural_key(f.name))}
 
     def _list(self) -> tuple[list[Recording], tuple[Exclusion, ...]]:
@@ -147,18 +146,12 @@ class _Phase:
 
 def _read_log(path: Path) -> dict[str, list[_Phase]]:
     """Phases of each subject with local times, from the sheet with two heading rows."""
-    from dolorimeter._extras import load, openpyxl
+    from dolorimeter._extras import openpyxl
 
-    unreadable = load("openpyxl.utils.exceptions").InvalidFileException
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
+    content = read_bytes(path)
+    with reading(path, "not an Excel workbook", "Fetch it again."):
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-    except (*LIBRARY_FAULTS, zipfile.BadZipFile, unreadable, SyntaxError) as error:
-        # a damaged sheet is a ParseError of XML, which is a SyntaxError
-        raise RecordingError(
-            f"{path}: not an Excel workbook ({error}). Fetch it again."
-        ) from error
     if len(rows) < 3:
         raise RecordingError(f"{path}: {len(rows)} rows; expected two heading rows and subjects.")
     columns = _columns(path, rows[0])

@@ -74,7 +74,9 @@ _FRAME_FOLDERS = ("Frame_Labels/PSPI", "Frame_Labels/FACS")
         units_confirmed=False,
         person_namespace="unbc_mcmaster",
         subjects=25,
-        differences=("The frame rate is not in our description: give it, or time is in frames.",),
+        differences=(
+            "The frame rate is not in our description: the option frame_rate states it.",
+        ),
     )
 )
 class UNBCMcMaster:
@@ -84,13 +86,14 @@ class UNBCMcMaster:
     ----------
     root : path
         The folder with ``Frame_Labels`` in it.
-    frame_rate : float
-        Frames per second. With the default of 1, a second of the recording's clock is a frame.
+    frame_rate : float, optional
+        Frames per second. The files do not state it, so that recordings cannot be read without
+        it; subjects can be listed and the files checked. 1 counts time in frames.
 
     Raises
     ------
     ConfigError
-        If the frame rate is not a positive number.
+        If the frame rate is not a positive number, or is needed and not stated.
     DatasetError
         If the root is not that data set.
     """
@@ -98,13 +101,13 @@ class UNBCMcMaster:
     card: ClassVar[DatasetCard]
     SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, root: str | Path, *, frame_rate: float = 1.0) -> None:
-        if not (np.isfinite(frame_rate) and frame_rate > 0):
+    def __init__(self, root: str | Path, *, frame_rate: float | None = None) -> None:
+        if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
             raise ConfigError(
                 f"unbc_mcmaster: frame_rate is {frame_rate}; expected a positive number of "
                 "frames per second."
             )
-        self.frame_rate = float(frame_rate)
+        self.frame_rate = None if frame_rate is None else float(frame_rate)
         self.root = require_dir(root, *_FRAME_FOLDERS, dataset="UNBC-McMaster")
         self.lookalike = is_lookalike(self.root)
         self._exclusions: tuple[Exclusion, ...] | None = None
@@ -119,17 +122,32 @@ class UNBCMcMaster:
         return tuple(sorted(name for name in found if _SUBJECT.fullmatch(name)))
 
     def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
-        """One recording a sequence, by subject and name.
+        """One recording per sequence, by subject and name.
 
         Sequences without a usable frame label are left out, unreadable ratings too; both are
         counted in `exclusions`.
+
+        Raises
+        ------
+        ConfigError
+            If the frame rate is not stated: seconds would be frames.
+        DatasetError
+            If a subject is not there.
         """
         chosen = select_subjects(subjects, self.subjects(), dataset="unbc_mcmaster")
+        if self.frame_rate is None:
+            raise ConfigError(
+                "unbc_mcmaster: the frame rate is not in the files, so that seconds are unknown. "
+                "Pass frame_rate=<frames per second>, or frame_rate=1 to count time in frames."
+            )
+        return self._recordings(chosen, self.frame_rate)
+
+    def _recordings(self, chosen: Sequence[str], frame_rate: float) -> list[Recording]:
         excluded: list[Exclusion] = []
         found = []
         for subject in chosen:
             for sequence in self._sequences(subject):
-                recording = self._recording(subject, sequence, excluded)
+                recording = self._recording(subject, sequence, frame_rate, excluded)
                 if recording is not None:
                     found.append(recording)
         self._exclusions = tuple(excluded)
@@ -139,7 +157,7 @@ class UNBCMcMaster:
     def exclusions(self) -> tuple[Exclusion, ...]:
         """What the last listing left out and why (lists everything when nothing was yet)."""
         if self._exclusions is None:
-            self.recordings()
+            self._recordings(self.subjects(), self.frame_rate or 1.0)  # names no time
         assert self._exclusions is not None
         return self._exclusions
 
@@ -149,7 +167,7 @@ class UNBCMcMaster:
 
     def check(self) -> CheckReport:
         """Read every label, recompute PSPI from FACS, and report what is wrong by file."""
-        recordings = self.recordings()
+        recordings = self._recordings(self.subjects(), self.frame_rate or 1.0)  # names no time
         problems = [
             Problem(e.recording, f"{e.what}: {e.reason}", "unreadable") for e in self.exclusions
         ]
@@ -182,7 +200,7 @@ class UNBCMcMaster:
         return sorted(found, key=natural_key)
 
     def _recording(
-        self, subject: str, sequence: str, excluded: list[Exclusion]
+        self, subject: str, sequence: str, frame_rate: float, excluded: list[Exclusion]
     ) -> Recording | None:
         name = f"{subject}/{sequence}"
         pspi = self._labels(_FRAME_FOLDERS[0], subject, sequence)
@@ -201,7 +219,7 @@ class UNBCMcMaster:
             name=name,
             signals=LazySignals(
                 [key for key, files in trees.items() if files],
-                partial(read_frames, pspi, facs, span, self.frame_rate),
+                partial(read_frames, pspi, facs, span, frame_rate),
             ),
             texts={
                 "frame_folder": f"Images/{name}" if images else "",

@@ -1,22 +1,18 @@
 """A folder of video files of any lab, with an optional table of what was done to whom when.
 
-``<subject>/<name>.mp4`` (or ``.mov``, ``.avi``, ``.mkv``, ``.webm``), at any depth, or flat files.
-``labels.csv`` beside them has a row a stimulus: ``file`` (from the root, forward slashes), and
-optionally ``subject``, ``condition``, ``level``, ``onset`` and ``duration`` (seconds).
+``<subject>/<name>.mp4`` (or ``.mov``, ``.avi``, ``.mkv``, ``.webm``), at any depth, or flat files,
+and ``labels.csv`` beside them (see `dolorimeter.datasets.labels`).
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from dolorimeter.datasets._files import (
-    EMPTY_CELLS,
     CheckReport,
     OfficialSplit,
     Problem,
@@ -24,7 +20,6 @@ from dolorimeter.datasets._files import (
     find_optional,
     is_lookalike,
     natural_key,
-    read_table,
     relative,
     require_dir,
     select_subjects,
@@ -32,26 +27,14 @@ from dolorimeter.datasets._files import (
     walk_files,
     without_path,
 )
+from dolorimeter.datasets.labels import ABSENT, LABELS, FileLabels, Labels, read_labels
+from dolorimeter.datasets.participants import TABLE_NAMES, FileSubjects
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
-from dolorimeter.types import Exclusion, LabelSource, Rating, Recording, Stimulus, Video
+from dolorimeter.types import Exclusion, Recording, Video
 from dolorimeter.video import probe
 
 SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
-LABELS = "labels.csv"
-
-ROLES = ("file", "subject", "condition", "level", "onset", "duration")
-"""Columns of ``labels.csv`` with a meaning of their own."""
-
-_ABSENT = f"in {LABELS}, no such video"
-
-RATINGS: Mapping[str, LabelSource] = {
-    "vas": "self_report",
-    "nrs": "self_report",
-    "opr": "observer",
-    "pspi": "facs",
-}
-"""Columns that are ratings, and who gives them; any other column is an attribute."""
 
 
 @DATASETS.register(
@@ -67,12 +50,16 @@ RATINGS: Mapping[str, LabelSource] = {
     )
 )
 class VideoFiles:
-    """One recording a video file, as ``videos["face"]``.
+    """One recording per video file, as ``videos["face"]``.
 
     Parameters
     ----------
     root : path
-        The folder; ``labels.csv`` (or ``.csv.gz``) may lie in it.
+        The folder; ``labels.csv`` (or ``.csv.gz``) and ``participants.tsv`` (or ``.csv``) may lie
+        in it.
+    subject : str, optional
+        A pattern of file names with ``{subject}`` (and ``{session}``), or the path of a
+        participants table (see `participants.FileSubjects`). By default the rule of the notes.
 
     Raises
     ------
@@ -83,18 +70,18 @@ class VideoFiles:
     -----
     The subject of a file is what ``labels.csv`` says; else its top folder; else, of a flat file,
     its name without suffix. Where ``labels.csv`` has a column ``subject`` and the cell of a flat
-    file is empty, it is the name up to the first ``-``.
+    file is empty, it is the name up to the first ``-``. A row of ``labels.csv`` without its file
+    is left out and counted, and so is the file that it nearly names.
 
-    A row without ``condition`` is no stimulus, but its ratings count. Columns ``vas`` and ``nrs``
-    (self-report), ``opr`` (observer) and ``pspi`` (FACS) are ratings; any other column is an
-    attribute of the stimulus, a number where it reads as one.
+    A row without ``condition`` is no stimulus, but its ratings count.
     """
 
     card: ClassVar[DatasetCard]
     SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, subject: str | None = None) -> None:
         self.root = require_dir(root, dataset="video files")
+        self._files = FileSubjects(self.root, subject)
         self._paths = [p for p in walk_files(self.root) if p.suffix.lower() in SUFFIXES]
         if not self._paths:
             raise DatasetError(
@@ -122,8 +109,9 @@ class VideoFiles:
         chosen = select_subjects(subjects, self.subjects(), dataset=self.card.name)
         rank = {subject: i for i, subject in enumerate(chosen)}
         excluded = self._absent(None if subjects is None else set(chosen))
+        excluded += self._whose[1]
         found = []
-        paths = [path for path in self._paths if self._subject_of[path] in rank]
+        paths = [path for path in self._paths if self._subject_of.get(path) in rank]
         for path in sorted(paths, key=lambda p: (rank[self._subject_of[p]], natural_key(str(p)))):
             try:
                 found.append(self._recording(path))
@@ -152,17 +140,23 @@ class VideoFiles:
         """Open every file, and say what cannot be read, is there twice, or is no video."""
         recordings = self.recordings()
         problems = [
-            Problem(e.what, e.reason, "missing" if e.reason == _ABSENT else "unreadable")
+            Problem(e.what, e.reason, "missing" if e.reason.startswith(ABSENT) else "unreadable")
             for e in self.exclusions
         ]
+        labels = self._labels
         problems += [
             Problem(relative(path, self.root), f"not in {LABELS}", "label", "warning")
-            for path in self._paths
-            if self._labels and relative(path, self.root) not in self._labels
+            for path in self._subject_of
+            if labels is not None and labels.of(relative(path, self.root)) is None
         ]
+        if labels is not None:
+            problems += [
+                Problem(LABELS, n, "label", "warning") for n in labels.notes if "'condition'" in n
+            ]
+        problems += self._files.problems()
         problems += duplicate_problems(self._paths, self.root)
-        known = [*self._paths, *([self._table] if self._table else [])]
-        problems += stray_problems(self.root, known)
+        tables = [find_optional(self.root, name) for name in (LABELS, *TABLE_NAMES)]
+        problems += stray_problems(self.root, [*self._paths, *(t for t in tables if t)])
         return CheckReport(
             dataset=self.card.name,
             root=self.root,
@@ -175,29 +169,60 @@ class VideoFiles:
 
     # ── listing ─────────────────────────────────────────────────────────────────────────────────
 
-    @cached_property
-    def _table(self) -> Path | None:
-        return find_optional(self.root, LABELS)
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report must say on the subjects and on how ``labels.csv`` was read."""
+        labels = self._labels
+        stated = () if labels is None else labels.notes
+        assert self._whose is not None  # the subject of every file has been looked up
+        return (*stated, *self._files.notes())
 
     @cached_property
-    def _labels(self) -> dict[str, _Labels]:
-        return read_labels(self._table) if self._table else {}
+    def _labels(self) -> Labels | None:
+        table = find_optional(self.root, LABELS)
+        return None if table is None else read_labels(table)
 
     @cached_property
+    def _missing(self) -> dict[str, tuple[str, str]]:
+        """Rows of ``labels.csv`` without their file: why, and the file that is nearest."""
+        if self._labels is None:
+            return {}
+        return self._labels.absent(relative(path, self.root) for path in self._paths)
+
+    @property
     def _subject_of(self) -> dict[Path, str]:
-        found = {}
+        return self._whose[0]
+
+    @cached_property
+    def _whose(self) -> tuple[dict[Path, str], list[Exclusion]]:
+        """Subject of each file, and the files whose subject is unclear."""
+        found: dict[Path, str] = {}
+        unclear: list[Exclusion] = []
+        near = {close: file for file, (_, close) in self._missing.items() if close}
         for path in self._paths:
-            parts = path.relative_to(self.root).parts
-            labels = self._labels.get(relative(path, self.root))
-            if labels is not None and labels.subject:
-                found[path] = labels.subject
-            elif len(parts) > 1:
-                found[path] = parts[0]
-            elif labels is not None and labels.subject is not None:
-                found[path] = path.stem.split("-")[0] or path.stem
-            else:
-                found[path] = path.stem
-        return found
+            where = relative(path, self.root)
+            try:
+                if where in near:
+                    raise RecordingError(
+                        f"{where}: {LABELS} has {near[where]!r}, which is nearly this file; whose "
+                        "it is, is unclear. Write the name as it is in the folder"
+                    )
+                found[path] = self._files.of(where, default=self._by_format(path)).subject
+            except RecordingError as error:
+                reason = str(error).removeprefix(f"{where}: ")
+                unclear.append(Exclusion("", self._name(where), where, reason))
+        return found, unclear
+
+    def _by_format(self, path: Path) -> str:
+        parts = path.relative_to(self.root).parts
+        labels = None if self._labels is None else self._labels.of(relative(path, self.root))
+        if labels is not None and labels.subject:
+            return labels.subject
+        if len(parts) > 1:
+            return parts[0]
+        if labels is not None and labels.subject is not None:
+            return path.stem.split("-")[0] or path.stem
+        return path.stem
 
     @cached_property
     def _stems(self) -> Counter[str]:
@@ -208,25 +233,32 @@ class VideoFiles:
         return where if self._stems[_stem(where)] > 1 else _stem(where)
 
     def _absent(self, chosen: set[str] | None) -> list[Exclusion]:
-        """Files that ``labels.csv`` names and nobody finds."""
-        there = {relative(path, self.root) for path in self._paths}
+        """Files that ``labels.csv`` names and that are not there."""
+        labels = {} if self._labels is None else self._labels.files
         return [
-            Exclusion(labels.subject or "", self._name(file), file, _ABSENT)
-            for file, labels in self._labels.items()
-            if file not in there and (chosen is None or labels.subject in chosen)
+            Exclusion(labels[file].subject or "", self._name(file), file, reason)
+            for file, (reason, _) in self._missing.items()
+            if chosen is None or labels[file].subject in chosen
         ]
 
     def _recording(self, path: Path) -> Recording:
-        info = probe(path)
+        header = probe(path)
         where = relative(path, self.root)
-        labels = self._labels.get(where, _Labels(None))
-        facts = {"duration": info.duration}
-        if info.frames is not None:
-            facts["frame_count"] = float(info.frames)
+        labels = (self._labels and self._labels.of(where)) or FileLabels(None)
+        subject = self._subject_of[path]
+        info = self._files.of(where, default=self._by_format(path))
+        known = {} if self._labels is None else self._labels.facts(labels.subject or "")
+        known |= self._files.facts(subject)
+        if info.session:
+            known["session"] = info.session
+        facts = {"duration": header.duration}
+        if header.frames is not None:
+            facts["frame_count"] = float(header.frames)
         return Recording(
             dataset=self.card.name,
-            subject=self._subject_of[path],
+            subject=subject,
             name=self._name(where),
+            subject_info=known,
             videos={"face": Video(path)},
             stimuli=tuple(labels.stimuli),
             ratings=tuple(labels.ratings),
@@ -235,98 +267,5 @@ class VideoFiles:
         )
 
 
-@dataclass
-class _Labels:
-    """What ``labels.csv`` says of one file; `subject` is None without such a column."""
-
-    subject: str | None
-    stimuli: list[Stimulus] = field(default_factory=list)
-    ratings: list[Rating] = field(default_factory=list)
-
-
-def read_labels(path: Path) -> dict[str, _Labels]:
-    """The rows of ``labels.csv`` by file.
-
-    Raises
-    ------
-    RecordingError
-        Naming the row, for a file that lies outside the folder, a cell that is no number, a
-        negative duration, or a file with two subjects.
-    """
-    table = read_table(path, delimiter=",", columns=("file",))
-    found: dict[str, _Labels] = {}
-    for number, row in enumerate(table.to_dict("records"), start=1):
-        where = f"{path}, row {number}"
-        cells = {str(key): str(value) for key, value in row.items()}
-        cells = {key: "" if cell in EMPTY_CELLS else cell for key, cell in cells.items()}
-        file = _inside(where, cells["file"])
-        labels = found.setdefault(file, _Labels(cells.get("subject")))
-        if labels.subject != cells.get("subject"):
-            raise RecordingError(
-                f"{where}: subject {cells.get('subject')!r} of {file}, which an earlier row gives "
-                f"to {labels.subject!r}. A file has one subject."
-            )
-        onset, duration, level = (_number(where, cells, k) for k in ("onset", "duration", "level"))
-        if duration is not None and duration < 0:
-            raise RecordingError(f"{where}: duration {duration:g} s, expected 0 or more.")
-        if level is not None and level != int(level):
-            raise RecordingError(f"{where}: level {level:g}, expected a whole number.")
-        for scale in (name for name in RATINGS if cells.get(name)):
-            value = _number(where, cells, scale)
-            assert value is not None
-            labels.ratings.append(Rating(scale, value, RATINGS[scale], onset))
-        if cells.get("condition"):
-            labels.stimuli.append(
-                Stimulus(
-                    onset,
-                    duration,
-                    cells["condition"],
-                    None if level is None else int(level),
-                    _attributes(cells.items()),
-                )
-            )
-    return found
-
-
 def _stem(where: str) -> str:
     return PurePosixPath(where).with_suffix("").as_posix()
-
-
-def _inside(where: str, file: str) -> str:
-    """A path from the root with forward slashes, unless it leads elsewhere."""
-    path = PurePosixPath(file)
-    outside = PureWindowsPath(file).anchor or ".." in path.parts or "\\" in file
-    if outside or path == PurePosixPath():
-        raise RecordingError(
-            f"{where}: file is {file!r}; expected a path inside the folder, from the folder, with "
-            "forward slashes."
-        )
-    return path.as_posix()
-
-
-def _number(where: str, cells: Mapping[str, str], column: str) -> float | None:
-    text = cells.get(column)
-    if not text:
-        return None
-    value = _float(text)
-    if value is None:
-        raise RecordingError(f"{where}: {column} is {text!r}, expected a number.")
-    return value
-
-
-def _float(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _attributes(cells: Iterable[tuple[str, str]]) -> dict[str, str | int | float]:
-    """Columns without a meaning of their own; numbers where they read as such."""
-    attributes: dict[str, str | int | float] = {}
-    for name, text in cells:
-        if text and name and name not in ROLES and name not in RATINGS:
-            value = _float(text)
-            attributes[name] = text if value is None else value
-    return attributes

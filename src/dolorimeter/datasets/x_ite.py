@@ -34,6 +34,8 @@ from dolorimeter.datasets._files import (
     stray_problems,
     without_path,
 )
+from dolorimeter.datasets._open import time_problems, unit_problems
+from dolorimeter.datasets.units import check_stated, signal_in_si
 from dolorimeter.errors import DatasetError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
@@ -96,6 +98,9 @@ class XITE:
     ----------
     root : path
         The folder with the MATLAB files.
+    unit : mapping of str to str, optional
+        Name of a signal → unit that you know it to have (``{"eda": "uS"}``): the publishers state
+        none.
 
     Raises
     ------
@@ -106,8 +111,10 @@ class XITE:
     card: ClassVar[DatasetCard]
     SUBJECT_LISTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, unit: Mapping[str, str] | None = None) -> None:
         self.root = require_dir(root, dataset="X-ITE")
+        self.unit = dict(unit or {})
+        check_stated(self.unit, (name for name, _ in SIGNALS))
         if not self._files():
             raise DatasetError(
                 f"{self.root}: is not X-ITE: looked for S###.mat (S001.mat), found none. "
@@ -146,7 +153,9 @@ class XITE:
                     dataset="x_ite",
                     subject=subject,
                     name=subject,
-                    signals=LazySignals([n for n, _ in SIGNALS], partial(read_subject, path)),
+                    signals=LazySignals(
+                        [n for n, _ in SIGNALS], partial(read_subject, path, self.unit)
+                    ),
                     stimuli=stimuli,
                     sources=(path,),
                 )
@@ -188,6 +197,9 @@ class XITE:
                 problems.append(Problem(name, what, "unreadable"))
                 continue
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})
+            problems += unit_problems(name, signals, self.card.units)
+            covered = {k: (s.start, s.stop) for k, s in signals.items()}
+            problems += time_problems(name, recording, covered)
         problems += duplicate_problems(files.values(), self.root)
         problems += stray_problems(self.root, files.values())
         return CheckReport(
@@ -205,8 +217,15 @@ class XITE:
         return {bare_name(p): p for p in paths if _NAME.fullmatch(bare_name(p))}
 
 
-def read_subject(path: Path) -> dict[str, Signal]:
-    """The five signals of one file, in the units of the file.
+def read_subject(path: Path, unit: Mapping[str, str] | None = None) -> dict[str, Signal]:
+    """Read the five signals of one file, in the units of the file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    unit : mapping of str to str, optional
+        Name of a signal → unit that the user states; such a signal is in SI.
 
     Raises
     ------
@@ -219,10 +238,15 @@ def read_subject(path: Path) -> dict[str, Signal]:
             f"{path}: data has shape {data.shape}, expected (samples, {len(SIGNALS)}): "
             f"{', '.join(name for name, _ in SIGNALS)}."
         )
-    return {
-        name: Signal(np.array(data[:, i])[None, :], SAMPLING_RATE, "a.u.", False, quantity)
-        for i, (name, quantity) in enumerate(SIGNALS)
-    }
+    signals = {}
+    for i, (name, quantity) in enumerate(SIGNALS):
+        values = np.array(data[:, i])
+        stated = (unit or {}).get(name)
+        if stated is not None:
+            signals[name] = signal_in_si(name, values, SAMPLING_RATE, "", stated=stated)
+        else:
+            signals[name] = Signal(values[None], SAMPLING_RATE, "a.u.", False, quantity)
+    return signals
 
 
 def read_stimuli(

@@ -31,6 +31,9 @@ from dolorimeter.estimators._inner import (
 )
 from dolorimeter.samples import take_rows
 
+TEMPERATURES = (0.01, 100.0)
+"""Lowest and highest temperature."""
+
 ISOTONIC_WINDOWS = 1000
 ISOTONIC_SUBJECTS = 30
 
@@ -70,12 +73,22 @@ class _Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 "needs two classes."
             )
         self._check(len(y), len(np.unique(groups)))
-        logits = np.empty((len(y), len(self.classes_)))
+        logits = np.full((len(y), len(self.classes_)), -np.inf)
         for model, held in held_out_models(
             self.estimator, X, y, groups, self.n_splits, self.random_state
         ):
             logits[held] = log_probabilities(model, take_rows(X, held), self.classes_)
-        self._calibrate(logits, codes)
+        # windows of a class that the other subjects lack say nothing of calibration
+        known = np.isfinite(logits[np.arange(len(y)), codes])
+        self.left_out_ = int((~known).sum())
+        if not known.any():
+            raise TrainingError(
+                f"{type(self).__name__}: in every inner fold the classes of the held-out subjects "
+                "are unknown to the other subjects: every class needs at least two subjects in "
+                "different folds."
+            )
+        self._calibrate(logits[known], codes[known])
+        self.notes_ = self._notes(len(y))
         self.estimator_ = fit_with_groups(clone(self.estimator), X, y, groups)
         return self
 
@@ -89,6 +102,15 @@ class _Calibrated(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """The most probable class."""
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def _notes(self, windows: int) -> tuple[str, ...]:
+        """Sentences for the notes of a run."""
+        if not self.left_out_:
+            return ()
+        return (
+            f"{type(self).__name__}: {self.left_out_} of {windows} training windows are of "
+            "classes that one inner fold only has, and do not count in the calibration",
+        )
 
     def _check(self, windows: int, subjects: int) -> None:
         raise NotImplementedError
@@ -122,6 +144,13 @@ class TemperatureCalibrated(_Calibrated):
     ----------
     temperature_ : float
         Above 1 where the estimator was too sure.
+    at_bound_ : bool
+        Whether the temperature lies at a bound of its range; `notes_` says so too.
+    left_out_ : int
+        Training windows of a class that the model of their inner fold does not know. They do not
+        count in the calibration.
+    notes_ : tuple of str
+        Sentences that `evaluate` puts into the notes of its run.
 
     References
     ----------
@@ -145,8 +174,21 @@ class TemperatureCalibrated(_Calibrated):
             scaled = logits / np.exp(log_temperature)
             return -float(log_softmax(scaled, axis=1)[rows, codes].mean())
 
-        found = minimize_scalar(loss, bounds=(np.log(0.01), np.log(100.0)), method="bounded")
+        low, high = np.log(TEMPERATURES)
+        found = minimize_scalar(loss, bounds=(low, high), method="bounded")
         self.temperature_ = float(np.exp(found.x))
+        self.at_bound_ = bool(min(found.x - low, high - found.x) < 0.01 * (high - low))
+
+    def _notes(self, windows: int) -> tuple[str, ...]:
+        """Sentences for the notes of a run."""
+        notes = super()._notes(windows)
+        if self.at_bound_:
+            notes += (
+                f"the calibration temperature {self.temperature_:.3g} lies at a bound of its "
+                f"range ({TEMPERATURES[0]:g} to {TEMPERATURES[1]:g}): do not rely on the "
+                "probabilities",
+            )
+        return notes
 
     def _apply(
         self, logits: Float[np.ndarray, "window class"]

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dolorimeter.augmentation import check_names
 from dolorimeter.errors import ConfigError, TrainingError
-from dolorimeter.estimators._inner import check_parameters, require_groups
+from dolorimeter.estimators._inner import check_parameters, class_weights, require_groups
 from dolorimeter.estimators._input import ClipCut, change_of, scaling_of
 from dolorimeter.registry import MODELS, Card
 from dolorimeter.splits import inner_validation
@@ -249,7 +249,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         if self.class_weight == "balanced":
             weights = training.balanced_weights(codes[train], len(self.classes_))
         elif self.class_weight is not None:
-            weights = np.array([float(self.class_weight.get(c, 1)) for c in self.classes_])
+            weights = class_weights(self.class_weight, self.classes_)
         with training.threads(self.threads):
             history = training.fit(
                 network,

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators._deep import NetworkClassifier
-from dolorimeter.estimators._inner import check_parameters
+from dolorimeter.estimators._inner import check_parameters, prior_of
 from dolorimeter.estimators._shallow import factory
 from dolorimeter.estimators._shallow import network as network_of
 from dolorimeter.estimators._wrappers import table_of
@@ -143,11 +143,7 @@ class DualStreamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 "out."
             )
         if takes_packed(found.module):
-            _, counts = np.unique(np.asarray(y), return_counts=True)
-            shares = counts / counts.sum()
-            if found.class_weight == "balanced":
-                shares = np.full(len(counts), 1 / len(counts))
-            extra |= {"prior": [float(share) for share in shares]}
+            extra |= {"prior": prior_of(y, found.class_weight)}
             extra |= {side: list(shape) for side, shape in self._sides().items()}
         keep = self.keep_epochs or found.keep_epochs
         found.set_params(module_args=extra, keep_epochs=keep)

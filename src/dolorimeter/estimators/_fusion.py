@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators._deep import NetworkClassifier
-from dolorimeter.estimators._inner import check_parameters
+from dolorimeter.estimators._inner import check_parameters, prior_of
 from dolorimeter.estimators._shallow import factory
 from dolorimeter.estimators._shallow import network as network_of
 from dolorimeter.estimators._wrappers import table_of
@@ -152,7 +152,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             "shared": self.shared,
             "video": list(self.video),
             "stream_dropout": float(self.stream_dropout),
-            "prior": _prior(y, found.class_weight),
+            "prior": prior_of(y, found.class_weight),
         }
         keep = self.keep_epochs or found.keep_epochs
         found.set_params(module="embedding_fusion", module_args=extra | own, keep_epochs=keep)
@@ -256,18 +256,6 @@ def _notes(
     if empty:
         notes.append(f"{empty} training windows had no embedding and taught nothing")
     return tuple(notes)
-
-
-def _prior(y: Any, class_weight: Any) -> list[float]:
-    """Share of each class as the loss counts it."""
-    classes, counts = np.unique(np.asarray(y), return_counts=True)
-    shares = counts.astype(float)
-    if class_weight == "balanced":
-        shares = np.ones(len(classes))
-    elif class_weight is not None:
-        shares *= [float(class_weight.get(c, 1)) for c in classes]
-    total = shares.sum()
-    return [float(share / total) for share in shares]
 
 
 @factory(

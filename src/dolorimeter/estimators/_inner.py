@@ -144,7 +144,7 @@ def log_probabilities(
     """Logarithms of the probabilities in the order of `classes`, or what stands for them.
 
     A model without `predict_proba` gives its margins, which a temperature turns into logits. A
-    class that the model has not met has the smallest value that float64 can carry.
+    class that is not among the training labels of the model has −inf, at any temperature.
     """
     tiny = np.finfo(float).tiny
     if hasattr(model, "predict_proba"):
@@ -152,9 +152,59 @@ def log_probabilities(
     else:
         margin = np.asarray(model.decision_function(x), dtype=float)
         known = margin if margin.ndim == 2 else np.stack([-margin / 2, margin / 2], axis=1)
-    out = np.full((len(known), len(classes)), np.log(tiny))
+    out = np.full((len(known), len(classes)), -np.inf)
     out[:, np.searchsorted(classes, model.classes_)] = known
     return out
+
+
+def class_weights(class_weight: Mapping[Any, float], classes: Any) -> Float[np.ndarray, " class"]:
+    """Return the weight of each class in a loss.
+
+    Parameters
+    ----------
+    class_weight : mapping of class to float
+        Keys may be the text of a class, as TOML has text keys only. A class that is not named has
+        weight 1.
+    classes : sequence
+        Classes by index.
+
+    Returns
+    -------
+    Float[np.ndarray, "class"]
+
+    Raises
+    ------
+    ConfigError
+        If a key is not a class, or two keys name one class.
+
+    Examples
+    --------
+    >>> class_weights({"0": 1, "1": 1000}, [0, 1]).tolist()
+    [1.0, 1000.0]
+    """
+    place = {str(c): i for i, c in enumerate(classes)}
+    weights = np.ones(len(classes))
+    named = [str(key) for key in class_weight]
+    unknown = [key for key in named if key not in place]
+    if unknown or len(set(named)) < len(named):
+        what = f"'{unknown[0]}' is not a class" if unknown else "a class is named twice"
+        raise ConfigError(
+            f"class_weight: {what}; expected weights of {', '.join(place)}, each at most once."
+        )
+    for key, weight in class_weight.items():
+        weights[place[str(key)]] = float(weight)
+    return weights
+
+
+def prior_of(y: Any, class_weight: str | Mapping[Any, float] | None) -> list[float]:
+    """Return the share of each class as a loss with these weights counts it."""
+    classes, counts = np.unique(np.asarray(y), return_counts=True)
+    shares = counts.astype(float)
+    if class_weight == "balanced":
+        shares = np.ones(len(classes))
+    elif isinstance(class_weight, Mapping):
+        shares *= class_weights(class_weight, classes)
+    return [float(share / shares.sum()) for share in shares]
 
 
 def softmax(logits: Float[np.ndarray, "window class"]) -> Float[np.ndarray, "window class"]:

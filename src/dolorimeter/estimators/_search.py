@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from dolorimeter.errors import ConfigError
+from dolorimeter import metrics
+from dolorimeter.errors import ConfigError, TrainingError
 from dolorimeter.estimators._inner import (
     check_parameters,
     checked,
@@ -24,6 +26,7 @@ from dolorimeter.estimators._inner import (
 )
 from dolorimeter.samples import take_rows
 from dolorimeter.splits import inner_folds
+from dolorimeter.types import TargetKind
 
 
 def _has(name: str) -> Any:
@@ -31,6 +34,73 @@ def _has(name: str) -> Any:
         return hasattr(getattr(search, "estimator_", search.estimator), name)
 
     return check
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """A metric of ours, which is NaN where it is not defined; losses are negated."""
+
+    name: str
+    metric: str
+    classes: Any
+
+    def output(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        groups: Any,  # noqa: ARG002  # as _Scorer takes it
+    ) -> Float[np.ndarray, "..."]:
+        """Return probabilities in the order of all classes, or predictions."""
+        if self.classes is None:
+            return np.asarray(model.predict(X), dtype=float)
+        out = np.zeros((len(y), len(self.classes)))
+        if hasattr(model, "predict_proba"):
+            out[:, np.searchsorted(self.classes, model.classes_)] = model.predict_proba(X)
+        else:
+            out[np.arange(len(y)), np.searchsorted(self.classes, model.predict(X))] = 1
+        return out
+
+    def score(self, outputs: Sequence[Any], y: Any, groups: Any) -> float:
+        """Return the mean over subjects, or the pooled score if most have none."""
+        output = np.concatenate(outputs)
+        truth = y.astype(float) if self.classes is None else np.searchsorted(self.classes, y)
+        kind: TargetKind = "regressor" if self.classes is None else "classifier"
+        metric = metrics.by_kind(kind)[self.metric]
+        each = [metric(truth[groups == s], output[groups == s]) for s in np.unique(groups)]
+        known = [score for score in each if np.isfinite(score)]
+        value = float(np.mean(known)) if 2 * len(known) >= len(each) else metric(truth, output)
+        return -value if self.metric in metrics.LOWER_IS_BETTER else value
+
+
+@dataclass(frozen=True)
+class _Scorer:
+    """A scorer of scikit-learn; NaN for subjects on whom it fails."""
+
+    name: str
+
+    def output(self, model: Any, X: Any, y: Any, groups: Any) -> Float[np.ndarray, " subject"]:
+        """Return the score of each subject."""
+        scorer = get_scorer(self.name)
+        scores = []
+        for subject in np.unique(groups):
+            rows = np.flatnonzero(groups == subject)
+            try:
+                scores.append(float(scorer(model, take_rows(X, rows), y[rows])))
+            except ValueError:  # such as one class only
+                scores.append(float("nan"))
+        return np.array(scores)
+
+    def score(
+        self,
+        outputs: Sequence[Any],
+        y: Any,  # noqa: ARG002  # as _Metric takes it
+        groups: Any,  # noqa: ARG002
+    ) -> float:
+        """Return the mean over subjects for whom it is defined; NaN for none."""
+        scores = np.concatenate(outputs)
+        known = scores[np.isfinite(scores)]
+        return float(known.mean()) if len(known) else float("nan")
 
 
 class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -44,10 +114,11 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
     n_splits : int
         Inner folds, by subject.
     scoring : str, optional
-        A scorer of scikit-learn, taken on each left-out subject and averaged over subjects. None:
-        accuracy, or for regressors the negative mean absolute error.
+        A metric of ours or a scorer of scikit-learn, as the mean over left-out subjects for whom
+        it is defined; over all left-out windows if most subjects have one class. By default the
+        metric that is reported first: balanced accuracy, or concordance for regressors.
     n_configurations : int, optional
-        Draw so many of the combinations; None tries all.
+        Number of combinations that are drawn; None tries all.
     random_state : int
         Of the inner folds and the draw.
 
@@ -98,7 +169,7 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         Raises
         ------
         TrainingError
-            If no groups are given.
+            If there are no groups, or `scoring` is undefined for every configuration.
         ConfigError
             If the space is empty or names a parameter that the estimator lacks.
         SplitError
@@ -109,15 +180,25 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
         groups = require_groups(groups, "SubjectSearch", "compares on inner folds", len(y))
         configurations = self._configurations()
         folds = list(inner_folds(groups, self.n_splits, self.random_state))
+        scoring = self._scoring(y)
         self.results_: list[dict[str, Any]] = []
         for params in configurations:
-            scores: list[float] = []
+            outputs = []
             for train, held in folds:
                 model = self._configured(params)
                 fit_with_groups(model, take_rows(X, train), y[train], groups[train])
-                scores += self._by_subject(model, take_rows(X, held), y[held], groups[held])
-            self.results_.append({"params": params, "score": float(np.mean(scores))})
-        best = int(np.argmax([r["score"] for r in self.results_]))
+                outputs.append(scoring.output(model, take_rows(X, held), y[held], groups[held]))
+            rows = np.concatenate([held for _, held in folds])
+            score = scoring.score(outputs, y[rows], groups[rows])
+            self.results_.append({"params": params, "score": score})
+        scores = np.array([result["score"] for result in self.results_])
+        if not np.isfinite(scores).any():
+            raise TrainingError(
+                f"SubjectSearch: scoring '{scoring.name}' is undefined for every configuration "
+                "and left-out subject, for example because subjects have one class only. Use "
+                "'accuracy' or 'neg_log_loss'."
+            )
+        best = int(np.nanargmax(np.where(np.isfinite(scores), scores, np.nan)))
         self.n_configurations_ = len(configurations)
         self.best_params_ = self.results_[best]["params"]
         self.best_score_ = self.results_[best]["score"]
@@ -155,13 +236,16 @@ class SubjectSearch(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  #
             f"by subject and chose {chosen}"
         )[:200]
 
-    def _by_subject(self, model: Any, X: Any, y: Any, groups: Any) -> list[float]:
-        name = self.scoring
-        if name is None:
-            name = "accuracy" if is_classifier(model) else "neg_mean_absolute_error"
-        scorer = get_scorer(name)
-        each = [np.flatnonzero(groups == subject) for subject in np.unique(groups)]
-        return [float(scorer(model, take_rows(X, rows), y[rows])) for rows in each]
+    def _scoring(self, y: Any) -> _Metric | _Scorer:
+        """How configurations are scored."""
+        classifier = is_classifier(self.estimator)
+        kind: TargetKind = "classifier" if classifier else "regressor"
+        known = metrics.by_kind(kind)
+        name = self.scoring or next(iter(known))
+        metric = metrics.SKLEARN_NAMES.get(name, name)
+        if metric not in known:
+            return _Scorer(name)
+        return _Metric(name, metric, np.unique(y) if classifier else None)
 
     def _configurations(self) -> list[dict[str, Any]]:
         known = self._known()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer
 
+from dolorimeter import metrics
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators._calibration import IsotonicCalibrated, TemperatureCalibrated
 from dolorimeter.estimators._conformal import ConformalClassifier, ConformalRegressor
@@ -241,8 +242,8 @@ def _space(name: str, arguments: Mapping[str, Any], space: Any) -> dict[str, lis
 
 
 def _check_scoring(scoring: Any) -> None:
-    """Refuse a scorer that scikit-learn does not know."""
-    if scoring is None:
+    """Raise if neither scikit-learn nor `metrics` knows a scoring."""
+    if scoring is None or scoring in metrics.CLASSIFICATION or scoring in metrics.REGRESSION:
         return
     try:
         get_scorer(scoring)

@@ -1,4 +1,4 @@
-"""Evaluation: every row of an answer, what each call touched, and what stands beside the model.
+"""Evaluation: prediction rows, access record, baselines and scores.
 
 Names are imported on first use: a verb that fits nothing does not wait for scikit-learn.
 """
@@ -6,22 +6,39 @@ Names are imported on first use: a verb that fits nothing does not wait for scik
 from dolorimeter._on_demand import on_demand
 
 _HOMES = {
-    "_baselines": ("BASELINES", "baseline_outputs", "stimulus_order"),
+    "_baselines": (
+        "BASELINES",
+        "SIGNAL_FACTS",
+        "baseline_outputs",
+        "fact_outputs",
+        "stimulus_order",
+    ),
     "_environment": ("environment",),
     "_evaluate": ("evaluate", "select_oracle"),
     "_folds": ("fit_fold", "fold_seed"),
+    "_label_units": ("LabelUnits", "label_units", "permuted_labels", "permuted_within"),
     "_labels": ("encode_labels", "labels_of"),
-    "_overlap": ("refuse_overlap",),
-    "_permutation": ("permutation_test", "permuted_within"),
+    "_overlap": ("refuse_overlap", "seen_subjects", "subjects_by_namespace"),
+    "_permutation": ("permutation_test",),
     "_rows": (
         "ROW_COLUMNS",
         "SCORE_COLUMNS",
         "aggregate",
+        "headline",
+        "pooled_score",
         "probabilities_of",
         "scores_by_subject",
     ),
     "_run": ("Question", "Run"),
-    "_summary": ("Coverage", "Permutations", "Score", "Summary", "coverage_of", "summarise"),
+    "_summary": (
+        "Coverage",
+        "Permutations",
+        "Score",
+        "Summary",
+        "coverage_of",
+        "paired_gain",
+        "summarise",
+    ),
     "_thinning": ("THINNED", "thin_classes"),
 }
 

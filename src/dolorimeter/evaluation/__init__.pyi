@@ -1,16 +1,34 @@
-"""Evaluation: every row of an answer, what each call touched, and what stands beside the model."""
+"""Evaluation: prediction rows, access record, baselines and scores."""
 
-from dolorimeter.evaluation._baselines import BASELINES, baseline_outputs, stimulus_order
+from dolorimeter.evaluation._baselines import (
+    BASELINES,
+    SIGNAL_FACTS,
+    baseline_outputs,
+    fact_outputs,
+    stimulus_order,
+)
 from dolorimeter.evaluation._environment import environment
 from dolorimeter.evaluation._evaluate import evaluate, select_oracle
 from dolorimeter.evaluation._folds import fit_fold, fold_seed
+from dolorimeter.evaluation._label_units import (
+    LabelUnits,
+    label_units,
+    permuted_labels,
+    permuted_within,
+)
 from dolorimeter.evaluation._labels import encode_labels, labels_of
-from dolorimeter.evaluation._overlap import refuse_overlap
-from dolorimeter.evaluation._permutation import permutation_test, permuted_within
+from dolorimeter.evaluation._overlap import (
+    refuse_overlap,
+    seen_subjects,
+    subjects_by_namespace,
+)
+from dolorimeter.evaluation._permutation import permutation_test
 from dolorimeter.evaluation._rows import (
     ROW_COLUMNS,
     SCORE_COLUMNS,
     aggregate,
+    headline,
+    pooled_score,
     probabilities_of,
     scores_by_subject,
 )
@@ -21,6 +39,7 @@ from dolorimeter.evaluation._summary import (
     Score,
     Summary,
     coverage_of,
+    paired_gain,
     summarise,
 )
 from dolorimeter.evaluation._thinning import THINNED, thin_classes
@@ -29,8 +48,10 @@ __all__ = [
     "BASELINES",
     "ROW_COLUMNS",
     "SCORE_COLUMNS",
+    "SIGNAL_FACTS",
     "THINNED",
     "Coverage",
+    "LabelUnits",
     "Permutations",
     "Question",
     "Run",
@@ -42,16 +63,24 @@ __all__ = [
     "encode_labels",
     "environment",
     "evaluate",
+    "fact_outputs",
     "fit_fold",
     "fold_seed",
+    "headline",
+    "label_units",
     "labels_of",
+    "paired_gain",
     "permutation_test",
+    "permuted_labels",
     "permuted_within",
+    "pooled_score",
     "probabilities_of",
     "refuse_overlap",
     "scores_by_subject",
+    "seen_subjects",
     "select_oracle",
     "stimulus_order",
+    "subjects_by_namespace",
     "summarise",
     "thin_classes",
 ]

@@ -257,12 +257,23 @@ def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
     Raises
     ------
     EvaluationError
-        If there is no run, or `kind` is another selection.
+        If there is no run, `kind` is another selection, or runs have no classes or other rows.
     """
     if kind not in ("oracle_hyper", "oracle_seed") or not runs:
         raise EvaluationError(
             f"select_oracle of {len(runs)} runs with '{kind}': expected at least one run, and "
             "oracle_hyper or oracle_seed."
+        )
+    if any(run.target_kind == "regressor" for run in runs):
+        raise EvaluationError(
+            "select_oracle: runs of a regressor have no accuracy to choose by; expected runs of "
+            "classifiers."
+        )
+    rows = [run.predictions.groupby(["subject", "label"]).size().to_dict() for run in runs]
+    if any(r != rows[0] for r in rows[1:]):
+        raise EvaluationError(
+            "select_oracle: the runs do not have the same subjects, windows and labels, so that "
+            "their accuracies cannot be ranked."
         )
     accuracies = [
         float((run.probabilities.argmax(axis=1) == run.predictions["label"]).mean())
@@ -270,9 +281,9 @@ def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
     ]
     best = runs[int(np.argmax(accuracies))]
     question = replace(best.question, selection=kind)
-    rows = best.predictions.assign(selection=kind, question=question.hash)
+    table = best.predictions.assign(selection=kind, question=question.hash)
     note = f"{kind}: the best of {len(runs)} runs on the labels that are reported."
-    return replace(best, question=question, predictions=rows, notes=(*best.notes, note))
+    return replace(best, question=question, predictions=table, notes=(*best.notes, note))
 
 
 def _is_row_column(name: str) -> bool:
@@ -316,7 +327,8 @@ class _Rows:
                     f"{values.index[(values > 1).to_numpy()][0]}: expected one value per subject."
                 )
         self.question, self.samples, self.y, self.kind = question, samples, y, kind
-        self.selection, self.access, self.demographics = selection, access, demographics
+        self.selection, self.access = selection, access
+        self.groups = {name: _groups_of(samples.meta, name) for name in demographics}
 
     def rows(
         self,
@@ -360,9 +372,8 @@ class _Rows:
             table["label"] = self.y[fold.test].astype(int)
             for k in range(output.shape[1]):
                 table[f"p_{k}"] = output[:, k]
-        for name in self.demographics:
-            values = meta[name].astype(object)
-            table[name] = values.where(values.notna(), "(missing)").astype(str)
+        for name, values in self.groups.items():
+            table[name] = values[fold.test]
         return table
 
     def _present(self, fold: Fold) -> list[str]:
@@ -373,6 +384,28 @@ class _Rows:
 
 
 _Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str], pd.DataFrame]
+
+
+MOST_GROUPS = 5
+"""Values of a numeric demographic column that are groups of their own; more are split in two."""
+
+
+def _groups_of(meta: pd.DataFrame, name: str) -> np.ndarray:
+    """Group of each sample by a demographic column; many numbers are split at their median.
+
+    The median is that of the subjects, whatever the number of their samples.
+    """
+    values = meta[name].replace("", None)
+    missing = values.isna().to_numpy()
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers[~missing].notna().all() and numbers.nunique() > MOST_GROUPS:
+        middle = float(numbers.groupby(meta["subject"]).first().median())
+        texts = np.where(numbers < middle, f"below {middle:g}", f"{middle:g} and above")
+    elif numbers[~missing].notna().all() and (numbers[~missing] % 1 == 0).all():
+        texts = np.array([f"{v:g}" for v in numbers])
+    else:
+        texts = values.astype(str).to_numpy()
+    return np.where(missing, "(missing)", texts).astype(object)
 
 
 def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
@@ -594,7 +627,7 @@ def _run(
         classes=names,
         target_kind=writer.kind,
         seeds=seeds,
-        demographics=writer.demographics,
+        demographics=tuple(writer.groups),
         modalities=modalities,
         label_source=samples.label_source,
         lookalike=samples.lookalike,

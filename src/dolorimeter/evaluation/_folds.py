@@ -126,7 +126,10 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
         _fit(estimator, job.samples, job.y, fold)
         recorder.outer(estimator, "predict", fold.test)
         _predict(job, estimator, fold, result)
+        differ = _answers_that_differ(job, estimator, fold, result)
     result.access = recorder.table()
+    if differ:
+        result.warned[DIFFERENT_ANSWER] += differ
     result.warned.update(note[:200] for note in notes_of(estimator))
     if job.baselines:
         failures: dict[str, str] = {}
@@ -138,6 +141,28 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
         _degrade(job, estimator, fold, fold_seed(seed, fold.index), result)
     if job.keep_models is not None:
         save_estimator(estimator, job.keep_models / fold_stem(fold, seed))
+
+
+DIFFERENT_ANSWER = (
+    "a window for which predict gives another class than the most probable one; scores use the "
+    "probabilities. Calibrate the estimator, for example with "
+    "dolorimeter.estimators.TemperatureCalibrated"
+)
+"""Note on estimators whose probabilities are fitted apart from their decisions."""
+
+
+def _answers_that_differ(job: Job, estimator: Any, fold: Fold, result: FoldResult) -> int:
+    """Number of test windows whose predicted class is not the most probable one.
+
+    Only estimators with margins (``decision_function``) can have them: a support vector machine
+    decides by its margin, and its probabilities are another fit.
+    """
+    if job.target_kind == "regressor" or result.output is None:
+        return 0
+    if not (hasattr(estimator, "decision_function") and hasattr(estimator, "predict")):
+        return 0
+    answer = np.asarray(estimator.predict(take_rows(job.samples.x, fold.test)))
+    return int((answer != np.asarray(result.output).argmax(axis=1)).sum())
 
 
 def fit_fold(estimator: Any, samples: Samples, y: Labels, fold: Fold, seed: int = 0) -> Any:
@@ -238,7 +263,7 @@ def _output(job: Job, estimator: Any, x: Any, fold: Fold) -> Output:
     if not hasattr(estimator, "predict_proba"):
         raise EvaluationError(
             f"{type(estimator).__name__} has no predict_proba: evaluate needs probabilities. Wrap "
-            "it, for example in sklearn.calibration.CalibratedClassifierCV with groups by subject."
+            "it in dolorimeter.estimators.TemperatureCalibrated, which learns them by subject."
         )
     return _classes_in_order(job, estimator, estimator.predict_proba(x), fold)
 

@@ -52,8 +52,9 @@ def check_estimator(estimator: Any, kind: TargetKind) -> None:
     name = type(estimator).__name__
     if kind != "regressor" and not hasattr(estimator, "predict_proba"):
         raise EvaluationError(
-            f"{name} has no predict_proba. Use a classifier that has it, or wrap this one, for "
-            "example in sklearn.calibration.CalibratedClassifierCV."
+            f"{name} has no predict_proba. Use a classifier that has it, or wrap this one: "
+            f"dolorimeter.estimators.TemperatureCalibrated({name}(…)) learns probabilities from "
+            "its margins on inner folds by subject."
         )
     if kind == "regressor" and is_classifier(estimator):
         raise EvaluationError(

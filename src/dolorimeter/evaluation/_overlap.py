@@ -1,51 +1,114 @@
-"""Weights from outside, and the people they have met."""
+"""Weights from outside, and the subjects they were trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
+import pandas as pd
+
+from dolorimeter.datasets.participants import identity
 from dolorimeter.errors import OverlapError
-from dolorimeter.registry import Weights
+from dolorimeter.registry import DATASETS, Weights
 from dolorimeter.types import TargetAccess
 
 
+def subjects_by_namespace(meta: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Return the subjects of samples per person namespace, as their own data set names them.
+
+    Parameters
+    ----------
+    meta : DataFrame
+        With the columns ``dataset`` and ``subject``. Samples of several data sets may have
+        ``dataset:subject`` there.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        Namespace (of the data set's Card; the data set's name if it has no Card) → subjects.
+
+    Examples
+    --------
+    >>> meta = pd.DataFrame({"dataset": ["biovid"], "subject": ["biovid:071309_w_21"]})
+    >>> subjects_by_namespace(meta)
+    {'biovid': ('071309_w_21',)}
+    """
+    known = set(DATASETS.names())
+    found: dict[str, set[str]] = {}
+    pairs = meta[["dataset", "subject"]].astype(str).drop_duplicates()
+    for dataset, subject in pairs.itertuples(index=False):
+        card = DATASETS.card(dataset) if dataset in known else None
+        namespace = str(getattr(card, "person_namespace", "") or dataset)
+        found.setdefault(namespace, set()).add(subject.removeprefix(f"{dataset}:"))
+    return {namespace: tuple(sorted(names)) for namespace, names in found.items()}
+
+
+def seen_subjects(
+    register: Mapping[str, Sequence[str]], subjects: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Return the subjects that a register of training subjects names, in any spelling.
+
+    Parameters
+    ----------
+    register : mapping of str to sequence of str
+        Person namespace → subjects; an empty sequence means the whole data set.
+    subjects : mapping of str to iterable of str
+        Person namespace → subjects under test.
+
+    Returns
+    -------
+    list of str
+        ``subject of namespace``, sorted.
+
+    Examples
+    --------
+    >>> seen_subjects({"painmonit": ["S_01"]}, {"painmonit": ["S_1", "S_2"]})
+    ['S_1 of painmonit']
+    """
+    found = []
+    for namespace, names in subjects.items():
+        if namespace not in register:
+            continue
+        seen = {identity(name) for name in register[namespace]}
+        found += [
+            f"{name} of {namespace}"
+            for name in sorted(map(str, set(names)))
+            if not seen or identity(name) in seen
+        ]
+    return found
+
+
 def refuse_overlap(
-    weights: Weights, namespace: str, subjects: Iterable[str], target_access: TargetAccess
+    weights: Weights, subjects: Mapping[str, Iterable[str]], target_access: TargetAccess
 ) -> str:
-    """Refuse weights that have met the people they would be tested on.
+    """Raise if weights were trained on subjects that they would be tested on.
 
     Parameters
     ----------
     weights : Weights
         With `trained_on`: person namespace → subjects (none named: the whole data set).
-    namespace : str
-        Person namespace of the data set under test.
-    subjects : iterable of str
-        People under test.
+    subjects : mapping of str to iterable of str
+        Subjects under test, see `subjects_by_namespace`.
     target_access : TargetAccess
-        Self-supervised weights may have met them if ``unlabelled_target`` is declared.
+        Self-supervised weights may have seen them if ``unlabelled_target`` is declared.
 
     Returns
     -------
     str
-        A note for the report; empty when the weights are known to have met nobody here.
+        A note for the report; empty if the weights are known to have seen none of the subjects.
 
     Raises
     ------
     OverlapError
-        Naming the people.
+        Naming the subjects.
     """
     if weights.trained_on is None:
-        return f"pre-training overlap unknown: nobody has said whom {weights.url} was trained on"
-    if namespace not in weights.trained_on:
-        return ""
-    seen = weights.trained_on[namespace]
-    met = sorted(set(subjects) & set(seen)) if seen else sorted(set(subjects))
-    if not met:
+        return f"pre-training overlap unknown: {weights.url} does not list its training subjects"
+    seen = seen_subjects(weights.trained_on, subjects)
+    if not seen:
         return ""
     if weights.self_supervised and target_access != "none":
-        return f"the weights have met {len(met)} of the people tested, without their labels"
+        return f"the weights have seen {len(seen)} of the subjects tested, without their labels"
     raise OverlapError(
-        f"{weights.url} was trained on {len(met)} of the people under test ({', '.join(met[:5])} "
-        f"of {namespace}). Test on others, or take weights that have not met them."
+        f"{weights.url} was trained on {len(seen)} of the subjects under test "
+        f"({', '.join(seen[:5])}). Test on others, or take weights that have not seen them."
     )

@@ -52,7 +52,7 @@ ROW_COLUMNS = (
 
 
 def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:
-    """Join windows into one decision a stimulus or recording: probabilities are averaged.
+    """Join windows into one decision per stimulus or recording: probabilities are averaged.
 
     Parameters
     ----------
@@ -85,12 +85,68 @@ def aggregate(predictions: pd.DataFrame, to: str) -> pd.DataFrame:
     return joined[[c for c in predictions if c in joined]]
 
 
+Parts = Mapping[str, Sequence[tuple[Any, Any]]]
+"""Labels and outputs of each seed by subject."""
+
+
 def scores_by_subject(rows: pd.DataFrame, metric: Metric) -> pd.Series:
     """The metric of each subject, averaged over seeds; NaN where it is not defined."""
-    found: dict[str, list[float]] = {}
-    for (subject, _), part in rows.groupby(["subject", "seed"], sort=True):
-        found.setdefault(str(subject), []).append(metric(*truth_and_output(part)))
-    return pd.Series({subject: float(np.mean(values)) for subject, values in found.items()})
+    return _scores(subject_parts(rows), metric)
+
+
+def subject_parts(rows: pd.DataFrame) -> Parts:
+    """Return labels and outputs of each seed by subject, subjects sorted."""
+    truth, output = truth_and_output(rows)
+    subject, names = pd.factorize(rows["subject"].astype(str), sort=True)
+    seed = pd.factorize(rows["seed"], sort=True)[0]
+    group = subject * (seed.max(initial=0) + 1) + seed
+    order = np.argsort(group, kind="stable")
+    parts: dict[str, list[tuple[Any, Any]]] = {str(name): [] for name in names}
+    for members in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        if len(members):
+            parts[str(names[subject[members[0]]])].append((truth[members], output[members]))
+    return parts
+
+
+def _scores(parts: Parts, metric: Metric) -> pd.Series:
+    return pd.Series(
+        {who: float(np.mean([metric(*seed) for seed in seeds])) for who, seeds in parts.items()},
+        dtype=float,
+    )
+
+
+def undefined_reasons(
+    parts: Parts, name: str, scores: pd.Series, classes: Sequence[str]
+) -> dict[str, int]:
+    """Return the number of subjects without a score by the reason for it."""
+    missing = scores.index[~np.isfinite(scores.to_numpy(dtype=float))]
+    reasons = [undefined_reason(name, *parts[subject][0], classes) for subject in missing]
+    return {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+
+
+def subject_scores(parts: Parts, name: str, kind: TargetKind) -> pd.Series:
+    """Return `scores_by_subject` of a metric by name; NaN for metrics that are pooled only."""
+    if name in metrics.POOLED_ONLY:
+        return pd.Series(np.nan, index=list(parts), dtype=float)
+    return _scores(parts, metrics.by_kind(kind)[name])
+
+
+def pooled_instead(scores: pd.Series) -> bool:
+    """Whether a score is undefined for most subjects, so that their mean says nothing."""
+    return 2 * int(np.isfinite(scores.to_numpy(dtype=float)).sum()) < len(scores)
+
+
+def pooled_score(rows: pd.DataFrame, metric: Metric) -> float:
+    """Return the metric over all rows of a seed, averaged over seeds."""
+    return float(np.mean([metric(*truth_and_output(part)) for _, part in rows.groupby("seed")]))
+
+
+def headline(rows: pd.DataFrame, name: str, kind: TargetKind) -> float:
+    """Return the mean of subjects of a metric, or the pooled figure where most have none."""
+    scores = subject_scores(subject_parts(rows), name, kind)
+    if pooled_instead(scores):
+        return pooled_score(rows, metrics.by_kind(kind)[name])
+    return float(np.nanmean(scores))
 
 
 def truth_and_output(rows: pd.DataFrame) -> tuple[Any, Float[np.ndarray, "..."]]:
@@ -145,7 +201,8 @@ def score_table(
         truth, output = truth_and_output(part)
         n_classes = 0 if kind == "regressor" else len(np.unique(truth))
         for name in names:
-            value = float(table[name](truth, output))
+            pooled_only = metrics.POOLED_ONLY.get(name, "")
+            value = float("nan") if pooled_only else float(table[name](truth, output))
             reason = "" if np.isfinite(value) else undefined_reason(name, truth, output, classes)
             counts = (int(windows[key]), n_classes)
             rows.append((model, seed, subject, name, value, *counts, reason))
@@ -156,6 +213,8 @@ def undefined_reason(
     metric: str, truth: Any, output: Float[np.ndarray, "..."], classes: Sequence[str]
 ) -> str:
     """Return why a metric is not defined for the rows of one subject."""
+    if metric in metrics.POOLED_ONLY:
+        return metrics.POOLED_ONLY[metric]
     if output.ndim == 2:
         present = np.unique(truth)
         if len(present) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -222,7 +223,7 @@ class Run:
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
                 "fingerprint": self.fingerprint,
-                "permutation": None if self.permutation is None else asdict(self.permutation),
+                "permutation": _plain_permutations(self.permutation),
             },
         )
 
@@ -278,7 +279,19 @@ class Run:
             ) from error
 
 
+def _plain_permutations(found: Permutations | None) -> dict[str, Any] | None:
+    """Values for JSON, which has no NaN."""
+    if found is None:
+        return None
+    plain = asdict(found)
+    return plain | {
+        k: v if math.isfinite(v) else None for k in ("observed", "p") for v in [plain[k]]
+    }
+
+
 def _permutations(told: Mapping[str, Any] | None) -> Permutations | None:
     if told is None:
         return None
-    return Permutations(told["observed"], tuple(told["permuted"]), told["p"], told["coarse"])
+    observed, p = (math.nan if told[k] is None else told[k] for k in ("observed", "p"))
+    unit, reason = told.get("unit", ""), told.get("reason", "")
+    return Permutations(observed, tuple(told["permuted"]), p, told["coarse"], unit, reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +14,17 @@ from jaxtyping import Float
 from dolorimeter import metrics, statistics
 from dolorimeter._on_demand import notice
 from dolorimeter.estimators import coverage_by_subject
-from dolorimeter.evaluation._rows import Metric, aggregate, scores_by_subject, truth_and_output
+from dolorimeter.evaluation._rows import (
+    Metric,
+    aggregate,
+    headline,
+    pooled_instead,
+    pooled_score,
+    subject_parts,
+    subject_scores,
+    truth_and_output,
+    undefined_reasons,
+)
 from dolorimeter.evaluation._thinning import THINNED
 from dolorimeter.types import TargetKind
 
@@ -24,15 +34,30 @@ ANSWERED = (0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Permutations:
-    """Scores of a pipeline refitted on labels that were shuffled within each subject.
+    """Scores of a pipeline refitted on permuted labels.
 
-    `coarse` when there are so few that p cannot be small.
+    Parameters
+    ----------
+    observed : float
+        Score with the true labels, as it is reported.
+    permuted : tuple of float
+        Scores with permuted labels; empty where they cannot be permuted.
+    p : float
+        NaN where labels cannot be permuted; `reason` says why.
+    coarse : bool
+        Whether there are so few permutations that p cannot be small.
+    unit : str
+        How labels were shuffled, such as "by stimulus within each person"; empty if unknown.
+    reason : str
+        Why there is no p; empty if there is one.
     """
 
     observed: float
     permuted: tuple[float, ...]
     p: float
     coarse: bool
+    unit: str = ""
+    reason: str = ""
 
 
 @runtime_checkable
@@ -61,18 +86,25 @@ class Evaluated(Protocol):
 
 @dataclass(frozen=True)
 class Score:
-    """One metric over people.
+    """One metric over subjects.
 
     Parameters
     ----------
     mean, low, high : float
         Mean over subjects and its 95 % interval over subjects.
     sd : float
-        Of the subjects' scores.
+        Standard deviation of the subjects' scores.
     subjects : int
-        People for whom it is defined.
+        Subjects for whom it is defined.
     undefined : int
-        People for whom it is not (one class only).
+        Subjects for whom it is not.
+    unreliable : str
+        Why the interval may not cover as often as it claims; empty if reliable.
+    pooled : str
+        Why `mean` is the figure over all windows, with an interval by a bootstrap over subjects;
+        empty if it is the mean of subjects.
+    reasons : mapping of str to int
+        Number of subjects by the reason why their score is undefined.
     """
 
     mean: float
@@ -81,14 +113,9 @@ class Score:
     sd: float
     subjects: int
     undefined: int
-
-    def within(self, low: float, high: float) -> Score:
-        """The same with its interval cut to what the metric can be.
-
-        A t-interval of few people knows nothing of that.
-        """
-        ends = np.clip([self.low, self.high], low, high)
-        return replace(self, low=float(ends[0]), high=float(ends[1]))
+    unreliable: str = ""
+    pooled: str = ""
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -155,7 +182,7 @@ class Summary:
     degradation : mapping of missing streams to Score
         Main metric with those streams taken away at test; streams are joined by ``+``.
     degradation_loss : mapping of missing streams to Score
-        What that costs, person by person: the main metric with everything, minus without.
+        Loss per subject: the main metric with everything, minus without.
     degradation_curve : mapping of number of missing streams to Score
         Each person's mean over the sets of so many streams.
     thinned : Score or None
@@ -165,7 +192,13 @@ class Summary:
     net_benefit : mapping of threshold to (model, every window)
         Decision curve of two classes: acting on the model, and on every window.
     permutation : Permutations or None
-        Scores on labels shuffled within subject, where they were asked for.
+        Scores on permuted labels, where requested.
+    gains : mapping of baseline to Paired
+        Model minus baseline in the main metric, subject by subject (pooled where the main metric
+        is). Positive where the model is better. Without a majority baseline, ``guessing`` is
+        the difference from the fixed score of guessing.
+    baseline_gains : mapping of baseline to Paired
+        The same of each other baseline against the majority class.
     coverage : Coverage or None
         Of the windows' sets or intervals, where the estimator gave any.
     """
@@ -196,6 +229,8 @@ class Summary:
     permutation: Permutations | None = None
     abstention: Mapping[float, float] = field(default_factory=dict)
     net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+    gains: Mapping[str, statistics.Paired] = field(default_factory=dict)
+    baseline_gains: Mapping[str, statistics.Paired] = field(default_factory=dict)
 
     @property
     def groups(self) -> Mapping[str, list[statistics.Group]]:
@@ -214,51 +249,65 @@ def summarise(run: Evaluated) -> Summary:
     Scores are taken per subject and seed, averaged over seeds, then over subjects.
     """
     rows = aggregate(run.predictions, run.aggregation)
-    regression = run.target_kind == "regressor"
-    known = metrics.by_kind(run.target_kind)
+    kind = run.target_kind
+    regression = kind == "regressor"
+    known = metrics.by_kind(kind)
     table = {name: known[name] for name in (*run.scoring, *known)}
     main = next(iter(table))
-    scores = {name: scores_by_subject(rows, metric) for name, metric in table.items()}
-    truth, said = truth_and_output(rows)
+    parts = subject_parts(rows)
+    scores = {name: subject_scores(parts, name, kind) for name in table}
+    truth, output = truth_and_output(rows)
     of_main = scores[main]
     worst = _worst(of_main, main)
-    seeds = {
-        int(str(s)): float(np.nanmean(scores_by_subject(part, table[main]))) if len(part) else 0.0
-        for s, part in rows.groupby("seed")
-    }
-    counts = () if regression else tuple(np.bincount(truth, minlength=said.shape[1]).tolist())
-    demographics = {g: _groups(rows, of_main, g, metrics.RANGES[main]) for g in run.demographics}
+    seeds = {int(str(s)): headline(part, main, kind) for s, part in rows.groupby("seed")}
+    counts = () if regression else tuple(np.bincount(truth, minlength=output.shape[1]).tolist())
     limits = metrics.RANGES[main]
-    beside = _beside(run, table[main], limits)
+    baselines = _baseline_rows(run)
+    beside = {
+        name: _of_metric(part, main, subject_scores(subject_parts(part), main, kind), run)
+        for name, part in baselines.items()
+    }
+    majority = baselines.get("majority")
+    others = {name: part for name, part in baselines.items() if name not in ("majority", THINNED)}
     return Summary(
-        target_kind=run.target_kind,
+        target_kind=kind,
         classes=run.classes,
         main=main,
         subjects=int(rows["subject"].nunique()),
         windows=int(len(rows) / max(len(seeds), 1)),
         class_counts=tuple(int(c / max(len(seeds), 1)) for c in counts),
         by_subject={
-            name: score(values).within(*metrics.RANGES[name]) for name, values in scores.items()
+            name: _of_metric(rows, name, values, run, interval=name == main)
+            for name, values in scores.items()
         },
-        pooled={name: _mean_over_seeds(rows, metric) for name, metric in table.items()},
+        pooled={name: pooled_score(rows, metric) for name, metric in table.items()},
         scores={
             name: {str(s): float(v) for s, v in values.items()} for name, values in scores.items()
         },
         spread=None if regression else _spread(rows, scores["accuracy"]),
-        confusion=[] if regression else metrics.confusion(truth, said).tolist(),
-        chance={} if regression else _chance(main, truth, said.shape[1], len(seeds)),
+        confusion=[] if regression else metrics.confusion(truth, output).tolist(),
+        chance={} if regression else _chance(main, truth, output.shape[1], len(seeds)),
         baselines={name: found for name, found in beside.items() if name != THINNED},
         thinned=beside.get(THINNED),
         permutation=run.permutation,
-        abstention={} if regression else _abstention(truth, said),
-        net_benefit=_net_benefit(truth, said) if len(run.classes) == 2 else {},
-        **_degradation(run, main, table[main], of_main, limits),
+        abstention={} if regression else _abstention(truth, output),
+        net_benefit=_net_benefit(truth, output) if len(run.classes) == 2 else {},
+        **_degradation(run, main, of_main, limits),
         lowest=(worst, float(of_main.get(worst, math.nan))),
-        demographics=demographics,
+        demographics={g: _groups(rows, of_main, g, limits) for g in run.demographics},
         gaps={g: _gap(rows, of_main, g, limits[1] - limits[0]) for g in run.demographics},
         seeds=seeds,
         seed_sd=float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else math.nan,
         coverage=coverage_of(run.predictions),
+        gains=_gains(rows, {k: v for k, v in baselines.items() if k != THINNED}, main, kind)
+        | ({} if majority is not None else _over_guessing(of_main, main, run)),
+        baseline_gains={}
+        if majority is None
+        else {
+            name: gain
+            for name, part in others.items()
+            for gain in _gains(part, {name: majority}, main, kind).values()
+        },
     )
 
 
@@ -293,23 +342,188 @@ def coverage_of(predictions: pd.DataFrame) -> Coverage | None:
     )
 
 
-def score(values: pd.Series) -> Score:
-    """Mean, interval over subjects and spread of per-subject scores."""
+def score(values: pd.Series, limits: tuple[float, float] = (-math.inf, math.inf)) -> Score:
+    """Return mean, interval over subjects and sd of per-subject scores.
+
+    Parameters
+    ----------
+    values : pandas.Series
+        Score of each subject; NaN where it is undefined.
+    limits : tuple of float, default (-inf, inf)
+        Lowest and highest possible score; the interval is clipped to them.
+
+    Returns
+    -------
+    Score
+    """
     numbers = values.to_numpy(dtype=float)
     known = numbers[np.isfinite(numbers)]
-    low, high = statistics.interval_over_subjects(numbers)
+    found = statistics.mean_interval(numbers, limits=limits)
     return Score(
         mean=float(known.mean()) if len(known) else math.nan,
-        low=low,
-        high=high,
+        low=found.low,
+        high=found.high,
         sd=float(known.std(ddof=1)) if len(known) > 1 else math.nan,
         subjects=len(known),
         undefined=len(numbers) - len(known),
+        unreliable=found.unreliable,
     )
 
 
-def _mean_over_seeds(rows: pd.DataFrame, metric: Metric) -> float:
-    return float(np.mean([metric(*truth_and_output(part)) for _, part in rows.groupby("seed")]))
+def _of_metric(
+    rows: pd.DataFrame, name: str, values: pd.Series, run: Evaluated, *, interval: bool = True
+) -> Score:
+    """One metric over subjects, or over all windows where most subjects have none.
+
+    Metrics that are pooled only get an interval where `interval` is true.
+    """
+    limits = metrics.RANGES[name]
+    found = score(values, limits)
+    if found.undefined:
+        reasons = undefined_reasons(subject_parts(rows), name, values, run.classes)
+        found = replace(found, reasons=reasons)
+    if not pooled_instead(values) or (name in metrics.POOLED_ONLY and not interval):
+        return found
+    metric = metrics.by_kind(run.target_kind)[name]
+    bounds, _ = _bootstrap([rows], metric, limits)
+    reasons = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
+    why = (
+        f"{found.undefined} of {len(values)} subjects have no {name.replace('_', ' ')} ({reasons})"
+    )
+    return replace(
+        found,
+        mean=pooled_score(rows, metric),
+        low=bounds.low,
+        high=bounds.high,
+        sd=math.nan,
+        unreliable=bounds.unreliable,
+        pooled=why,
+    )
+
+
+def _bootstrap(
+    tables: Sequence[pd.DataFrame], metric: Metric, limits: tuple[float, float]
+) -> tuple[statistics.Interval, float]:
+    """Interval of a pooled metric, or of the difference of two tables of the same rows.
+
+    Strata are subjects with the same classes.
+    """
+    parts = [
+        [truth_and_output(part) for _, part in table.groupby("seed", sort=True)]
+        for table in tables
+    ]
+    first = next(part for _, part in tables[0].groupby("seed", sort=True))
+    subjects = first["subject"].to_numpy(dtype=str)
+    strata = np.zeros(len(first), dtype=int)
+    if "label" in first:
+        pattern = first.groupby("subject")["label"].agg(lambda y: repr(sorted(set(y))))
+        strata = pd.factorize(first["subject"].map(pattern))[0]
+
+    def statistic(rows: Any) -> float:
+        figures = [
+            float(np.mean([metric(truth[rows], output[rows]) for truth, output in part]))
+            for part in parts
+        ]
+        return figures[0] - figures[1] if len(figures) == 2 else figures[0]
+
+    return statistics.bootstrap_interval(statistic, subjects, strata, limits=limits)
+
+
+def _baseline_rows(run: Evaluated) -> dict[str, pd.DataFrame]:
+    """Rows of each baseline, in the decision that is scored."""
+    if "model" not in run.baselines:
+        return {}
+    groups = run.baselines.groupby("model", sort=False)
+    return {str(name): aggregate(rows, run.aggregation) for name, rows in groups}
+
+
+def _gains(
+    rows: pd.DataFrame, others: Mapping[str, pd.DataFrame], main: str, kind: TargetKind
+) -> dict[str, statistics.Paired]:
+    """Gain over each baseline, subject by subject; without those that share too few subjects."""
+    return {
+        name: gain
+        for name, other in others.items()
+        if (gain := paired_gain(rows, other, main, kind)) is not None
+    }
+
+
+def _over_guessing(scores: pd.Series, main: str, run: Evaluated) -> dict[str, statistics.Paired]:
+    """Gain over the fixed score of guessing, for a run without a majority baseline."""
+    level = metrics.chance_level(main, max(len(run.classes), 1))
+    values = scores.to_numpy(dtype=float)
+    if not math.isfinite(level) or np.isfinite(values).sum() < 2 or pooled_instead(scores):
+        return {}
+    low, high = metrics.RANGES[main]
+    limits = (low - level, high - level)
+    return {"guessing": statistics.paired(values, np.full(len(values), level), limits=limits)}
+
+
+def paired_gain(
+    rows: pd.DataFrame, other: pd.DataFrame, metric: str, kind: TargetKind
+) -> statistics.Paired | None:
+    """Compare prediction rows with those of a baseline, subject by subject.
+
+    Where the metric is undefined for most subjects, the pooled figures are compared, with a
+    bootstrap over subjects.
+
+    Parameters
+    ----------
+    rows, other : pandas.DataFrame
+        Prediction rows of a model and of a baseline (``Run.predictions``, ``Run.baselines``).
+    metric : str
+        Name of a metric.
+    kind : {"classifier", "ordinal", "regressor"}
+
+    Returns
+    -------
+    Paired or None
+        Difference, positive where `rows` are better. None for fewer than two shared subjects.
+    """
+    sign = -1.0 if metric in metrics.LOWER_IS_BETTER else 1.0
+    low, high = metrics.RANGES[metric]
+    limits = (low - high, high - low)
+    scores = [subject_scores(subject_parts(table), metric, kind) for table in (rows, other)]
+    shared = scores[0].index.intersection(scores[1].index)
+    if pooled_instead(scores[0]):
+        return _pooled_gain(rows, other, metric, kind, sign, limits)
+    first, second = (sign * s.loc[shared].to_numpy(dtype=float) for s in scores)
+    if int((np.isfinite(first) & np.isfinite(second)).sum()) < 2:
+        return None
+    return statistics.paired(first, second, limits=limits)
+
+
+def _pooled_gain(
+    rows: pd.DataFrame,
+    other: pd.DataFrame,
+    name: str,
+    kind: TargetKind,
+    sign: float,
+    limits: tuple[float, float],
+) -> statistics.Paired | None:
+    """Gain of a pooled figure, by a bootstrap over the subjects of the same rows."""
+    keys = ["seed", "subject", "recording", "stimulus", "row"]
+    tables = [table.sort_values(keys, ignore_index=True) for table in (rows, other)]
+    if not tables[0][keys].equals(tables[1][keys]):
+        return None
+    metric = metrics.by_kind(kind)[name]
+
+    def signed(truth: Any, output: Any) -> float:
+        return sign * metric(truth, output)
+
+    interval, p = _bootstrap(tables, signed, limits)
+    figures = [pooled_score(table, signed) for table in tables]
+    return statistics.Paired(
+        subjects=int(rows["subject"].nunique()),
+        difference=figures[0] - figures[1],
+        low=interval.low,
+        high=interval.high,
+        p=p,
+        permutation_p=math.nan,
+        effect_size=math.nan,
+        smallest_detectable=math.nan,
+        unreliable=interval.unreliable,
+    )
 
 
 def _worst(scores: pd.Series, metric: str) -> str:
@@ -352,29 +566,21 @@ def _net_benefit(
     return {float(t): (float(m), float(a)) for t, m, a in table}
 
 
-def _beside(run: Evaluated, metric: Metric, limits: tuple[float, float]) -> dict[str, Score]:
-    """Scores of what stands beside the model."""
-    if "model" not in run.baselines:
-        return {}
-    return {
-        str(name): score(scores_by_subject(aggregate(rows, run.aggregation), metric)).within(
-            *limits
-        )
-        for name, rows in run.baselines.groupby("model", sort=False)
-    }
-
-
 def _degradation(
-    run: Evaluated, main: str, metric: Metric, whole: pd.Series, limits: tuple[float, float]
+    run: Evaluated, main: str, whole: pd.Series, limits: tuple[float, float]
 ) -> dict[str, Any]:
-    """Scores with streams missing at test: the set of them, what it costs, and by their number."""
+    """Scores with streams missing at test, by set and by number of streams, and what is lost."""
     if "missing" not in run.degradation:
         return {}
-    by_set = {
-        str(name): scores_by_subject(aggregate(rows, run.aggregation), metric)
+    tables = {
+        str(name): aggregate(rows, run.aggregation)
         for name, rows in run.degradation.groupby("missing")
     }
-    by_set = dict(sorted(by_set.items(), key=lambda item: (item[0].count("+"), item[0])))
+    tables = dict(sorted(tables.items(), key=lambda item: (item[0].count("+"), item[0])))
+    by_set = {
+        name: subject_scores(subject_parts(rows), main, run.target_kind)
+        for name, rows in tables.items()
+    }
     counts = sorted({name.count("+") + 1 for name in by_set})
     by_count = {
         k: pd.concat([v for name, v in by_set.items() if name.count("+") + 1 == k], axis=1)
@@ -383,13 +589,11 @@ def _degradation(
     width = limits[1] - limits[0]
     sign = -1.0 if main in metrics.LOWER_IS_BETTER else 1.0
     return {
-        "degradation": {n: score(v).within(*limits) for n, v in by_set.items()},
+        "degradation": {n: _of_metric(tables[n], main, v, run) for n, v in by_set.items()},
         "degradation_loss": {
-            n: score(sign * (whole - v)).within(-width, width) for n, v in by_set.items()
+            n: score(sign * (whole - v), (-width, width)) for n, v in by_set.items()
         },
-        "degradation_curve": {
-            k: score(table.mean(axis=1)).within(*limits) for k, table in by_count.items()
-        },
+        "degradation_curve": {k: score(t.mean(axis=1), limits) for k, t in by_count.items()},
     }
 
 
@@ -401,17 +605,16 @@ def _groups(
     rows: pd.DataFrame, scores: pd.Series, column: str, limits: tuple[float, float]
 ) -> list[statistics.Group]:
     names = _group_of(rows, column).reindex(scores.index).astype(str).tolist()
-    found = statistics.by_group(scores.to_numpy(dtype=float), names)
-    return [
-        replace(g, low=float(np.clip(g.low, *limits)), high=float(np.clip(g.high, *limits)))
-        for g in found
-    ]
+    return statistics.by_group(scores.to_numpy(dtype=float), names, limits)
 
 
 def _gap(
     rows: pd.DataFrame, scores: pd.Series, column: str, width: float
 ) -> tuple[float, float, float]:
-    """Welch's gap of the two groups that lie farthest apart, at most `width` either way."""
+    """Welch's gap of the two groups that lie farthest apart, at most `width` either way.
+
+    The level is that of all pairs together (Bonferroni), since the largest gap is chosen.
+    """
     names = _group_of(rows, column).reindex(scores.index).astype(str)
     means = scores.groupby(names).mean().dropna()
     if len(means) < 2:
@@ -419,5 +622,6 @@ def _gap(
     high, low = (
         scores[names == n].to_numpy(dtype=float) for n in (means.idxmax(), means.idxmin())
     )
-    gap, least, most = statistics.group_gap(high, low)
+    pairs = len(means) * (len(means) - 1) / 2
+    gap, least, most = statistics.group_gap(high, low, confidence=1 - 0.05 / pairs)
     return gap, float(np.clip(least, -width, width)), float(np.clip(most, -width, width))

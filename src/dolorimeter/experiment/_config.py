@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from dolorimeter.chain import (
     encoder_of,
     reference_of,
 )
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, did_you_mean
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
 from dolorimeter.samples import Samples
 from dolorimeter.storage import write_text
@@ -242,8 +241,21 @@ class Experiment:
         return window_spec(self.windows, conditions)
 
     def estimator(self) -> Any:
-        """A new estimator, not fitted."""
-        return ESTIMATORS.get(self.classifier.name)(**self.classifier.arguments)
+        """A new estimator, not fitted.
+
+        Raises
+        ------
+        ConfigError
+            If the name or an argument is unknown.
+        """
+        entry = ESTIMATORS.get(self.classifier.name)
+        arguments = dict(self.classifier.arguments)
+        where = f"estimator '{self.classifier.name}'"
+        _check_arguments(where, entry, arguments)
+        try:
+            return entry(**arguments)
+        except TypeError as error:
+            raise ConfigError(f"{where}: {error}.") from error
 
     def question(self, part: str = "") -> Question:
         """What is asked, in the form that is hashed and compared."""
@@ -289,10 +301,11 @@ def split_of(split: Named) -> Any:
     """
     if split.name not in splits.SPLITS:
         raise ConfigError(
-            f"[split] name is '{split.name}', expected one of {', '.join(splits.SPLITS)} or "
-            "official."
+            f"[split] name is '{split.name}'; "
+            f"{did_you_mean(split.name, [*splits.SPLITS, 'official'], 'expected one of:')}"
         )
     make: Any = splits.SPLITS[split.name]
+    _check_arguments(f"[split] {split.name}", make, split.arguments)
     try:
         return make(**split.arguments)
     except TypeError as error:
@@ -300,6 +313,19 @@ def split_of(split: Named) -> Any:
         raise ConfigError(
             f"[split] {split.name} takes the arguments: {known}. ({error})"
         ) from error
+
+
+def _check_arguments(where: str, make: Any, arguments: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for an argument that a class or function does not take."""
+    parameters = inspect.signature(make).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return  # it checks its arguments itself
+    for name in arguments:
+        if name not in parameters:
+            raise ConfigError(
+                f"{where} takes no argument '{name}'; "
+                f"{did_you_mean(name, parameters, 'it takes:')}"
+            )
 
 
 def chain_streams(streams: Sequence[StreamConfig]) -> tuple[Stream, ...]:
@@ -343,7 +369,7 @@ def window_spec(windows: Mapping[str, Any], conditions: Sequence[str]) -> Window
     for key in windows:
         if key not in known:
             raise ConfigError(
-                f"[windows] has no key '{key}'; it takes: {', '.join(sorted(known))}."
+                f"[windows] has no key '{key}'; {did_you_mean(key, sorted(known), 'it takes:')}"
             )
     return WindowSpec(**windows, conditions=tuple(dict.fromkeys(conditions)))
 
@@ -492,12 +518,13 @@ def _fault(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"]) or "(top level)"
     if error["type"] == "unexpected_keyword_argument":
         parent = error["loc"][:-1]
-        near = difflib.get_close_matches(str(error["loc"][-1]), _keys(parent), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(_keys(parent))}"
-        return f"unknown key '{key}'; {hint}"
+        return f"unknown key '{key}'; {did_you_mean(str(error['loc'][-1]), _keys(parent))}"
     if error["type"] in ("missing", "missing_argument"):
         return f"'{key}' is missing"
     found = str(error.get("input"))[:60]
+    if error["type"] in ("tuple_type", "list_type"):
+        example = ' such as [["none"], ["pain"]]' if key.startswith("task.classes") else ""
+        return f"'{key}' is {found!r}, expected a list{example}"
     return f"'{key}' is {found!r}: {error['msg']}"
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from dolorimeter.chain import Pipeline, Progress, Stored, store
 from dolorimeter.datasets import open_dataset, recordings_of
-from dolorimeter.datasets.video_files import LABELS, SUFFIXES
+from dolorimeter.datasets.labels import LABELS
+from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 from dolorimeter.evaluation import environment
 from dolorimeter.experiment._config import (
@@ -28,6 +29,7 @@ from dolorimeter.experiment._config import (
 from dolorimeter.experiment._prepare import (
     chosen_subjects,
     dataset_notes,
+    exclusions_of,
     outside,
     sample_cache,
 )
@@ -269,12 +271,9 @@ def _from_root(config: DatasetConfig, root: str | Path | None) -> _Found:
         )
     chosen = chosen_subjects(reader, config.subjects)[: config.first or None]
     recordings = reader.recordings(chosen)
-    everyone = len(chosen) == len(reader.subjects())  # then also files that are nobody's
-    kept_out = tuple(
-        e for e in reader.exclusions if everyone or e.subject in chosen or not e.subject
-    )
+    kept_out = exclusions_of(reader, config, chosen)
     lookalike = bool(getattr(reader, "lookalike", False))
-    notes = dataset_notes(reader, chosen)
+    notes = dataset_notes(reader, chosen, kept_out)
     return _Found(recordings, kept_out, notes, reader.card.label_source, lookalike)
 
 

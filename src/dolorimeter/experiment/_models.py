@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,18 @@ import pandas as pd
 from dolorimeter.chain import Pipeline, Progress
 from dolorimeter.datasets import open_dataset, recordings_of
 from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.evaluation import fit_fold
+from dolorimeter.evaluation import fit_fold, seen_subjects
 from dolorimeter.experiment._config import Experiment
-from dolorimeter.experiment._prepare import columns_of, outside, prepare, sample_cache
+from dolorimeter.experiment._prepare import (
+    baseline_of,
+    outside,
+    prepare,
+    sample_cache,
+    within_reference,
+)
 from dolorimeter.predictor import Predictor
 from dolorimeter.registry import DATASETS
+from dolorimeter.samples import Samples
 from dolorimeter.splits import Fold
 from dolorimeter.storage import check_writable, find_root, write_parquet, write_text
 
@@ -75,6 +83,8 @@ def train(
             "name": experiment.dataset.name,
             "options": dict(experiment.dataset.options),
             "columns": list(experiment.dataset.columns),
+            "standardise": experiment.standardise if chain is None else "none",
+            "baseline": list(baseline_of(experiment)),
         },
         trained_on=_met(chain, prepared.person_namespace, people),
         feature_names=prepared.samples.feature_names,
@@ -116,8 +126,10 @@ def predict(
     model : str or Path
         Written by `train`.
     files : sequence of str or Path
-        Recordings, or folders of them, in the layout of `dataset`; for a model that reads the
-        face, also video files that lie anywhere, which are estimated from start to end.
+        Recordings or tables, or folders of them, in the layout of `dataset`; only these are read
+        and estimated. Tables need no labels, and their columns are matched by name. For a model
+        that reads the face, also video files that lie anywhere, which are estimated from start to
+        end.
     dataset : str, optional
         Format of the files; by default the one that the model was trained on, or else a video.
     options : mapping, optional
@@ -143,13 +155,14 @@ def predict(
         if not path.exists():
             raise DatasetError(f"{path}: no such file or folder; expected recordings of {name}.")
     if predictor.chain is None:
-        tables = (
-            open_dataset(name, path if path.is_dir() else path.parent, **given).samples()
-            for path in paths
-        )
-        columns = tuple(predictor.dataset["columns"])
-        parts = [predictor.predict_samples(columns_of(table, columns)) for table in tables]
+        tables = [_table(predictor, name, path, given) for path in paths]
+        parts = [predictor.predict_samples(table) for table in tables]
         rows = pd.concat(parts, ignore_index=True)
+        notes = [n.rstrip(".") for table in tables for n in table.notes]
+        notes += [note for part in parts for note in part.attrs["notes"]]
+        rows.attrs["kept_out"] = [
+            f"{e.recording}, {e.what}: {e.reason}" for table in tables for e in table.exclusions
+        ]
     else:  # in one call: a person's recordings may be standardised together
         loose = dataset is None and "face" in predictor.chain.sources
         read = [recordings_of(name, path, given, loose=loose) for path in paths]
@@ -158,7 +171,9 @@ def predict(
             exclusions=[e for _, exclusions in read for e in exclusions],
             workers=workers,
         )
-    rows.attrs["notes"] = _warnings(predictor, name, set(rows["subject"].astype(str)))
+        notes = list(rows.attrs["notes"])
+    notes += _warnings(predictor, name, set(rows["subject"].astype(str)))
+    rows.attrs["notes"] = list(dict.fromkeys(notes))
     if out is not None:
         if Path(out).suffix == ".csv":
             write_text(Path(out), rows.to_csv(index=False))
@@ -167,10 +182,46 @@ def predict(
     return rows
 
 
+def _table(predictor: Predictor, name: str, path: Path, options: Mapping[str, Any]) -> Samples:
+    """Rows of a table to estimate: without its labels, unless it is standardised by them.
+
+    Raises
+    ------
+    ConfigError
+        If the data set holds recordings, or the rows to standardise by are not there.
+    """
+    reader = DATASETS.get(name)
+    known = inspect.signature(reader).parameters
+    standardise = str(predictor.dataset.get("standardise", "none"))
+    named = tuple(predictor.dataset.get("baseline", ()))
+    if not hasattr(reader, "samples"):
+        raise ConfigError(
+            f"model '{predictor.title}' was fitted on a feature table, and {name} holds "
+            "recordings. Give a table."
+        )
+    if "label" in known and "target" in known:
+        by_label = standardise != "none" and bool(named)
+        options = {**options, "target": None} | ({} if by_label else {"label": None})
+    if hasattr(reader, "samples_with"):
+        opened = open_dataset(name, path, **{**options, "features": ()})
+        samples: Samples = opened.samples_with(predictor.feature_names)
+    else:
+        samples = open_dataset(name, path if path.is_dir() else path.parent, **options).samples()
+    if standardise == "none":
+        return samples
+    if named and not samples.meta["condition"].isin(named).any():
+        raise ConfigError(
+            f"model '{predictor.title}' standardises each subject by the rows of "
+            f"{', '.join(named)}, and {path} has none. Add labelled rows of them."
+        )
+    return within_reference(samples, standardise, named)
+
+
 def _warnings(predictor: Predictor, dataset: str, people: set[str]) -> list[str]:
-    """What a reader of estimates must know: whom the model has met, and what it was fitted on."""
+    """What a reader of estimates must know: who was in the training, and what it was made on."""
     card = DATASETS.card(dataset)
-    met = people & set(predictor.trained_on.get(_namespace_of(card), ()))
+    namespace = str(getattr(card, "person_namespace", "") or card.name)
+    met = seen_subjects(predictor.trained_on, {namespace: people})
     said = []
     if met:
         said.append(
@@ -180,7 +231,3 @@ def _warnings(predictor: Predictor, dataset: str, people: set[str]) -> list[str]
     if predictor.lookalike:
         said.append("the model was fitted on look-alikes: its estimates say nothing about people")
     return said
-
-
-def _namespace_of(card: Any) -> str:
-    return str(card.person_namespace or card.name)

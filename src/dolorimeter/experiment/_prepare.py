@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Shaped
 
 from dolorimeter import splits
-from dolorimeter.chain import Progress, in_time, reference_of
-from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import ConfigError
-from dolorimeter.experiment._config import DatasetConfig, Experiment, split_of
+from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
+from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
+from dolorimeter.datasets import OfficialSplit, open_dataset
+from dolorimeter.datasets._files import EMPTY_CELLS
+from dolorimeter.errors import ConfigError, did_you_mean
+from dolorimeter.experiment._config import DatasetConfig, Experiment, Task, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache, user_cache
-from dolorimeter.types import Array
+from dolorimeter.types import Array, Exclusion, Recording
 
 EVEN = frozenset({"all_recording", "task_windows"})
 """References whose mean and deviation take in how many windows of each class there are."""
@@ -66,10 +71,12 @@ def prepare(
         samples = replace(samples, notes=(*samples.notes, note))
     samples, y = experiment.task.label(samples)
     samples = _count_people(samples, reader, experiment)
+    split, split_notes = _split(experiment, reader, samples)
+    samples = replace(samples, notes=(*samples.notes, *split_notes))
     return Prepared(
         samples,
         y,
-        _split(experiment, reader),
+        split,
         str(getattr(reader, "part", "")),
         dict(getattr(reader, "SUBJECT_LISTS", {})),
         len(set(samples.subjects)),
@@ -90,9 +97,23 @@ def gathered(
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    standardise: bool = True,
 ) -> tuple[Samples, Any]:
-    """All samples of the data set or the two, and the first one's reader."""
+    """All samples of the data set or the two, and the first one's reader.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    root, test_root, cache, workers, progress
+        As in `prepare`.
+    standardise : bool, default True
+        False leaves out the standardisation within subject, of the same windows.
+    """
+    chain = experiment.chain()
+    if chain is not None and not standardise:
+        chain = replace(chain, standardise="none", baseline=())
     options: dict[str, Any] = {
+        "chain": chain,
         "cache": cache,
         "workers": workers,
         "progress": progress,
@@ -105,14 +126,21 @@ def gathered(
 
 
 def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samples:
-    """Say how many of the people asked for have a sample that takes part."""
-    asked = len(chosen_subjects(reader, experiment.dataset.subjects))
-    asked = min(asked, experiment.dataset.first or asked)
+    """Note how many of the subjects asked for take part, and who lacks a class."""
+    notes = []
+    config = experiment.dataset
+    asked = {*chosen_subjects(reader, config.subjects)[: config.first or None]}
+    asked |= named_subjects(samples.exclusions)
     found = len(set(samples.subjects.astype(str)))
-    if experiment.test_dataset is not None or found == asked:
-        return samples
-    note = f"{found} of the {asked} subjects asked for have a sample that takes part"
-    return replace(samples, notes=(note, *samples.notes))
+    if experiment.test_dataset is None and found != len(asked):
+        notes.append(
+            f"{found} of the {len(asked)} subjects asked for have a sample that takes part"
+        )
+    classes = dict(zip(experiment.task.class_names, experiment.task.classes, strict=False))
+    for name, subjects in lacking(condition_counts(samples), classes).items():
+        shown = ", ".join(subjects[:8]) + (" …" if len(subjects) > 8 else "")
+        notes.append(f"{len(subjects)} of {found} subjects have no window of {name}: {shown}")
+    return replace(samples, notes=(*notes, *samples.notes))
 
 
 def _samples(
@@ -120,6 +148,7 @@ def _samples(
     config: DatasetConfig,
     root: str | Path | None,
     *,
+    chain: Pipeline | None,
     cache: Cache | None,
     workers: int,
     progress: Progress | None,
@@ -127,7 +156,6 @@ def _samples(
     """Samples of one data set, and its reader."""
     reader = open_dataset(config.name, root, **config.options)
     chosen = chosen_subjects(reader, config.subjects)[: config.first or None]
-    chain = experiment.chain()
     lookalike = bool(getattr(reader, "lookalike", False))
     if chain is not None:
         if not hasattr(reader, "recordings"):
@@ -136,11 +164,13 @@ def _samples(
                 "[[streams]] and names its features in dataset.columns."
             )
         recordings = reader.recordings(chosen)
+        exclusions = exclusions_of(reader, config, chosen)
+        counts = condition_counts(recordings)
         samples = chain.samples(
             recordings,
             label_source=reader.card.label_source,
             lookalike=lookalike,
-            exclusions=[e for e in reader.exclusions if e.subject in chosen or not e.subject],
+            exclusions=[*exclusions, *_misspelt_events(recordings, counts, experiment.task)],
             cache=cache,
             workers=workers,
             progress=progress,
@@ -153,14 +183,127 @@ def _samples(
             )
         samples = columns_of(reader.samples(), config.columns)
         samples = samples.take(samples.meta["subject"].isin(chosen).to_numpy())
-    notes = (*dataset_notes(reader, chosen), *samples.notes)
-    return replace(samples, notes=notes, lookalike=lookalike), reader
+        exclusions = exclusions_of(reader, config, chosen)
+        counts = condition_counts(samples)
+        wrong = _misspelt_rows(samples, counts, experiment.task)
+        samples = replace(samples, exclusions=(*exclusions, *wrong))
+    lost = _without_condition(samples, counts, experiment.task)
+    notes = (
+        *dataset_notes(reader, chosen, samples.exclusions),
+        *unused_note(counts, experiment.task.wanted),
+        *samples.notes,
+    )
+    samples = replace(
+        samples, exclusions=samples.exclusions + lost, notes=notes, lookalike=lookalike
+    )
+    return samples, reader
 
 
-def dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
-    """How many of how many people, what the labels are, and whether units are confirmed."""
+def exclusions_of(
+    reader: Any, config: DatasetConfig, chosen: Sequence[str]
+) -> tuple[Exclusion, ...]:
+    """Return what a reader left out of the subjects that are asked for.
+
+    A subject of whom nothing could be read is in no listing, so that only its exclusion says that
+    there is such a subject.
+
+    Parameters
+    ----------
+    reader : reader
+        After ``recordings(chosen)``.
+    config : DatasetConfig
+        States which subjects are asked for.
+    chosen : sequence of str
+        Subjects among those that could be read.
+    """
+    known, selected = set(reader.subjects()), set(chosen)
+
+    def is_asked(subject: str) -> bool:
+        return subject in selected or not subject or (
+            subject not in known and _is_wanted(subject, config.subjects, reader)
+        )  # fmt: skip
+
+    return tuple(e for e in reader.exclusions if is_asked(str(e.subject)))
+
+
+def named_subjects(exclusions: Iterable[Exclusion]) -> set[str]:
+    """Return the subjects that exclusions name; an empty cell of a table names nobody."""
+    return {str(e.subject) for e in exclusions if e.subject not in EMPTY_CELLS}
+
+
+def _is_wanted(subject: str, wanted: str | tuple[str, ...], reader: Any) -> bool:
+    """Whether `DatasetConfig.subjects` includes a subject, wherever it is."""
+    if not isinstance(wanted, str):
+        return subject in wanted
+    name = wanted.removeprefix("without ")
+    inside = getattr(reader, "SUBJECT_LISTS", {}).get(name, ())
+    return wanted == "all" or (subject in inside) == (name == wanted)
+
+
+def _misspelt_events(
+    recordings: Sequence[Recording], counts: pd.DataFrame, task: Task
+) -> list[Exclusion]:
+    """Stimuli whose condition is one of the task but for its spelling, per recording."""
+    wrong = misspelt(counts, task.wanted) if task.wanted else {}
+    return [
+        _misspelling(recording.subject, recording.name, name, number, wrong[name])
+        for recording in recordings
+        for name, number in Counter(s.condition for s in recording.stimuli).items()
+        if name in wrong
+    ]
+
+
+def _misspelt_rows(samples: Samples, counts: pd.DataFrame, task: Task) -> list[Exclusion]:
+    wrong = misspelt(counts, task.wanted) if task.wanted else {}
+    rows = samples.meta[samples.meta["condition"].isin(list(wrong))]
+    grouped = rows.groupby(["subject", "recording", "condition"], sort=True).size()
+    return [
+        _misspelling(str(subject), str(recording), name, int(number), wrong[name])
+        for (subject, recording, name), number in grouped.items()
+    ]
+
+
+def _misspelling(subject: str, recording: str, name: str, number: int, meant: str) -> Exclusion:
+    reason = (
+        f"'{name}' is no condition of the task; did you mean '{meant}'? Correct the file, or add "
+        f"'{name}' to the classes of [task]"
+    )
+    return Exclusion(subject, recording, f"{number} of condition {name}", reason)
+
+
+def _without_condition(
+    samples: Samples, counts: pd.DataFrame, task: Task
+) -> tuple[Exclusion, ...]:
+    """Subjects of whom no window takes part, where no other exclusion says why."""
+    wanted = task.wanted
+    rows = samples.meta["condition"].isin(wanted) if wanted else slice(None)
+    named = {
+        *samples.meta.loc[rows, "subject"].astype(str),
+        *(e.subject for e in samples.exclusions),
+    }
+    asked = ", ".join(wanted)
+    return tuple(
+        Exclusion(subject, "", "subject", f"has none of the conditions {asked}; it has: "
+                  f"{', '.join(name for name in counts if counts.loc[subject, name]) or 'none'}")
+        for subject in map(str, counts.index) if subject not in named
+    )  # fmt: skip
+
+
+def dataset_notes(
+    reader: Any, chosen: Sequence[str], exclusions: Iterable[Exclusion] = ()
+) -> tuple[str, ...]:
+    """Return how many of how many people, what the labels are, and whether units are confirmed.
+
+    Parameters
+    ----------
+    reader : reader
+    chosen : sequence of str
+        Subjects that are asked for and could be read.
+    exclusions : iterable of Exclusion, default ()
+        Subjects that are in no listing but here were found too.
+    """
     card = reader.card
-    found = len(reader.subjects())
+    found = len({*reader.subjects(), *named_subjects(exclusions)})
     whole = getattr(reader, "expected_subjects", card.subjects)
     notes = [
         f"{len(chosen)} of {found} subjects found"
@@ -170,7 +313,7 @@ def dataset_notes(reader: Any, chosen: Sequence[str]) -> tuple[str, ...]:
         notes.append(f"Labels: {card.labels}")
     if not card.units_confirmed:
         notes.append(f"The units of {card.name} have not been confirmed on its real files.")
-    return tuple(notes)
+    return (*notes, *getattr(reader, "notes", ()))
 
 
 def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ...]:
@@ -185,6 +328,9 @@ def chosen_subjects(reader: Any, wanted: str | tuple[str, ...]) -> tuple[str, ..
     lists: Mapping[str, tuple[str, ...]] = getattr(reader, "SUBJECT_LISTS", {})
     if not isinstance(wanted, str):
         unknown = sorted(set(wanted) - set(found))
+        if unknown:
+            lost = {e.subject for e in reader.exclusions}  # they are counted as exclusions
+            unknown = [subject for subject in unknown if subject not in lost]
         if unknown:
             raise ConfigError(
                 f"subjects {', '.join(unknown[:5])} are not in {reader.card.name} here; it has "
@@ -210,8 +356,8 @@ def columns_of(samples: Samples, columns: Sequence[str]) -> Samples:
     unknown = [c for c in columns if c not in samples.feature_names]
     if unknown:
         raise ConfigError(
-            f"dataset.columns: no feature {', '.join(unknown)}; the table has: "
-            f"{', '.join(samples.feature_names)}."
+            f"dataset.columns: no feature {', '.join(unknown)}; "
+            f"{did_you_mean(unknown[0], samples.feature_names, 'the table has:')}"
         )
     assert isinstance(samples.x, np.ndarray)
     places = [samples.feature_names.index(c) for c in columns]
@@ -227,11 +373,20 @@ def standardised_table(experiment: Experiment, samples: Samples) -> Samples:
     """Standardise a feature table within subject; recordings went through their chain."""
     if experiment.standardise == "none" or experiment.streams:
         return samples
+    return within_reference(samples, experiment.standardise, baseline_of(experiment))
+
+
+def baseline_of(experiment: Experiment) -> tuple[str, ...]:
+    """Conditions that a table is standardised by; none named: every row of the subject."""
+    of_task = experiment.task.wanted if experiment.standardise == "task_windows" else ()
+    return tuple(experiment.baseline or of_task)
+
+
+def within_reference(samples: Samples, standardise: str, named: Sequence[str]) -> Samples:
+    """Standardise a feature table within subject, by the rows of the conditions that are named."""
     assert isinstance(samples.x, np.ndarray)
-    reference = reference_of(experiment.standardise)
+    reference = reference_of(standardise)
     order = in_time(samples) if reference == "running" else None
-    of_task = experiment.task.wanted if reference == "task_windows" else ()
-    named = experiment.baseline or of_task
     rows = samples.meta["condition"].isin(named).to_numpy() if named else None
     return replace(
         samples,
@@ -263,28 +418,74 @@ def _across(first: Samples, second: Samples, same_subjects: bool) -> Samples:
     return replace(joined, facts=None, label_source=first.label_source)
 
 
-def _split(experiment: Experiment, reader: Any) -> Any:
-    """The split that is named; ``official`` is one of the reader's own.
+def _split(experiment: Experiment, reader: Any, samples: Samples) -> tuple[Any, tuple[str, ...]]:
+    """The split that is named, and what must be said of it; ``official`` is one of the reader's.
 
     Raises
     ------
     ConfigError
         If the name or an argument is unknown.
     """
-    name, arguments = experiment.split.name, dict(experiment.split.arguments)
-    if name == "official":
-        official = reader.official_splits()
-        which = arguments.get("which", "")
-        if which not in official:
-            raise ConfigError(
-                f"[split] official: which = '{which}', expected one of "
-                f"{', '.join(map(repr, official)) or 'none: this data set has no official split'}."
-            )
-        chosen = official[which]
-        if chosen.test:
-            return splits.hold_out(chosen.test, chosen.validation, chosen.train)
-        return splits.hold_out(chosen.validation, (), chosen.train)
-    return split_of(experiment.split)
+    if experiment.split.name != "official":
+        return split_of(experiment.split), ()
+    official = reader.official_splits()
+    which = experiment.split.arguments.get("which", "")
+    if which not in official:
+        raise ConfigError(
+            f"[split] official: which = '{which}', expected one of "
+            f"{', '.join(map(repr, official)) or 'none: this data set has no official split'}."
+        )
+    return official_hold_out(official[which], samples.subjects)
+
+
+def official_hold_out(
+    official: OfficialSplit, subjects: Shaped[np.ndarray, " sample"]
+) -> tuple[Any, tuple[str, ...]]:
+    """Return an official split of the subjects that have labelled samples.
+
+    The test subjects of a challenge are unlabelled in every copy; then its validation subjects are
+    tested. Subjects that are not in the samples are left out and counted.
+
+    Parameters
+    ----------
+    official : OfficialSplit
+    subjects : array of str
+        Subject of each labelled sample.
+
+    Returns
+    -------
+    HoldOut, tuple of str
+        The split, and notes on who is left out.
+
+    Raises
+    ------
+    ConfigError
+        If nobody is left to train on or to test.
+    """
+    present = set(subjects.astype(str))
+    sides = {"training": official.train, "validation": official.validation, "test": official.test}
+    here = {name: tuple(s for s in side if s in present) for name, side in sides.items()}
+    notes = [
+        f"official split: {len(side) - len(here[name])} of {len(side)} {name} subjects have no "
+        "labelled sample here and are in no fold"
+        for name, side in sides.items()
+        if len(here[name]) < len(side)
+    ]
+    tested, validation = here["test"], here["validation"]
+    if not tested:
+        tested, validation = validation, ()
+        if official.test:
+            notes.append("official split: its test subjects are unlabelled; validation is tested")
+    if not here["training"] or not tested:
+        counts = ", ".join(
+            f"{len(here[name])} of {len(side)} {name}" for name, side in sides.items()
+        )
+        raise ConfigError(
+            f"[split] official: of its subjects these have labelled samples: {counts}. Both "
+            "training subjects and subjects to test are needed: complete the copy, or use another "
+            "split."
+        )
+    return splits.hold_out(tested, validation, here["training"]), tuple(notes)
 
 
 def sample_cache() -> Cache:

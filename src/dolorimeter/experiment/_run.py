@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dolorimeter._extras import load
@@ -15,7 +16,13 @@ from dolorimeter.audits import Finding, audit
 from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
 from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, StorageError
-from dolorimeter.evaluation import Run, evaluate, permutation_test, refuse_overlap
+from dolorimeter.evaluation import (
+    Run,
+    evaluate,
+    permutation_test,
+    refuse_overlap,
+    subjects_by_namespace,
+)
 from dolorimeter.experiment._config import (
     PATH_KEYS,
     Experiment,
@@ -162,17 +169,23 @@ def run(
 
 
 def _weights_met_nobody(experiment: Experiment, prepared: Prepared) -> Prepared:
-    """Refuse weights that have met the people under test, or say what is not known of them."""
+    """Refuse weights trained on subjects under test, or say what is not known of them."""
     samples = prepared.samples
     if samples.target_access == "none":
         samples = replace(samples, target_access=experiment.target_access)
-    people = samples.subjects.astype(str).tolist()
-    notes = [
-        refuse_overlap(weights, prepared.person_namespace, people, samples.target_access)
-        for weights in _weights_of(experiment)
-    ]
+    weights = list(_weights_of(experiment))
+    tested = _tested(prepared) if weights else {}
+    notes = [refuse_overlap(one, tested, samples.target_access) for one in weights]
     told = (*samples.notes, *(note for note in notes if note))
     return replace(prepared, samples=replace(samples, notes=tuple(dict.fromkeys(told))))
+
+
+def _tested(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """Subjects of the test rows of any fold, per person namespace and without its prefix."""
+    meta = prepared.samples.meta
+    folds = prepared.split.folds(meta, prepared.y)
+    rows = np.unique(np.concatenate([fold.test for fold in folds]))
+    return subjects_by_namespace(meta.iloc[rows])
 
 
 def _weights_of(experiment: Experiment) -> Iterator[Weights]:

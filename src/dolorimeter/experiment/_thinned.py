@@ -71,8 +71,9 @@ def _thinned(
     workers: int,
 ) -> tuple[Samples, Int[np.ndarray, " kept"], Int[np.ndarray, " kept"]]:
     """Thinned and then standardised samples, their classes, and their rows among the full ones."""
-    plain = replace(experiment, standardise="none", baseline=())
-    raw, _ = gathered(plain, root, test_root=test_root, cache=cache, workers=workers)
+    raw, _ = gathered(
+        experiment, root, test_root=test_root, cache=cache, workers=workers, standardise=False
+    )
     index = {c: i for i, group in enumerate(experiment.task.classes) for c in group}
     classes = raw.meta["condition"].map(index).fillna(-1).to_numpy(dtype=int)
     if experiment.task.conditions:

@@ -109,7 +109,7 @@ def track_face(
             for frame in waiting:
                 indices = [*indices[:1], frame.index]
                 rows.append(tracker.push(frame.image, frame.time))
-        damaged = frames.damaged
+        damaged, dropped = frames.damaged, frames.dropped
     if not len(rows):
         until = "the end" if stop is None else f"{stop:g} s"
         raise RecordingError(
@@ -126,7 +126,7 @@ def track_face(
         frame_size=(info.height, info.width),
         **arrays,
     )
-    return replace(track, remarks=(*_remarks(track, damaged), *tracker.remarks))
+    return replace(track, remarks=(*_remarks(track, damaged, dropped), *tracker.remarks))
 
 
 @PREPROCESSING.register(
@@ -275,11 +275,15 @@ def _extent(
     return rate, stop if asked and stop is not None else end
 
 
-def _remarks(track: FaceTrack, damaged: int) -> tuple[str, ...]:
+def _remarks(track: FaceTrack, damaged: int, dropped: int) -> tuple[str, ...]:
     """Sentences on what makes the track less than it seems."""
     remarks = []
     if damaged:
         remarks.append(f"damaged frames of the video, left out: {damaged}")
+    if dropped:
+        remarks.append(
+            f"frames that the camera dropped (times of later frames include them): {dropped}"
+        )
     if not track.found.any():
         return (*remarks, f"frames without a face: all {len(track)}")
     if abs(roll := float(np.nanmedian(track.pose[:, 2]))) > SIDEWAYS:

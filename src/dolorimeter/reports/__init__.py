@@ -20,7 +20,14 @@ from dolorimeter.reports.faces import FaceFindings, write_faces
 from dolorimeter.reports.html import html
 from dolorimeter.reports.markdown import markdown, table_markdown
 from dolorimeter.reports.numbers import numbers
-from dolorimeter.reports.page import NOT_A_DEVICE, Entry, build, by_question, runs_table
+from dolorimeter.reports.page import (
+    NOT_A_DEVICE,
+    Entry,
+    build,
+    by_question,
+    runs_table,
+    verdict,
+)
 from dolorimeter.reports.pseudonyms import hide
 from dolorimeter.storage import write_text
 
@@ -33,6 +40,7 @@ __all__ = [
     "compare_all",
     "markdown_table",
     "report",
+    "statements",
     "table_rows",
     "write_faces",
     "write_report",
@@ -196,9 +204,13 @@ def table_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
             "model": run.model,
             "question": run.question.hash,
             "people": str(n.subjects),
+            "failed folds": str(n.failed_folds or ""),
+            "kept out": str(n.excluded or ""),
             "metric": words.metric_name(n.main.metric),
             "mean of people": words.value(n.main.mean, n.main.metric),
-            "95 % interval": words.interval(n.main.low, n.main.high, n.main.metric),
+            "95 % interval": words.interval(
+                n.main.low, n.main.high, n.main.metric, n.main.unreliable
+            ),
             "chance": words.value(n.chance, n.main.metric),
         }
         pooled = ("accuracy", "auroc") if n.is_classifier else ("mae", "pearson")
@@ -206,12 +218,33 @@ def table_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
         nuisance = n.baselines.get("nuisance")
         if nuisance is not None:
             row["nuisance"] = words.value(nuisance.mean, nuisance.metric)
+        before = n.baselines.get("level_before")
+        if before is not None:
+            row["previous stimulus"] = words.value(before.mean, before.metric)
         row["selection"] = run.question.selection
         row["covered"] = n.coverage
         rows.append(row)
     if not any(row["covered"] for row in rows):
         rows = [{k: v for k, v in row.items() if k != "covered"} for row in rows]
     return rows
+
+
+def statements(run: Run, findings: Sequence[Finding] = ()) -> list[str]:
+    """Return what a report says first of a run: chance, baselines, reliability and audit.
+
+    Parameters
+    ----------
+    run : Run
+    findings : sequence of Finding
+        Results of `audit`; without them the run counts as not audited.
+
+    Returns
+    -------
+    list of str
+        Sentences, without names of subjects.
+    """
+    entry = Entry("A", run, numbers(run), tuple(findings), {})
+    return list(verdict(entry, run).sentences)
 
 
 def markdown_table(runs: Sequence[Run]) -> str:

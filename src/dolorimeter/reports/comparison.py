@@ -1,4 +1,4 @@
-"""Two runs on the same people, or a refusal that says why not."""
+"""Comparison of runs on the same subjects, labels and windows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter.errors import EvaluationError, UnknownNameError
-from dolorimeter.evaluation import Run, Summary, summarise
+from dolorimeter.evaluation import (
+    Run,
+    Summary,
+    aggregate,
+    paired_gain,
+    pooled_score,
+    summarise,
+)
+from dolorimeter.metrics import LOWER_IS_BETTER, RANGES, by_kind
 from dolorimeter.statistics import Paired, holm, paired
 
 
@@ -30,7 +38,7 @@ class Comparison:
     paired : Paired
         Difference with interval, tests, effect size, smallest detectable difference.
     holm_p : float
-        The Wilcoxon p-value adjusted for the comparisons made together.
+        ``paired.p``, adjusted for all comparisons of the call (Holm).
     only_first, only_second : int
         People that only one of the runs has tested; they are left out.
     notes : tuple of str
@@ -71,8 +79,8 @@ def compare(
     Raises
     ------
     EvaluationError
-        If the questions differ (with the fields), the kinds of target differ, or fewer than two
-        people are shared.
+        If the questions differ (with the fields), the labels or windows of the shared subjects
+        differ, the kinds of target differ, or fewer than two subjects are shared.
     """
     differ = _refused(first, second, across_protocols)
     return _compared(first, second, summarise(first), summarise(second), metric, differ)
@@ -91,6 +99,13 @@ def _refused(first: Run, second: Run, across_protocols: bool) -> list[str]:
         raise EvaluationError(
             f"a {first.target_kind} and a {second.target_kind} have no score in common."
         )
+    rows = row_differences(first, second)
+    if rows and not across_protocols:
+        raise EvaluationError(
+            f"the runs do not have the same labels and windows: {rows}. Compare runs of the same "
+            "rows, or pass across_protocols (--across-protocols) and say so where you report it."
+        )
+    differ += [rows] if rows else []
     return differ
 
 
@@ -106,9 +121,14 @@ def _compared(
             f"the runs share {len(shared)} people ({len(scores[0])} and {len(scores[1])} tested), "
             "at least 2 are needed. Were they made on the same data set?"
         )
+    low, high = RANGES[name]
     a, b = (s.loc[shared].to_numpy(dtype=float) for s in scores)
-    found = paired(a, b)
-    both = np.isfinite(a) & np.isfinite(b)
+    if one.by_subject[name].pooled or other.by_subject[name].pooled:
+        found, means = _pooled_pair(first, second, name)
+    else:
+        found = paired(a, b, limits=(low - high, high - low))
+        both = np.isfinite(a) & np.isfinite(b)
+        means = float(a[both].mean()), float(b[both].mean())
     notes = [f"different questions: {', '.join(differ)}"] if differ else []
     if first.lookalike or second.lookalike:
         notes.append("look-alike data: no statement about people")
@@ -116,14 +136,32 @@ def _compared(
         first.model,
         second.model,
         name,
-        float(a[both].mean()),
-        float(b[both].mean()),
+        *means,
         found,
-        found.wilcoxon_p,
+        found.p,
         len(scores[0]) - len(shared),
         len(scores[1]) - len(shared),
         tuple(notes),
     )
+
+
+def _pooled_pair(first: Run, second: Run, name: str) -> tuple[Paired, tuple[float, float]]:
+    """Difference of two pooled figures over the same rows, and the figures."""
+    shared = set(first.subjects) & set(second.subjects)
+    tables = [
+        aggregate(run.predictions[run.predictions["subject"].isin(shared)], run.aggregation)
+        for run in (first, second)
+    ]
+    gain = paired_gain(*tables, name, first.target_kind)
+    if gain is None:
+        raise EvaluationError(
+            f"{name} is undefined for most subjects, and the runs do not have the same rows: "
+            "their pooled figures cannot be compared."
+        )
+    if name in LOWER_IS_BETTER:
+        gain = replace(gain, difference=-gain.difference, low=-gain.high, high=-gain.low)
+    metric = by_kind(first.target_kind)[name]
+    return gain, (pooled_score(tables[0], metric), pooled_score(tables[1], metric))
 
 
 def compare_all(
@@ -146,7 +184,7 @@ def compare_all(
         _compared(runs[i], runs[j], summaries[i], summaries[j], metric, differ[i, j])
         for i, j in pairs
     ]
-    adjusted = holm([c.paired.wilcoxon_p for c in found]) if found else []
+    adjusted = holm([c.paired.p for c in found]) if found else []
     return [replace(c, holm_p=p) for c, p in zip(found, adjusted, strict=True)]
 
 
@@ -174,6 +212,50 @@ def question_differences(a: Run, b: Run) -> list[str]:
         elif ours != theirs:
             found.append(f"{name} ({ours} / {theirs})")
     return found
+
+
+def row_differences(a: Run, b: Run) -> str:
+    """Return how the labels and windows of the shared subjects differ; empty if they do not.
+
+    Parameters
+    ----------
+    a, b : Run
+
+    Returns
+    -------
+    str
+        Number of subjects whose rows differ, and the first difference.
+    """
+    if a.classes != b.classes:
+        return f"classes ({', '.join(a.classes)} / {', '.join(b.classes)})"
+    ours, theirs = _rows_by_subject(a), _rows_by_subject(b)
+    shared = sorted(set(ours) & set(theirs))
+    differing = [s for s in shared if not ours[s].equals(theirs[s])]
+    if not differing:
+        return ""
+    one, other = ours[differing[0]], theirs[differing[0]]
+    if len(one) != len(other):
+        what = f"{len(one)} and {len(other)} windows"
+    elif one.drop(columns="truth").equals(other.drop(columns="truth")):
+        count = int((one["truth"] != other["truth"]).sum())
+        what = f"{count} of {len(one)} labels differ"
+    else:
+        what = "other windows"
+    return f"{len(differing)} of {len(shared)} shared subjects (subject {differing[0]}: {what})"
+
+
+def _rows_by_subject(run: Run) -> dict[str, pd.DataFrame]:
+    """Place and label of each window by subject, in an order that both runs share."""
+    table = run.predictions
+    table = table[table["seed"] == table["seed"].iloc[0]]
+    truth = "label" if "label" in table else "target"
+    places = ["recording", "stimulus", "window_start", "duration"]
+    rows = table[["subject", *places, truth, "row"]].rename(columns={truth: "truth"})
+    rows = rows.sort_values([*places, "row"], kind="stable").drop(columns="row")
+    return {
+        str(subject): part.drop(columns="subject").reset_index(drop=True)
+        for subject, part in rows.groupby("subject")
+    }
 
 
 def _plain(value: object) -> object:

@@ -39,9 +39,11 @@ def reliability_points(
     probability: Float[np.ndarray, " window"],
     bins: int = 10,
 ) -> tuple[Float[np.ndarray, " bin"], Float[np.ndarray, " bin"], Int[np.ndarray, " bin"]]:
-    """Mean probability, share that happened and number of windows of bins of equal mass."""
-    order = np.argsort(probability, kind="stable")
-    parts = [p for p in np.array_split(order, min(bins, len(order))) if len(p)]
+    """Mean probability, share that happened and number of windows of bins of equal mass.
+
+    Windows of equal probability are in one bin.
+    """
+    parts = metrics.equal_mass_bins(probability, bins) if len(probability) else []
     predicted = np.array([probability[p].mean() for p in parts], dtype=float)
     observed = np.array([happened[p].mean() for p in parts], dtype=float)
     return predicted, observed, np.array([len(p) for p in parts], dtype=int)

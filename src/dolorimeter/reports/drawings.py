@@ -27,18 +27,19 @@ def of_run(
     """
     name = f"fig{letter}".lower()
     metric, unit = _axis(n)
-    yield Figure(
-        figures.per_subject(
-            f"{name}-people",
-            {_short(names.get(s, s)): unit * v for s, v in n.scores.items()},
-            chance=None if n.chance is None else unit * n.chance,
-            mean=unit * n.main.mean,
-            interval=(unit * n.main.low, unit * n.main.high) if n.main.has_interval else None,
-            metric=metric,
-            watermark=watermark,
-        ),
-        f"Each dot is one person. {_spread(n)}",
-    )
+    if not n.main.pooled:  # dots of a few subjects beside a pooled figure would mislead
+        yield Figure(
+            figures.per_subject(
+                f"{name}-people",
+                {_short(names.get(s, s)): unit * v for s, v in n.scores.items()},
+                chance=None if n.chance is None else unit * n.chance,
+                mean=unit * n.main.mean,
+                interval=(unit * n.main.low, unit * n.main.high) if n.main.has_interval else None,
+                metric=metric,
+                watermark=watermark,
+            ),
+            f"Each dot is one person. {_spread(n)}",
+        )
     yield from (
         _of_classes(name, run, n, watermark)
         if n.is_classifier

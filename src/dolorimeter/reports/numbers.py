@@ -8,20 +8,25 @@ from dataclasses import dataclass, field
 
 from dolorimeter.evaluation import Permutations, Run, Score, Summary, summarise
 from dolorimeter.reports import words
-
-FEW = 5
-"""People below which a report warns of every interval."""
+from dolorimeter.statistics import Paired
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score: mean over people, 95 % interval over people, sd of people (NaN where unknown)."""
+    """A score: mean over subjects, 95 % interval over subjects, sd of subjects (NaN if unknown).
+
+    `unreliable` says why the interval may not cover, `pooled` why `mean` is the figure over all
+    windows, `undefined` for how many subjects there is no score.
+    """
 
     metric: str
     mean: float
     low: float = math.nan
     high: float = math.nan
     sd: float = math.nan
+    unreliable: str = ""
+    pooled: str = ""
+    undefined: int = 0
 
     @property
     def has_interval(self) -> bool:
@@ -57,8 +62,16 @@ class Numbers:
         In the main metric.
     chance, majority : float or None
         What guessing gives in the main metric; share of the most frequent class.
+    gains : mapping of baseline to Paired
+        Model minus baseline in the main metric, subject by subject.
+    baseline_gains : mapping of baseline to Paired
+        The same of the other baselines against the majority class.
+    failed_folds, excluded, undefined : int
+        Failed folds; excluded windows, recordings and subjects; subjects without main score.
     p_value : float or None
         Of a permutation test, where one was made.
+    p_missing : str
+        Why a permutation test has no p.
     permutations : int
         Refits of that test; `coarse` when they are too few for a small p.
     thinned : Estimate or None
@@ -102,6 +115,12 @@ class Numbers:
     degradation_curve: Mapping[int, Estimate] = field(default_factory=dict)
     abstention: Mapping[float, float] = field(default_factory=dict)
     net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+    gains: Mapping[str, Paired] = field(default_factory=dict)
+    baseline_gains: Mapping[str, Paired] = field(default_factory=dict)
+    failed_folds: int = 0
+    excluded: int = 0
+    undefined: int = 0
+    p_missing: str = ""
 
     @property
     def is_classifier(self) -> bool:
@@ -124,7 +143,13 @@ def numbers(run: Run) -> Numbers:
         baselines={name: _estimate(s.main, found) for name, found in s.baselines.items()},
         chance=_finite(s.chance.get("main", math.nan)),
         majority=s.chance.get("majority"),
-        p_value=None if s.permutation is None else s.permutation.p,
+        p_value=None if s.permutation is None else _finite(s.permutation.p),
+        p_missing="" if s.permutation is None else s.permutation.reason,
+        gains=s.gains,
+        baseline_gains=s.baseline_gains,
+        failed_folds=len(run.failures),
+        excluded=len(run.exclusions),
+        undefined=s.by_subject[s.main].undefined,
         permutations=0 if s.permutation is None else len(s.permutation.permuted),
         coarse=s.permutation is not None and s.permutation.coarse,
         thinned=None if s.thinned is None else _estimate(s.main, s.thinned),
@@ -151,23 +176,16 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def few_people(count: int) -> str:
-    """What an interval over so few people is worth; empty from `FEW` people."""
-    if count >= FEW:
-        return ""
-    return (
-        f"An interval from {words.people(count)} says little: it takes for granted that scores "
-        "of people are spread like a bell, which so few cannot show."
-    )
-
-
 def _permutation_words(s: Summary, made: Permutations) -> str:
     """The permutation test in a sentence."""
     count = len(made.permuted)
+    if not count:
+        return f"Permutation test: no p; {made.reason}"
     coarse = f" Coarse: with {count} shuffles p cannot be below {1 / (count + 1):.3g}."
     coarse = coarse if made.coarse else ""
     return (
-        f"Refitted {count:,} times on labels shuffled within each person, the model reaches "
+        f"Refitted {count:,} times on labels shuffled {made.unit or 'within each person'}, "
+        "the model reaches "
         f"{words.value(math.fsum(made.permuted) / count, s.main)} in the mean and "
         f"{words.value(max(made.permuted), s.main)} at most; with the true labels "
         f"{words.value(made.observed, s.main)}, p = {words.p_value(made.p)}.{coarse}"
@@ -175,7 +193,16 @@ def _permutation_words(s: Summary, made: Permutations) -> str:
 
 
 def _estimate(metric: str, found: Score) -> Estimate:
-    return Estimate(metric, found.mean, found.low, found.high, found.sd)
+    return Estimate(
+        metric,
+        found.mean,
+        found.low,
+        found.high,
+        found.sd,
+        found.unreliable,
+        found.pooled,
+        found.undefined,
+    )
 
 
 def _counts_words(run: Run, s: Summary) -> str:
@@ -233,20 +260,27 @@ def _aim(s: Summary) -> str:
 def _group_rows(s: Summary) -> Iterator[tuple[str, ...]]:
     for column, found in s.demographics.items():
         for g in found:
-            shown = (words.value(g.mean, s.main), words.interval(g.low, g.high, s.main))
+            bounds = words.interval(g.low, g.high, s.main, g.unreliable)
+            shown = (words.value(g.mean, s.main), bounds)
             yield (column, g.name, str(g.subjects), *shown, "small group" if g.small else "")
 
 
 def _group_estimates(s: Summary) -> Iterator[tuple[str, Estimate]]:
     for column, found in s.demographics.items():
         for g in found:
-            yield f"{column}: {g.name} ({g.subjects})", Estimate(s.main, g.mean, g.low, g.high)
+            yield (
+                f"{column}: {g.name} ({g.subjects})",
+                Estimate(s.main, g.mean, g.low, g.high, unreliable=g.unreliable),
+            )
 
 
 def _remarks(s: Summary) -> Iterator[str]:
     """Sentences below the numbers: spread, gaps, seeds, lowest person, undefined scores."""
-    if few := few_people(s.subjects):
-        yield few
+    main = s.by_subject[s.main]
+    if main.unreliable:
+        yield f"The interval of {words.metric_name(s.main)} is unreliable: {main.unreliable}."
+    if main.pooled:
+        yield f"{words.capital(words.metric_name(s.main))} is pooled over windows: {main.pooled}."
     if s.permutation is not None:
         yield _permutation_words(s, s.permutation)
     if s.spread is not None:
@@ -268,9 +302,10 @@ def _remarks(s: Summary) -> Iterator[str]:
         yield f"sd over {len(s.seeds)} seeds: {words.value(s.seed_sd, s.main)}."
     for name, found in s.by_subject.items():
         if found.undefined:
+            why = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
             yield (
-                f"{words.metric_name(name)} is not defined for {words.people(found.undefined)} "
-                "(one class only, or no variance); they are left out of its mean."
+                f"{words.capital(words.metric_name(name))} is not defined for "
+                f"{words.people(found.undefined)}, who are not in its mean: {why}."
             )
     bound = s.chance.get("binomial_bound", math.nan)
     if math.isfinite(bound):

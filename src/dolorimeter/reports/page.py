@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 import dolorimeter
 from dolorimeter.audits import CHECKS, Finding
+from dolorimeter.conditions import everything_takes_part
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
 from dolorimeter.metrics import LOWER_IS_BETTER
@@ -27,9 +29,10 @@ from dolorimeter.reports.blocks import (
     table,
 )
 from dolorimeter.reports.comparison import Comparison, compare_all, question_differences
-from dolorimeter.reports.numbers import Estimate, Numbers, few_people, numbers
+from dolorimeter.reports.numbers import Estimate, Numbers, numbers
 from dolorimeter.reports.pseudonyms import hide, pseudonyms
 from dolorimeter.reports.robustness import fragile, missing_table, silence_table, worth_table
+from dolorimeter.statistics import Paired
 
 NOT_A_DEVICE = "Research software, not a medical device."
 
@@ -136,17 +139,20 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     run, n = entry.run, entry.numbers
     main, metric = n.main, words.metric_name(n.main.metric)
     chance = "" if n.chance is None else f"; chance {words.value(n.chance, main.metric)}"
+    pooled = ", pooled over windows" if main.pooled else ""
     figure = (
-        f"{words.capital(metric)} {words.value(main.mean, main.metric)} "
+        f"{words.capital(metric)}{pooled} {words.value(main.mean, main.metric)} "
         f"(95 % interval over {words.people(n.subjects)}: "
-        f"{words.interval(main.low, main.high, main.metric)}{chance})"
+        f"{words.interval(main.low, main.high, main.metric, main.unreliable)}{chance})"
     )
-    tone, said = _answer(n)
-    sentences = [said, *_against_baselines(n), *fragile(n)]
+    tone, answer = _answer(n)
+    sentences = [answer, *_against_baselines(n), *fragile(n)]
+    if main.pooled:
+        sentences.append(f"There is no mean of people: {main.pooled}.")
     if against := _against(entry):
         tone, sentences = "bad", [against, *_against_baselines(n)]
-    elif few := few_people(n.subjects):
-        sentences.append(few)
+    elif main.unreliable:
+        sentences.append(f"The interval is unreliable: {main.unreliable}.")
         tone = "warn" if tone == "good" else tone
     if not against and not entry.findings:
         sentences.append("No audit was made of this run: leakage has not been looked for.")
@@ -181,24 +187,64 @@ def _against(entry: Entry) -> str:
 
 
 def _answer(n: Numbers) -> tuple[Tone, str]:
-    """Whether the main figure beats chance, in words."""
-    main = n.main
-    if not main.has_interval:
-        return "warn", "Too few people for an interval: nothing can be said about new people."
-    if n.chance is None and main.metric not in ("concordance", "pearson", "icc_3_1"):
-        name = words.metric_name(main.metric)
-        return "warn", f"Guessing has no fixed {name}: compare it with the baselines."
-    if n.chance is None:
-        if main.low > 0:
-            return "good", "Better than a constant guess, which agrees with 0."
-        return "warn", "Not distinguishable from a constant guess, which agrees with 0."
-    if main.low > n.chance:
-        permuted = "" if n.p_value is None else f" ({_permutation(n)})"
-        return "good", f"Better than chance: the whole interval lies above it{permuted}."
-    if main.high < n.chance:
-        return "bad", "Worse than chance: look for a fault before anything else."
-    permuted = "" if n.p_value is None else f" ({_permutation(n)})"
-    return "warn", f"Not distinguishable from chance: the interval includes it{permuted}."
+    """Whether the main figure beats the majority baseline, subject by subject, in words."""
+    name = "majority" if "majority" in n.gains else "guessing"
+    gain = n.gains.get(name)
+    if gain is None:
+        return "warn", (
+            "Nothing can be said about chance: the run has no majority baseline, or too few "
+            "people for a comparison with it."
+        )
+    if n.kind == "regressor":
+        mean = "a constant guess, which agrees with 0"
+    elif name == "majority":
+        mean = "the majority baseline"
+    else:
+        mean = f"guessing ({words.value(n.chance, n.main.metric)})"
+    shown = f"{_gain_words(gain, n.main.metric)}{_permuted(n)}"
+    if beats(gain, n.main, n.chance):
+        return "good", f"Better than chance ({mean}): {shown}."
+    if gain.p < ALPHA and gain.difference < 0:
+        return "bad", f"Worse than {mean}: {shown}. Look for a fault before anything else."
+    if gain.p < ALPHA and gain.difference > 0:
+        return "warn", (
+            f"Not shown to be better than chance: better than {mean} ({shown}), but the interval "
+            f"includes the {words.value(n.chance, n.main.metric)} of guessing."
+        )
+    return "warn", f"Not distinguishable from chance ({mean}): {shown}."
+
+
+ALPHA = 0.05
+"""Level of the statements about chance and baselines."""
+
+
+def beats(gain: Paired, score: Estimate, chance: float | None) -> bool:
+    """Whether a score is better than a baseline, and than guessing where that is fixed.
+
+    Both are asked for: a majority class that is learnt on the other subjects is below guessing
+    where every subject has one class, since leaving a subject out makes the other class frequent.
+    """
+    if not (gain.p < ALPHA and gain.difference > 0):
+        return False
+    if chance is None or not score.has_interval:
+        return True
+    return score.high < chance if score.metric in LOWER_IS_BETTER else score.low > chance
+
+
+def _gain_words(gain: Paired, metric: str) -> str:
+    """A paired difference in words."""
+    how = "pooled over windows" if math.isnan(gain.permutation_p) else "person by person"
+    mark = f"; unreliable: {gain.unreliable}" if gain.unreliable else ""
+    bounds = words.interval(gain.low, gain.high, metric)
+    return (
+        f"{words.difference(gain.difference, metric)} {how} (95 % interval {bounds}; "
+        f"p {words.p_value(gain.p)}{mark})"
+    )
+
+
+def _permuted(n: Numbers) -> str:
+    """The permutation test, where one was made."""
+    return "" if n.p_value is None else f", {_permutation(n)}"
 
 
 def _permutation(n: Numbers) -> str:
@@ -209,27 +255,36 @@ def _permutation(n: Numbers) -> str:
 
 def _against_baselines(n: Numbers) -> Iterator[str]:
     """One sentence for each baseline without signal that beats chance or the model."""
-    said = {
+    sources = {
         "nuisance": "facts that are not signal (lengths, missing shares, order in the session)",
         "level_before": "the previous stimulus",
     }
-    for name, source in said.items():
+    for name, source in sources.items():
         other = n.baselines.get(name)
         if other is None:
             continue
         shown = (
             f"{words.value(other.mean, other.metric)} "
-            f"({words.interval(other.low, other.high, other.metric)})"
+            f"({words.interval(other.low, other.high, other.metric, other.unreliable)})"
         )
-        if n.chance is None:
-            continue
-        if other.has_interval and other.low > n.chance:
-            yield f"Warning: {source} alone give {shown}, which is better than chance."
+        over_majority = n.baseline_gains.get(name)
+        if over_majority is not None and beats(over_majority, other, n.chance):
+            yield (
+                f"Warning: from {source} only: {shown}, which is better than chance "
+                f"({_gain_words(over_majority, other.metric)})."
+            )
         elif name == "nuisance":
-            yield f"From {source} alone: {shown}, no better than chance."
-        lower = n.main.metric in LOWER_IS_BETTER
-        if (other.mean <= n.main.mean) if lower else (other.mean >= n.main.mean):
+            yield f"From {source} only: {shown}, not shown to be better than chance."
+        gain = n.gains.get(name)
+        if gain is None:
+            continue
+        if gain.difference <= 0:
             yield f"The model is no better than {source}: {shown}."
+        elif not gain.p < ALPHA:
+            yield (
+                f"The model is not shown to be better than {source}: "
+                f"{_gain_words(gain, n.main.metric)}."
+            )
 
 
 def _labels_note(runs: Sequence[Run]) -> str:
@@ -291,6 +346,7 @@ def _pair_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
     pairs = [(a, b) for i, a in enumerate(letters) for b in letters[i + 1 :]]
     if lead_only:
         pairs = [(letters[0], b) for b in letters[1:]]
+    reasons = dict.fromkeys(c.paired.unreliable for c in found if c.paired.unreliable)
     yield table(
         "Two by two, person by person",
         (
@@ -306,15 +362,16 @@ def _pair_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         numeric=(1, 2, 3, 4, 5),
         note=f"Differences of {words.metric_name(found[0].metric)}"
         f"{', in points,' if found[0].metric in words.SHARES else ','} mean over the people that "
-        "both runs have tested; Wilcoxon's signed-rank test, p adjusted for all rows (Holm). The "
-        "smallest difference is what so many people would show in 4 of 5 such studies: "
-        "a smaller one may be there and not be seen.",
+        "both runs have tested. p tests this mean: the larger one of a sign-flip permutation test "
+        "and of a t-test corrected for skewness, adjusted for all rows (Holm). Smallest "
+        "difference: detectable with 80 % power at this number of people."
+        + (f" Unreliable: {'; '.join(reasons)}." if reasons else ""),
     )
 
 
 def _pair_row(first: str, second: str, c: Comparison) -> Row:
     found = c.paired
-    if c.holm_p < 0.05:
+    if c.holm_p < ALPHA:
         better = first if (found.difference > 0) != (c.metric in LOWER_IS_BETTER) else second
         read = f"{better} is better"
     else:
@@ -324,8 +381,8 @@ def _pair_row(first: str, second: str, c: Comparison) -> Row:
             f"{first} − {second}",
             str(found.subjects),
             words.value(found.difference, c.metric),
-            words.interval(found.low, found.high, c.metric),
-            words.p_value(c.holm_p),
+            words.interval(found.low, found.high, c.metric, found.unreliable),
+            f"{words.p_value(c.holm_p)}{' (unreliable)' if found.unreliable else ''}",
             words.value(found.smallest_detectable, c.metric),
             read,
         )
@@ -344,6 +401,10 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
         "95 % interval",
         "Sd of people",
         *(f"{words.capital(words.metric_name(m))}, pooled" for m in pooled),
+        "People",
+        "Without score",
+        "Failed folds",
+        "Kept out",
         "How epoch and settings were chosen",
         "Sees of the test person",
     ]
@@ -357,6 +418,7 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
                     entry.label,
                     *_estimate_cells(n.main),
                     *(words.value(n.pooled.get(m), m) for m in pooled),
+                    *(str(c) for c in (n.subjects, n.undefined, n.failed_folds, n.excluded)),
                     words.SELECTIONS.get(question.selection, question.selection),
                     access,
                 ),
@@ -369,14 +431,14 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
                     (
                         f"{entry.letter} with the test person's classes thinned 90/10",
                         *_estimate_cells(n.thinned),
-                        *("",) * (len(pooled) + 1),
+                        *("",) * (len(pooled) + 5),
                         access,
                     ),
                     "warn",
                 )
             )
     for name, other in entries[0].numbers.baselines.items():
-        blank = ("",) * (len(pooled) + 2)
+        blank = ("",) * (len(pooled) + 6)
         rows.append(
             Row((f"baseline: {name.replace('_', ' ')}", *_estimate_cells(other), *blank), "quiet")
         )
@@ -384,7 +446,7 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
         caption,
         columns,
         rows,
-        numeric=range(1, 4 + len(pooled)),
+        numeric=range(1, 8 + len(pooled)),
         note="Baselines see no signal: the most frequent class, facts about the windows, "
         "the previous stimulus. Pooled numbers count windows, not people; published "
         "figures are mostly pooled."
@@ -393,9 +455,10 @@ def runs_table(entries: Sequence[Entry], caption: str) -> Table:
 
 
 def _estimate_cells(e: Estimate) -> tuple[str, str, str]:
+    pooled = " (pooled)" if e.pooled else ""
     return (
-        words.value(e.mean, e.metric),
-        words.interval(e.low, e.high, e.metric),
+        f"{words.value(e.mean, e.metric)}{pooled}",
+        words.interval(e.low, e.high, e.metric, e.unreliable),
         words.value(e.sd, e.metric),
     )
 
@@ -547,19 +610,27 @@ def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
                     words.metric_name(e.metric),
                     *_estimate_cells(e),
                     words.value(n.pooled.get(e.metric), e.metric),
+                    str(e.undefined),
                 )
             )
         mean = {e.metric for e in n.measures}
         rows += [
-            (words.metric_name(m), "–", "–", "–", words.value(v, m))
+            (words.metric_name(m), "–", "–", "–", words.value(v, m), "–")
             for m, v in n.pooled.items()
             if m not in mean
         ]
         yield table(
             entry.label,
-            ("Metric", "Mean of people", "95 % interval", "Sd of people", "Pooled over windows"),
+            (
+                "Metric",
+                "Mean of people",
+                "95 % interval",
+                "Sd of people",
+                "Pooled over windows",
+                "People without score",
+            ),
             rows,
-            numeric=(1, 2, 3, 4),
+            numeric=(1, 2, 3, 4, 5),
         )
         yield Items(tuple(hide(text, entry.names) for text in n.remarks))
         for made in (missing_table, silence_table, worth_table):
@@ -599,7 +670,12 @@ def _kept_out(entry: Entry) -> Iterator[Block]:
     """Exclusions counted by reason."""
     out = entry.run.exclusions
     if out.empty:
-        yield Paragraph("Nothing was kept out.")
+        everything = everything_takes_part(len(out), entry.run.notes)
+        yield Paragraph(
+            "Nothing was kept out."
+            if everything
+            else "Nothing of the task's conditions was kept out; the others are listed above."
+        )
         return
     shown = out.assign(reason=[hide(str(r), entry.names) for r in out["reason"]])
     grouped = shown.groupby(["what", "reason"], sort=True)
@@ -689,7 +765,8 @@ def _known(entries: Sequence[Entry]) -> dict[str, str]:
         "20a": f"{words.people(n.subjects)} tested; {len(run.failures)} folds failed",
         "21": f"{words.people(n.subjects)}, {n.windows:,} windows; {n.class_counts}",
         "23a": f"{words.metric_name(n.main.metric)} {words.value(n.main.mean, n.main.metric)} "
-        f"({words.interval(n.main.low, n.main.high, n.main.metric)})",
+        f"({words.interval(n.main.low, n.main.high, n.main.metric, n.main.unreliable)})"
+        f"{', pooled over windows' if n.main.pooled else ''}. {_answer(n)[1]}",
     }
     if n.modalities:
         known["9b"] = f"Signals: {', '.join(n.modalities)}"

@@ -96,7 +96,7 @@ def worth_table(label: str, n: Numbers) -> Table | None:
 
 
 def _cells(e: Estimate) -> tuple[str, str]:
-    return words.value(e.mean, e.metric), words.interval(e.low, e.high, e.metric)
+    return words.value(e.mean, e.metric), words.interval(e.low, e.high, e.metric, e.unreliable)
 
 
 def _read(n: Numbers, d: Degraded) -> str:

@@ -99,17 +99,33 @@ def value(number: float | None, metric: str) -> str:
     return f"{number:.3f}" if abs(number) < 100 else f"{number:.4g}"
 
 
-def interval(low: float | None, high: float | None, metric: str) -> str:
-    """An interval in the same unit as `value`.
+def interval(
+    low: float | None, high: float | None, metric: str, unreliable: str | bool = ""
+) -> str:
+    """An interval in the same unit as `value`, marked where it is unreliable.
 
     >>> interval(0.62, 0.805, "accuracy")
     '62.0–80.5 %'
+    >>> interval(0.62, 0.805, "accuracy", "3 subjects are too few")
+    '62.0–80.5 % (unreliable)'
     """
     if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     first = value(low, metric).removesuffix(" %")
     joint = " to " if low < 0 else "–"
-    return f"{first}{joint}{value(high, metric)}"
+    mark = " (unreliable)" if unreliable else ""
+    return f"{first}{joint}{value(high, metric)}{mark}"
+
+
+def difference(number: float, metric: str) -> str:
+    """A difference with its sign, in points for shares.
+
+    >>> difference(0.1234, "balanced_accuracy"), difference(-0.05, "auroc")
+    ('+12.3 points', '-0.050')
+    """
+    if metric in SHARES:
+        return f"{100 * number:+.1f} points"
+    return f"{number:+.3f}"
 
 
 def p_value(p: float | None) -> str:

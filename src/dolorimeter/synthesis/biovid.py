@@ -176,6 +176,31 @@ def clips(
     return found
 
 
+def counters(conditions: Sequence[str]) -> list[int]:
+    """Return the number in each clip's name: pain clips from 1 in their order, baselines after.
+
+    File names that published code shows have every baseline in 081…100 and every pain clip below.
+
+    Parameters
+    ----------
+    conditions : sequence of str
+        Of a session's trials in the order of time.
+
+    Examples
+    --------
+    >>> counters(["BL1", "PA4", "BL1", "PA1"])
+    [3, 1, 4, 2]
+    """
+    pain = sum(condition != CONDITIONS[0] for condition in conditions)
+    following = {True: 1, False: pain + 1}
+    numbers = []
+    for condition in conditions:
+        is_pain = condition != CONDITIONS[0]
+        numbers.append(following[is_pain])
+        following[is_pain] += 1
+    return numbers
+
+
 def write_subject(request: Request, number: int, root: Path) -> Written:
     """All clips of one person."""
     latents = design(request)
@@ -187,9 +212,10 @@ def write_subject(request: Request, number: int, root: Path) -> Written:
     folder.mkdir(parents=True)
     time = np.rint(sample_times(ROWS, SAMPLING_RATE) * 1e6).astype(np.int64)
     face = _face(request, subject)
+    numbers = counters(names)
     windows, frames = [], []
     for i, trial in enumerate(trials):
-        sample = f"{subject.name}-{names[trial]}-{trial + 1:03d}"
+        sample = f"{subject.name}-{names[trial]}-{numbers[trial]:03d}"
         one = {column: values[i] for column, values in signals.items()}
         loss = request.rng(number, LOSS, trial)
         missing = bool(loss.random() < request.missing)

@@ -67,7 +67,9 @@ class Source:
         self.stream.thread_type = "FRAME" if threads > 1 else "SLICE"
         self.stream.codec_context.thread_count = threads
         self._mov = self.container.format.name.startswith("mov")
-        self._timed = self.container.format.name != "avi"  # AVI has no times of presentation
+        # AVI has no times of presentation, only numbered places for frames, some of them empty
+        self._timed = self.container.format.name != "avi"
+        self._places: list[int] = []
 
     def __enter__(self) -> Source:
         return self
@@ -102,7 +104,14 @@ class Source:
         return self.step * sum(packet is None or packet.size > 0 for packet in self._packets())
 
     def time(self, frame: VideoFrame, index: int, origin: int | None) -> float:
-        """Seconds from `origin`; by the index where the file times no frames."""
+        """Return seconds from `origin`.
+
+        Where the file times no frames, the time is that of the frame's place: the next frame
+        comes one place later, or more where the camera dropped frames (empty packets of an AVI
+        file).
+        """
+        if index < len(self._places):
+            return (self._places[index] - self._places[0]) * self.step
         if frame.pts is None or origin is None or not self._timed or not self.stream.time_base:
             return index * self.step
         return float((frame.pts - origin) * self.stream.time_base)
@@ -158,7 +167,11 @@ class Source:
             self.container.seek(place.seek, stream=self.stream)
             first = place.key
         faults = 0
+        self._places = []
         for packet in self._packets():
+            if packet is not None and packet.size == 0 and packet.dts is not None:
+                continue  # an empty packet in the middle would end decoding
+            self._note_place(packet)
             if packet is None or packet.is_corrupt:
                 faults += 1
                 yield Damage(None if packet is None or not self._timed else packet.pts)
@@ -174,6 +187,24 @@ class Source:
                     yield Damage(frame.pts) if frame.is_corrupt else frame
         for _ in range(self._cut_off() - faults):
             yield Damage(None)
+
+    @property
+    def dropped(self) -> int:
+        """Frames so far that the camera dropped: places of an AVI file without a frame."""
+        if not self._places:
+            return 0
+        return self._places[-1] - self._places[0] + 1 - len(self._places)
+
+    def _note_place(self, packet: AnyPacket | None) -> None:
+        """Note the place of a frame of a file that does not time frames, in the file's order.
+
+        Frames are presented in this order of places, whatever the order of decoding.
+        """
+        if self._timed or (packet is not None and packet.size == 0):
+            return
+        following = self._places[-1] + 1 if self._places else 0
+        place = None if packet is None else packet.dts
+        self._places.append(following if place is None else max(following, int(place)))
 
     def _cut_off(self) -> int:
         """How many frames the index of an MP4 or MOV file has beyond the end of the file."""

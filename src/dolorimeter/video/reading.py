@@ -186,6 +186,14 @@ class FrameReader(Iterator[Frame]):
         return self._tally.damaged
 
     @property
+    def dropped(self) -> int:
+        """Frames so far that the camera dropped, as an AVI file says with empty frames.
+
+        Times of later frames take them into account. Other containers time each frame.
+        """
+        return self._source.dropped
+
+    @property
     def frames(self) -> int:
         """Frames decoded so far, whether given or passed over."""
         return self._tally.decoded

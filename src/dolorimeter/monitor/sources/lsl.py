@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from dolorimeter.datasets._open import NAMES, QUANTITIES, field_name, to_si
+from dolorimeter.datasets._open import NAMES, field_name
+from dolorimeter.datasets.units import is_arbitrary, quantity_of, to_si
 from dolorimeter.errors import MonitorError
 from dolorimeter.monitor.sources._items import Begins, Chunk, Item, Lost
 from dolorimeter.types import Signal
@@ -166,7 +167,11 @@ class LslSource:
             if modality not in wanted or any(c.modality == modality for c in channels):
                 continue
             stated = self._query.units.get(modality, unit)
-            known = to_si(stated)
+            quantity = quantity_of(modality)
+            known = to_si(stated, quantity)
+            confirmed = known is not None
+            if known is None and quantity in {"pulse", "respiration"} and is_arbitrary(stated):
+                known = (1.0, "a.u.")  # their size means nothing in any unit
             if known is None or not self._fits(modality, known[1]):
                 faults.append(
                     f"channel '{label}' of stream '{info.name()}' is in "
@@ -180,8 +185,7 @@ class LslSource:
                     f"needs a regular rate of at most {FASTEST:g} Hz"
                 )
                 continue
-            quantity = QUANTITIES.get(modality, "other")
-            like = Signal(np.empty((1, 0)), info.nominal_srate(), known[1], True, quantity)
+            like = Signal(np.empty((1, 0)), info.nominal_srate(), known[1], confirmed, quantity)
             channels.append(_Channel(modality, row, known[0], like))
         return inlet, channels, faults
 
@@ -203,7 +207,7 @@ class LslSource:
     @staticmethod
     def _fits(modality: str, unit: str) -> bool:
         wanted = {"conductance": "S", "voltage": "V", "temperature": "degC", "rate": "1/min"}
-        return wanted.get(QUANTITIES.get(modality, ""), unit) == unit
+        return wanted.get(quantity_of(modality), unit) == unit
 
     def _begin(self, info: Any, inlet: Any, channels: Sequence[_Channel]) -> None:
         thread = threading.Thread(

@@ -1,0 +1,1 @@
+"""Checks of the audit, by what they look at."""

@@ -1,0 +1,76 @@
+"""Check of the stimuli of a data set: who lacks them, and whose condition is misspelt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from dolorimeter.conditions import UNLABELLED, condition_counts, misspelt
+from dolorimeter.datasets._files import CheckReport, Problem
+from dolorimeter.types import Recording
+
+
+def check(reader: Any) -> tuple[CheckReport, pd.DataFrame | None]:
+    """Check a data set: its files, and its stimuli across subjects.
+
+    Parameters
+    ----------
+    reader : reader
+        From `open_dataset`.
+
+    Returns
+    -------
+    CheckReport, pandas.DataFrame or None
+        The report, and the table of `condition_counts`; None for a feature table.
+    """
+    report: CheckReport = reader.check()
+    if not hasattr(reader, "recordings"):
+        return report, None
+    recordings = reader.recordings()
+    lost = {str(e.subject) for e in reader.exclusions if e.subject}
+    counts = condition_counts(recordings, subjects=lost - set(reader.subjects()))
+    problems = event_problems(recordings, counts)
+    return replace(report, problems=(*report.problems, *problems)), counts
+
+
+def event_problems(recordings: Sequence[Recording], counts: pd.DataFrame) -> list[Problem]:
+    """Return what is odd about the stimuli of recordings, beside those of others.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+    counts : pandas.DataFrame
+        Their `condition_counts`.
+
+    Returns
+    -------
+    list of Problem
+        A fault costs a recording or part of it; a warning names a subject that lacks a condition
+        which most others have.
+    """
+    if not any(recording.stimuli for recording in recordings):
+        return []  # a data set without stimuli, such as a session that is watched
+    what = "no stimulus is stated: no events, or none that the reader understands"
+    problems = [
+        Problem(recording.name, what, "label") for recording in recordings if not recording.stimuli
+    ]
+    for name, other in misspelt(counts).items():
+        subjects = _names(counts.index[counts[name] > 0])
+        words = f"condition '{name}' ({int(counts[name].sum())} of {subjects})"
+        problems.append(Problem(subjects, f"{words}: did you mean '{other}'?", "label"))
+    labelled = counts.drop(columns=UNLABELLED, errors="ignore")
+    labelled = labelled[labelled.sum(axis=1) > 0]
+    for name in labelled:
+        without = labelled.index[labelled[name] == 0]
+        if 0 < len(without) < len(labelled) / 2:
+            what = f"no stimulus of condition '{name}', which the other subjects have"
+            problems += [Problem(str(s), what, "label", "warning") for s in without]
+    return problems
+
+
+def _names(subjects: Iterable[object]) -> str:
+    names = [str(subject) for subject in subjects]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
