@@ -180,7 +180,12 @@ def _spoken(samples: Samples, abstained: Sequence[str]) -> Samples:
     """Samples of the windows on which a live session gives an estimate; the others are listed."""
     silent = np.array([bool(reason) for reason in abstained])
     exclusions = [
-        Exclusion(row.subject, row.recording, f"window at {row.start:g} s", f"as live: {reason}")
+        Exclusion(
+            str(row.subject),
+            str(row.recording),
+            f"window at {row.start:g} s",
+            f"as live: {reason}",
+        )
         for row, reason in zip(samples.meta.itertuples(), abstained, strict=True)
         if reason
     ]
