@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dolorimeter.audits import audit
 from dolorimeter.datasets import OfficialSplit
 from dolorimeter.errors import (
     ConfigError,
@@ -130,11 +131,11 @@ def test_fewer_epochs_warm_up_for_as_large_a_share(tmp_path: Path) -> None:
         ),
         (
             {"split": {"name": "k_fold"}},
-            r"\[split\] name is 'k_fold', expected one of leave_one_s",
+            r"\[split\] name is 'k_fold'; did you mean 'group_k_fold'",
         ),
         (
             {"split": {"name": "group_k_fold", "arguments": {"n": 3}}},
-            r"\[split\] group_k_fold takes the arguments: n_splits",
+            r"\[split\] group_k_fold takes no argument 'n'; did you mean 'n_splits'",
         ),
         (  # before an hour of video is looked at
             {"classifier": {"name": "network", "arguments": {"epochs": 5, "warmup_epochs": 5}}},
@@ -254,8 +255,12 @@ def test_one_data_set_trains_and_another_is_tested(
         "split": {"name": "cross_dataset", "arguments": names},
     }
     asked = experiment_from(told)
-    found = run(asked, one, test_root=other, cache=False)
+    out = tmp_path / "run"
+    found = run(asked, one, out, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
+    with_data, _ = audit_run(out, one, test_root=other)
+    assert not any("no samples were passed" in f.message for f in with_data)
+    assert any("no samples were passed" in f.message for f in audit(found))
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
     for seen in ({"ai4pain": ()}, {"ai4pain": (found.subjects[0].split(":")[1],)}):
         weights = (Weights("w", None, seen),)

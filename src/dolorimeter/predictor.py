@@ -16,11 +16,19 @@ from dolorimeter.chain import Pipeline, QualityGate
 from dolorimeter.errors import ConfigError, DolorimeterError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.samples import Samples
-from dolorimeter.storage import write_json
+from dolorimeter.storage import (
+    MANIFEST,
+    damaged_files,
+    replaced_folder,
+    seal_folder,
+    write_json,
+)
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetKind
 
 PLACE = ["subject", "recording", "stimulus", "start", "duration"]
 """Columns that say where a window is."""
+FILES = ("predictor.json", "estimator", MANIFEST)
+"""Entries of a model folder."""
 
 
 @dataclass(frozen=True)
@@ -261,9 +269,15 @@ class Predictor:
         return rows
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder that `load`, ``predict`` and ``monitor`` read."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the folder that `load`, ``predict`` and ``monitor`` read.
+
+        A model that is there before is replaced as a whole, or stays as it is.
+        """
+        with replaced_folder(Path(folder), FILES) as part:
+            self._write(part)
+            seal_folder(part, [name for name in FILES if name != MANIFEST])
+
+    def _write(self, folder: Path) -> None:
         save_estimator(self.estimator, folder / "estimator")
         write_json(
             folder / "predictor.json",
@@ -299,6 +313,10 @@ class Predictor:
             raise ConfigError(
                 f"{folder}: no predictor.json here, expected a model folder written by "
                 "`dolorimeter train … --out MODEL`."
+            )
+        if faults := damaged_files(path.parent):
+            raise ConfigError(
+                f"{folder}: the model is damaged ({'; '.join(faults)}). Train the model again."
             )
         try:
             told = json.loads(path.read_text(encoding="utf-8"))

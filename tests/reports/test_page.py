@@ -61,6 +61,7 @@ def made_run(
             {"name": "leave_one_subject_out", "arguments": {}}, "fixed", "window",
         ),
         "model": "logistic_regression",
+        "salt": "of the tests",
         "predictions": predictions,
         "access": pd.DataFrame(columns=["fold", "stage", "method", "row"]),
         "baselines": baseline,

@@ -21,7 +21,6 @@ from dolorimeter.chain._live import LiveChain, check_live
 from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
 from dolorimeter.chain._stream import Stream, interval_of
-from dolorimeter.chain._values import check_types
 
 __all__ = [
     "BATCH",
@@ -35,7 +34,6 @@ __all__ = [
     "Stream",
     "build",
     "check_live",
-    "check_types",
     "encoder_of",
     "in_time",
     "interval_of",

@@ -7,6 +7,7 @@ Nothing in it is fitted.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -27,9 +28,9 @@ from dolorimeter.chain._join import (
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
-from dolorimeter.chain._values import check_types
-from dolorimeter.clusters import cluster
+from dolorimeter.clusters import cluster, end_with
 from dolorimeter.errors import ConfigError, DatasetError
+from dolorimeter.option_types import check_types
 from dolorimeter.preprocessing.standardise import (
     TARGET_ACCESS,
     Reference,
@@ -435,9 +436,14 @@ class Pipeline:
             return (made_part(self.windows, self.streams, batch) for batch in batches)
         from joblib import Parallel, delayed
 
-        jobs = [delayed(made_part)(self.windows, self.streams, batch) for batch in batches]
         if backend is not None:
+            jobs = [delayed(made_part)(self.windows, self.streams, batch) for batch in batches]
             return _on_cluster(backend, workers, jobs)
+        here = os.getpid()
+        jobs = [
+            delayed(_made_part_in_worker)(here, self.windows, self.streams, batch)
+            for batch in batches
+        ]
         parts: Iterable[Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
         return parts
 
@@ -620,6 +626,13 @@ def _check_memory(size: int, done: int, recordings: int) -> None:
             f"expected at most {MEMORY / 2**30:g} GiB for all. Give the stream an encoder, fewer "
             "frames or subjects, or a lower sampling rate."
         )
+
+
+def _made_part_in_worker(
+    driver: int, spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]
+) -> Part:
+    end_with(driver)
+    return made_part(spec, streams, batch)
 
 
 def _on_cluster(backend: str, workers: int, jobs: Sequence[Any]) -> Iterator[Part]:

@@ -16,6 +16,7 @@ from dolorimeter.cli._app import (
     Root,
     Workers,
     app,
+    purge,
     study,
 )
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
@@ -294,6 +295,9 @@ def compare(
 def audit(
     run: RunFolder,
     root: Root = None,
+    test_root: Annotated[
+        Path | None, typer.Option(help="Root of the second data set, across data sets.")
+    ] = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
     ] = 0,
@@ -306,7 +310,9 @@ def audit(
     from dolorimeter.audits import has_fault
     from dolorimeter.experiment import audit_run
 
-    findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
+    findings, meter = audit_run(
+        run, root, test_root=test_root, rerun=rerun, leak_o_meter=leak_o_meter
+    )
     rows = [
         {
             "check": f.check,
@@ -325,3 +331,58 @@ def audit(
             show(meter, False, "leak-o-meter")
     if has_fault(findings):
         raise typer.Exit(1)
+
+
+@purge.command("subject")
+def purge_subject(
+    subject: Annotated[str, typer.Argument(help="Identifier of the subject.")],
+    folders: Annotated[
+        list[Path],
+        typer.Option("--in", help="Run, model, embedding or cache folder, or a folder of these."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase one subject from caches, embeddings, runs, models' lists and monitor stores.
+
+    Exits with 1 when a file still names the subject, or a model was trained on the subject.
+    """
+    from dataclasses import asdict
+
+    from dolorimeter.experiment import erase_subject
+
+    if not yes:
+        places = ", ".join(map(str, folders))
+        typer.confirm(
+            f"Erase everything of subject '{subject}' in {places}?", abort=True, err=True
+        )
+    erased = erase_subject(subject, folders)
+    of_stores = [_purge_store(store, erased.spellings) for store in erased.stores]
+    show(asdict(erased) | {"stores": [found for found in of_stores if found]}, as_json)
+    if not as_json:
+        for model in erased.retrain:
+            typer.echo(f"retrain: {model} was trained on the subject; its weights still are.")
+        for path in erased.remaining:
+            typer.echo(f"remains: {path} names the subject. Remove or rename it.")
+    if erased.retrain or erased.remaining:
+        raise typer.Exit(1)
+
+
+def _purge_store(path: str, spellings: Sequence[str]) -> dict[str, Any] | None:
+    """Purge one store of the monitor; None if it is none, or holds nothing of the subject."""
+    from dolorimeter.errors import StorageError
+    from dolorimeter.monitor.store import list_sessions
+    from dolorimeter.monitor.store import purge as purge_sessions
+
+    try:
+        subjects = {found.info.subject for found in list_sessions(where=path)}
+    except StorageError:
+        return None
+    done = [purge_sessions(name, where=path) for name in sorted(subjects & set(spellings))]
+    if not done:
+        return None
+    return {
+        "store": path,
+        "sessions": sum(each.sessions for each in done),
+        "rows": sum(each.rows for each in done),
+    }

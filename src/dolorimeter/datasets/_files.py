@@ -210,7 +210,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: e.name)
 
 
-def list_files(folder: Path, *suffixes: str, root: Path | None = None) -> list[Path]:
+def list_files(folder: Path, *suffixes: str) -> list[Path]:
     """Return the files of a folder, sorted by name, without hidden ones.
 
     Links are followed. A link whose target is missing is listed as well, so that reading it names
@@ -242,7 +242,7 @@ def has_ending(name: str, *suffixes: str) -> bool:
     return not suffixes or name.lower().removesuffix(".gz").endswith(suffixes)
 
 
-def list_dirs(folder: Path, *, root: Path | None = None) -> list[Path]:
+def list_dirs(folder: Path) -> list[Path]:
     """Return the folders of a folder, sorted by name, without hidden ones; links are followed."""
     return [Path(e.path) for e in _entries(folder) if e.is_dir()]
 

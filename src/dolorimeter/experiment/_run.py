@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from dolorimeter._extras import load
 from dolorimeter.audits import Finding, audit
 from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, StorageError
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    DolorimeterError,
+    EvaluationError,
+    StorageError,
+    StorageWarning,
+)
 from dolorimeter.evaluation import (
     Run,
     evaluate,
@@ -40,7 +49,7 @@ from dolorimeter.experiment._prepare import (
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.registry import MODELS, Weights
 from dolorimeter.samples import Samples
-from dolorimeter.storage import find_root, write_json
+from dolorimeter.storage import LOCK, damaged_files, find_root, locked, seal_folder, write_json
 from dolorimeter.toml_files import absolute_paths
 
 
@@ -94,10 +103,44 @@ def run(
     out = None if out is None else Path(out)
     outside(out, root or find_root(experiment.dataset.name), test_root)
     tuple(_weights_of(experiment))  # an unknown network is refused before any video is read
-    if out is not None:
-        same_experiment(out, experiment)
     if permutations < 0:
         raise ConfigError(f"permutations is {permutations}, expected 0 or more.")
+    with ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(locked(out, "this run"))
+            same_experiment(out, experiment)
+        return _run(
+            experiment,
+            root,
+            out,
+            test_root=test_root,
+            workers=workers,
+            backend=backend,
+            cluster_address=cluster_address,
+            threads_per_fold=threads_per_fold,
+            keep_models=keep_models,
+            cache=cache,
+            permutations=permutations,
+            progress=progress,
+        )
+
+
+def _run(
+    experiment: Experiment,
+    root: str | Path | None,
+    out: Path | None,
+    *,
+    test_root: str | Path | None,
+    workers: int,
+    backend: str | None,
+    cluster_address: str | None,
+    threads_per_fold: int,
+    keep_models: bool,
+    cache: bool,
+    permutations: int,
+    progress: Callable[[str], Progress] | None,
+) -> Run:
+    """Run an experiment in a folder that no other process writes."""
     data: dict[str, Any] = {
         "test_root": test_root,
         "cache": sample_cache() if cache else None,
@@ -156,6 +199,9 @@ def run(
             permutations=permutations,
             seed=experiment.seeds[0],
             workers=workers,
+            backend=backend,
+            cluster_address=cluster_address,
+            run_dir=out,
             progress=progress and progress("permutations"),
             **asked,
         )
@@ -223,7 +269,7 @@ def _files_of(arguments: Mapping[str, Any]) -> Iterator[Path]:
 def same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
-    begun = path.is_file() and any(p != path for p in out.iterdir())  # else nothing came of it
+    begun = path.is_file() and any(p.name not in (path.name, LOCK) for p in out.iterdir())
     if begun and not _holds(path, experiment):
         raise ConfigError(
             f"{out}: holds another experiment (its experiment.toml differs from the one asked "
@@ -245,9 +291,15 @@ def _finished(out: Path, found: Run, permutations: int) -> Run | None:
 
     Permutations that it has stay where none are asked for: they took long.
     """
-    if not ((out / "run.json").is_file() and (out / "audit.json").is_file()):
+    audited = (out / "audit.json").is_file() and not damaged_files(out, ["audit.json"])
+    if not ((out / "run.json").is_file() and audited):
         return None
-    stored = Run.load(out)
+    try:
+        stored = Run.load(out)
+    except EvaluationError as error:
+        message = f"{error} It is written again from its folds."
+        warnings.warn(message, StorageWarning, stacklevel=2)
+        return None
     have = 0 if stored.permutation is None else len(stored.permutation.permuted)
     same = stored.fingerprint == found.fingerprint and permutations in (0, have)
     return stored if same and stored.failures.empty else None
@@ -257,6 +309,7 @@ def audit_run(
     folder: str | Path,
     root: str | Path | None = None,
     *,
+    test_root: str | Path | None = None,
     rerun: int = 0,
     leak_o_meter: bool = False,
 ) -> tuple[list[Finding], dict[str, Any] | None]:
@@ -268,6 +321,8 @@ def audit_run(
         Written by `run`.
     root : str or Path, optional
         Of the data set; without the data only what was observed can be checked.
+    test_root : str or Path, optional
+        Of the second data set of a run across data sets.
     rerun : int
         Refits on labels shuffled within subject.
     leak_o_meter : bool
@@ -287,10 +342,10 @@ def audit_run(
     found = Run.load(folder)
     experiment = _experiment_of(folder)
     try:
-        prepared = prepare(experiment, root, cache=sample_cache())
+        prepared = prepare(experiment, root, test_root=test_root, cache=sample_cache())
         _same_rows(found, prepared.samples, folder)
     except DatasetError:
-        if root is not None or rerun or leak_o_meter:
+        if root is not None or test_root is not None or rerun or leak_o_meter:
             raise
         findings = audit(found)
         _write_findings(folder, findings)
@@ -330,11 +385,17 @@ def _experiment_of(folder: Path) -> Experiment:
             f"{folder}: no experiment.toml here, expected a run folder written by "
             "`dolorimeter evaluate … --out RUN`."
         )
+    if damaged_files(folder, [path.name]):
+        raise ConfigError(
+            f"{path}: has changed since the run was written, so that it may not describe it. "
+            "Evaluate again into another folder, or restore the file."
+        )
     return read_experiment(path)
 
 
 def _write_findings(out: Path, findings: Sequence[Finding]) -> None:
     write_json(out / "audit.json", [f.to_dict() for f in findings])
+    seal_folder(out, ["audit.json", "experiment.toml"])
 
 
 def read_findings(folder: str | Path) -> list[Finding]:
@@ -342,6 +403,8 @@ def read_findings(folder: str | Path) -> list[Finding]:
     path = Path(folder) / "audit.json"
     if not path.is_file():
         return []
+    if damaged_files(path.parent, [path.name]):
+        raise StorageError(f"{path}: is damaged. Run the audit again.")
     try:
         return [Finding.from_dict(v) for v in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
