@@ -121,6 +121,7 @@ def run(
             keep_models=keep_models,
             cache=cache,
             permutations=permutations,
+            as_live=as_live,
             progress=progress,
         )
 
@@ -138,6 +139,7 @@ def _run(
     keep_models: bool,
     cache: bool,
     permutations: int,
+    as_live: bool,
     progress: Callable[[str], Progress] | None,
 ) -> Run:
     """Run an experiment in a folder that no other process writes."""
