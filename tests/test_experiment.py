@@ -522,3 +522,32 @@ def test_the_counter_of_biovid_is_no_fact_and_no_order(tmp_path: Path) -> None:
     assert "clip_index" not in facts
     with pytest.raises(ConfigError, match="this data set does not say"):
         prepare(experiment_from(experiment | {"standardise": "running"}), tmp_path / "data")
+
+
+def test_as_live_windows_on_which_a_session_abstains_are_exclusions(tmp_path: Path) -> None:
+    """A clip whose only signal is flat: `evaluate --as-live` counts it, and trains without it."""
+    root = tmp_path / "data"
+    synthesise("biovid", root, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
+    spoilt = sorted(root.rglob("*_bio.csv"))[0]
+    table = pd.read_csv(spoilt, sep="\t")
+    table["gsr"] = table["gsr"].iloc[0]
+    table.to_csv(spoilt, sep="\t", index=False)
+    values = {
+        "title": "as live",
+        "dataset": {"name": "biovid"},
+        "task": {"classes": [["BL1"], ["PA4"]]},
+        "windows": {"duration": 5.5},
+        "streams": [{"modality": "eda"}],
+        "classifier": {"name": "logistic_regression"},
+        "split": {"name": "leave_one_subject_out"},
+    }
+    experiment = experiment_from(values)
+    usual, live = prepare(experiment, root), prepare(experiment, root, as_live=True)
+    assert len(live.samples) == len(usual.samples) - 1
+    (lost,) = [e for e in live.samples.exclusions if e.reason.startswith("as live: ")]
+    assert lost.reason == "as live: eda: quality 0.00"
+    assert any("abstains on 1 of 12" in note for note in live.samples.notes)
+    with pytest.raises(ConfigError, match=r"cannot run live.*use 'running'"):
+        prepare(experiment_from(values | {"standardise": "task_windows"}), root, as_live=True)
+    with pytest.raises(ConfigError, match=r"--as-live needs an experiment with \[\[streams\]\]"):
+        prepare(experiment_from(TABLE), tmp_path, as_live=True)

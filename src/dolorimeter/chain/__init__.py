@@ -16,6 +16,7 @@ from dolorimeter.chain._chain import (
     in_time,
     reference_of,
 )
+from dolorimeter.chain._gate import QualityGate, needed_of
 from dolorimeter.chain._live import LiveChain, check_live
 from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
@@ -27,6 +28,7 @@ __all__ = [
     "LiveChain",
     "Pipeline",
     "Progress",
+    "QualityGate",
     "SignalRing",
     "Stored",
     "Stream",
@@ -36,6 +38,7 @@ __all__ = [
     "in_time",
     "interval_of",
     "load_embeddings",
+    "needed_of",
     "reference_of",
     "store",
 ]

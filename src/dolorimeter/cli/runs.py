@@ -57,6 +57,10 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Column of facts of the subjects, such as sex; repeatable."),
     ] = None,
+    as_live: Annotated[
+        bool,
+        typer.Option(help="Apply the gate and the baseline of a live session, offline."),
+    ] = False,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -79,6 +83,7 @@ def evaluate(
         cluster_address=cluster_address,
         threads_per_fold=threads_per_fold,
         keep_models=keep_models,
+        as_live=as_live,
         cache=cache,
         permutations=permutations,
         progress=Progress,

@@ -13,7 +13,14 @@ import pandas as pd
 from jaxtyping import Shaped
 
 from dolorimeter import splits
-from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
+from dolorimeter.chain import (
+    Pipeline,
+    Progress,
+    QualityGate,
+    check_live,
+    in_time,
+    reference_of,
+)
 from dolorimeter.conditions import (
     UNLABELLED,
     condition_counts,
@@ -23,7 +30,7 @@ from dolorimeter.conditions import (
 )
 from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
-from dolorimeter.errors import ConfigError, did_you_mean
+from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
 from dolorimeter.experiment._config import DatasetConfig, Experiment, Task, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.samples import Samples
@@ -55,6 +62,7 @@ def prepare(
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    as_live: bool = False,
 ) -> Prepared:
     """Read the data set and make its samples and labels.
 
@@ -64,9 +72,18 @@ def prepare(
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
     test_root : str or Path, optional
         Of the second data set, for a cross-data-set experiment.
+    as_live : bool, default False
+        Apply the gate of a live session to every window: modalities of low quality are missing,
+        and windows on which a session abstains are exclusions.
     """
     samples, reader = gathered(
-        experiment, root, test_root=test_root, cache=cache, workers=workers, progress=progress
+        experiment,
+        root,
+        test_root=test_root,
+        cache=cache,
+        workers=workers,
+        progress=progress,
+        as_live=as_live,
     )
     samples = standardised_table(experiment, samples)
     if leans_on_balance(experiment):
@@ -104,6 +121,7 @@ def gathered(
     workers: int = 1,
     progress: Progress | None = None,
     standardise: bool = True,
+    as_live: bool = False,
 ) -> tuple[Samples, Any]:
     """All samples of the data set or the two, and the first one's reader.
 
@@ -114,8 +132,22 @@ def gathered(
         As in `prepare`.
     standardise : bool, default True
         False leaves out the standardisation within subject, of the same windows.
+    as_live : bool, default False
+        As in `prepare`.
+
+    Raises
+    ------
+    ConfigError
+        If `as_live` is set for an experiment that cannot run live.
     """
     chain = experiment.chain()
+    if as_live and chain is None:
+        raise ConfigError(
+            "--as-live needs an experiment with [[streams]]: a feature table has no signals whose "
+            "quality could be judged."
+        )
+    if as_live and chain is not None:
+        check_live(chain)
     if chain is not None and not standardise:
         chain = replace(chain, standardise="none", baseline=())
     options: dict[str, Any] = {
@@ -123,6 +155,7 @@ def gathered(
         "cache": cache,
         "workers": workers,
         "progress": progress,
+        "gate": QualityGate() if as_live else None,
     }
     samples, reader = _samples(experiment, experiment.dataset, root, **options)
     if experiment.test_dataset is not None:
@@ -149,6 +182,37 @@ def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samp
     return replace(samples, notes=(*notes, *samples.notes))
 
 
+def _spoken(samples: Samples, abstained: Sequence[str]) -> Samples:
+    """Samples of the windows on which a live session gives an estimate; the others are listed."""
+    silent = np.array([bool(reason) for reason in abstained])
+    exclusions = [
+        Exclusion(
+            str(row.subject),
+            str(row.recording),
+            f"window at {row.start:g} s",
+            f"as live: {reason}",
+        )
+        for row, reason in zip(samples.meta.itertuples(), abstained, strict=True)
+        if reason
+    ]
+    note = (
+        "as live: the gate of a live session was applied to the windows of training and test; a "
+        f"session abstains on {int(silent.sum())} of {len(samples)}, which are exclusions"
+    )
+    if silent.all():
+        raise DatasetError(
+            f"as live, a session abstains on all {len(samples)} windows; the first: "
+            f"{abstained[0]}. Look at the signals' quality (dolorimeter check), or evaluate "
+            "without --as-live."
+        )
+    spoken = samples.take(~silent)
+    return replace(
+        spoken,
+        exclusions=(*samples.exclusions, *exclusions),
+        notes=(note, *samples.notes),
+    )
+
+
 def _samples(
     experiment: Experiment,
     config: DatasetConfig,
@@ -158,6 +222,7 @@ def _samples(
     cache: Cache | None,
     workers: int,
     progress: Progress | None,
+    gate: QualityGate | None,
 ) -> tuple[Samples, Any]:
     """Samples of one data set, and its reader."""
     reader = open_dataset(config.name, root, **config.options)
@@ -172,15 +237,18 @@ def _samples(
         recordings = reader.recordings(chosen)
         exclusions = exclusions_of(reader, config, chosen)
         counts = condition_counts(recordings)
-        samples = chain.samples(
-            recordings,
-            label_source=reader.card.label_source,
-            lookalike=lookalike,
-            exclusions=[*exclusions, *_misspelt_events(recordings, counts, experiment.task)],
-            cache=cache,
-            workers=workers,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "label_source": reader.card.label_source,
+            "lookalike": lookalike,
+            "exclusions": [*exclusions, *_misspelt_events(recordings, counts, experiment.task)],
+            "cache": cache,
+            "workers": workers,
+            "progress": progress,
+        }
+        if gate is None:
+            samples = chain.samples(recordings, **options)
+        else:
+            samples = _spoken(*chain.gated_samples(recordings, gate, **options))
     else:
         if not hasattr(reader, "samples"):
             raise ConfigError(
