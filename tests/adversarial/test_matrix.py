@@ -144,7 +144,7 @@ def _number(cell: Cell, outcome: Outcome, bench: Bench) -> None:
     run = Run.load(bench.run_folder(cell.layout, *cell.properties))
     _compare(cell, run)
     # a line per window is lost only where the reason is the cell's own
-    assert not len(run.exclusions), run.exclusions.to_dict("records")
+    assert not _who(cell, run), run.exclusions.to_dict("records")
 
 
 def _note(cell: Cell, outcome: Outcome, bench: Bench) -> None:
@@ -172,8 +172,7 @@ def _exclusion(cell: Cell, outcome: Outcome, bench: Bench) -> None:
     run = Run.load(bench.run_folder(cell.layout, *cell.properties))
     if cell.numbers:
         _compare(cell, run)
-    subjects = set(run.exclusions["subject"].astype(str))
-    assert subjects == {cell.who}, run.exclusions.to_dict("records")
+    assert _who(cell, run) == {cell.who}, run.exclusions.to_dict("records")
     count = len(run.exclusions)
     assert re.search(rf"kept out\b.*\b{count}\b", outcome.out), "terminal"
     shown = bench.outcome("evaluate_json", cell.layout, *cell.properties).json[0]
@@ -194,6 +193,12 @@ CHECKS = {
     "note": _note,
     "exclusion": _exclusion,
 }
+
+
+def _who(cell: Cell, run: Run) -> set[str]:
+    """Subjects with an exclusion, except those of an unlabelled test set."""
+    unlabelled = {"11", "12"} if cell.layout == "ai4pain_2025" else set()
+    return set(run.exclusions["subject"].astype(str)) - unlabelled
 
 
 def _matches(patterns: Sequence[str], text: str) -> bool:
