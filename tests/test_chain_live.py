@@ -20,7 +20,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from torch import Tensor, nn
 
-from dolorimeter.chain import LiveChain, Pipeline, Stream
+from dolorimeter.chain import LiveChain, Pipeline, QualityGate, Stream
 from dolorimeter.chain._rings import SignalRing
 from dolorimeter.embeddings import Encoder
 from dolorimeter.errors import ConfigError, SignalError
@@ -56,6 +56,8 @@ STEP, DURATION = 0.5, 3.0
 SECONDS = 14.0
 KINDS = {"eda": (64.0, "S", "conductance"), "emg_trapezius": (500.0, "V", "voltage")}
 WINDOWS = WindowSpec(duration=DURATION)
+OPEN = QualityGate(least_quality=0.0, least_share=0.0, warm_up=0.0)
+"""Nothing is gated; the gate has its own tests below and in tests/monitor."""
 
 
 def recording(seconds: float = SECONDS, late: float = 0.0, gap: bool = True) -> Recording:
@@ -129,9 +131,8 @@ def fitted(of: Pipeline, whole: Recording) -> Predictor:
         SimpleImputer(keep_empty_features=True), RandomForestClassifier(25, random_state=0)
     )
     model.fit(samples.x, y)
-    return Predictor(
-        model, of, "ordinal", ("low", "middle", "high"), {}, {}, samples.feature_names
-    )
+    names = samples.feature_names
+    return Predictor(model, of, "ordinal", ("low", "middle", "high"), {}, {}, names, gate=OPEN)
 
 
 @st.composite
@@ -176,6 +177,9 @@ def replay_agrees_with_predict(standardise: str, cut: dict[str, list[int]], late
     columns = ["p_low", "p_middle", "p_high"]
     for start, row in expected.set_index("start")[columns].iterrows():
         assert isinstance(start, float)
+        if np.isnan(row).all():  # the baseline is too short for any feature
+            assert np.isnan(found[start].x).all()
+            continue
         told = predictor.predict_samples(found[start])
         np.testing.assert_allclose(told[columns].to_numpy()[0], row, rtol=0, atol=1e-6)
     table = live.offline(STEP).samples([whole])

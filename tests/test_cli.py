@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from typer.testing import CliRunner
 
 from dolorimeter import cli
 from dolorimeter.cli._app import RENAMED
+from dolorimeter.evaluation import Run
 
 
 def call(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -109,7 +111,7 @@ def test_old_verbs_are_not_in_the_help() -> None:
     lines = CliRunner().invoke(cli.app, ["--help"]).stdout.splitlines()
     listed = {line.split()[0] for line in lines if line.startswith("  ")}
     assert {"study", "monitor", "evaluate"} <= listed
-    assert not listed & (set(RENAMED) - {"monitor"})
+    assert not listed & (set(RENAMED) - {"monitor", "purge"})  # groups of verbs now
 
 
 @pytest.mark.parametrize("words", [("study", "-h"), ("monitor", "--help"), ("monitor", "page")])
@@ -317,8 +319,9 @@ def test_audit_exits_with_1_on_a_fault(tmp_path: Path, call_here: Called) -> Non
     folder = tmp_path / "run"
     assert call_here("evaluate", experiment, "--root", root, "--out", str(folder)).returncode == 0
     assert call_here("audit", str(folder), "--root", root).returncode == 0
-    rows = pd.read_parquet(folder / "predictions.parquet").assign(selection="oracle_fold_epoch")
-    rows.to_parquet(folder / "predictions.parquet")
+    stored = Run.load(folder)
+    rows = stored.predictions.assign(selection="oracle_fold_epoch")
+    replace(stored, predictions=rows).save(folder)
     found = call_here("audit", str(folder), "--root", root, "--json")
     assert found.returncode == 1
     faults = [f for f in json.loads(found.stdout)["findings"] if f["result"] == "fault"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,10 +35,10 @@ from dolorimeter.errors import (
     StorageError,
     UnknownNameError,
 )
-from dolorimeter.experiment import EmbeddingPlan, embed, plan_embedding
+from dolorimeter.experiment import EmbeddingPlan, embed, erase_subject, plan_embedding
 from dolorimeter.registry import MODELS, Card, InputSpec
 from dolorimeter.representations import SpectrogramPSD, VideoFrames, Waveform
-from dolorimeter.storage import Cache
+from dolorimeter.storage import Cache, locked
 from dolorimeter.types import Recording, Signal, Stimulus, Video
 from dolorimeter.video import VideoWriter
 from dolorimeter.windows import WindowSpec
@@ -691,3 +693,60 @@ def test_a_recording_is_only_its_video(clips: Path, tmp_path: Path) -> None:
         load_embeddings(tmp_path / "hand").x,  # type: ignore[arg-type]  # arrays
         load_embeddings(tmp_path / "verb").x,  # type: ignore[arg-type]
     )
+
+
+def test_one_flipped_bit_in_a_folder_is_an_error(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    store(chain(), cohort(), out)
+    whole = load_embeddings(out)
+    files = sorted(out.iterdir())
+    assert {path.suffix for path in files} == {".json", ".npy", ".parquet"}
+    chance, found = random.Random(0), 0
+    for _ in range(100):
+        path = chance.choice(files)
+        before = path.read_bytes()
+        data = bytearray(before)
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        path.write_bytes(bytes(data))
+        try:
+            again = load_embeddings(out)
+            same(again, whole)
+            assert (again.notes, again.exclusions) == (whole.notes, whole.exclusions)
+        except StorageError:
+            found += 1
+        path.write_bytes(before)
+    assert found > 90
+    (out / DESCRIPTION).write_bytes(before[:9] if path.name == DESCRIPTION else b"{")
+    made = store(chain(), cohort(), out)
+    assert made.damaged == (f"{DESCRIPTION} is damaged",)
+    same(load_embeddings(out), whole)
+
+
+def test_a_subject_is_erased_from_a_folder(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    store(chain(), cohort(), tmp_path / "out", cache=cache, told={"subjects": ["s1", "s2"]})
+    whole = load_embeddings(tmp_path / "out")
+    erased = erase_subject("s1", [tmp_path])
+    assert erased.remaining == ()
+    assert erased.cached == 1
+    kept = load_embeddings(tmp_path / "out")
+    rows = whole.subjects != "s1"
+    assert kept.subjects.tolist() == whole.subjects[rows].tolist()
+    np.testing.assert_array_equal(np.asarray(kept.x), np.asarray(whole.x)[rows])
+    assert "s1" not in (tmp_path / "out" / DESCRIPTION).read_text()
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def other() -> None:
+        try:
+            store(chain(), cohort(1), tmp_path / "out")
+        except StorageError as error:
+            said.append(str(error))
+
+    with locked(tmp_path / "out", "these embeddings"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert "is writing there" in said[0]

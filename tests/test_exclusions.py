@@ -57,7 +57,7 @@ def study(folder: Path, faults: Mapping[str, str] | None = None, subjects: int =
             "SamplingFrequency": RATE,
             "StartTime": 0,
             "Columns": ["eda"],
-            "eda": {"Units": "kOhm" if fault == "kOhm" else "uS"},
+            "eda": {"Units": "degC" if fault == "other unit" else "uS"},
         }
         if fault == "no sidecar":
             sidecar.pop("SamplingFrequency")
@@ -80,7 +80,7 @@ LOST = {
     "no events": "no stimulus is stated",
     "no trial_type": "has none of the conditions none, strong; it has: event",
     "misspelt": "did you mean 'strong'?",
-    "kOhm": "kOhm",
+    "other unit": "degC",
 }
 
 
@@ -109,11 +109,12 @@ def test_a_lost_subject_is_counted_on_the_terminal_in_json_and_in_the_report(
     shown = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "run")])
     assert shown.exit_code == 0, shown.output
     assert "kept out, with reasons in the report: 2" in shown.output
-    assert "did you mean 'strong'?" in shown.output
+    assert "1 (subjects: 05): 'Strong" in shown.output
     assert "5 of the 6 subjects asked for have a sample that takes part" in shown.output
     as_json = CliRunner().invoke(app, [*call, "--out", str(tmp_path / "run"), "--json"])
     (row,) = json.loads(as_json.stdout)
-    assert sum(entry["count"] for entry in row["kept_out"]) == 2
+    assert row["kept_out"] == sum(entry["count"] for entry in row["kept_out_reasons"]) == 2
+    assert sorted(entry["subjects"] for entry in row["kept_out_reasons"]) == [["03"], ["05"]]
     found = Run.load(tmp_path / "run")
     assert sorted(found.exclusions["subject"]) == ["03", "05"]
     made = report(found)
@@ -185,6 +186,37 @@ def test_a_named_subject_that_cannot_be_read_is_an_exclusion_and_others_are_not(
     unknown = STUDY | {"dataset": {"name": "bids_physio", "subjects": ["01", "09"]}}
     with pytest.raises(ConfigError, match="subjects 09 are not in"):
         prepare(experiment_from(unknown), root)
+
+
+def test_check_of_a_table_names_a_label_that_is_misspelt(tmp_path: Path) -> None:
+    labels = ["low", "high"] * 6
+    labels[9] = "High"
+    table = pd.DataFrame({"subject": list("aaaabbbbcccc"), "label": labels,
+                          "x": np.random.default_rng(0).normal(size=12)})  # fmt: skip
+    table.to_csv(tmp_path / "table.csv", index=False)
+    shown = CliRunner().invoke(app, ["check", "feature_table", str(tmp_path), "--json"])
+    assert shown.exit_code == 1, shown.output
+    problems = json.loads(shown.stdout)["problems"]
+    assert [(p["severity"], p["what"]) for p in problems if "High" in p["what"]] == [
+        ("fault", "condition 'High' (1 of c): did you mean 'high'?")
+    ]
+
+
+def test_check_warns_of_a_subject_that_lacks_a_signal(tmp_path: Path) -> None:
+    root = study(tmp_path / "study")
+    for s in range(1, 6):  # all but the last have a second channel
+        path = root / f"sub-{s:02d}" / "beh" / f"sub-{s:02d}_task-heat_physio"
+        sidecar = json.loads(path.with_suffix(".json").read_text())
+        sidecar["Columns"] = ["eda", "ecg"]
+        path.with_suffix(".json").write_text(json.dumps(sidecar))
+        data = gzip.decompress(path.with_suffix(".tsv.gz").read_bytes()).decode().split()
+        text = "\n".join(f"{v}\t{i % 7}" for i, v in enumerate(data)) + "\n"
+        path.with_suffix(".tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    checked, _ = check(open_dataset("bids_physio", root))
+    lacks = [p for p in checked.problems if p.kind == "missing" and p.severity == "warning"]
+    assert [(p.path, p.what) for p in lacks] == [
+        ("06", "no signal 'ecg', which the other subjects have")
+    ]
 
 
 def test_rows_of_a_table_whose_label_is_misspelt_are_exclusions(tmp_path: Path) -> None:

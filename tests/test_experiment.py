@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dolorimeter.audits import audit
 from dolorimeter.datasets import OfficialSplit
 from dolorimeter.errors import (
     ConfigError,
@@ -130,11 +131,11 @@ def test_fewer_epochs_warm_up_for_as_large_a_share(tmp_path: Path) -> None:
         ),
         (
             {"split": {"name": "k_fold"}},
-            r"\[split\] name is 'k_fold', expected one of leave_one_s",
+            r"\[split\] name is 'k_fold'; did you mean 'group_k_fold'",
         ),
         (
             {"split": {"name": "group_k_fold", "arguments": {"n": 3}}},
-            r"\[split\] group_k_fold takes the arguments: n_splits",
+            r"\[split\] group_k_fold takes no argument 'n'; did you mean 'n_splits'",
         ),
         (  # before an hour of video is looked at
             {"classifier": {"name": "network", "arguments": {"epochs": 5, "warmup_epochs": 5}}},
@@ -254,8 +255,12 @@ def test_one_data_set_trains_and_another_is_tested(
         "split": {"name": "cross_dataset", "arguments": names},
     }
     asked = experiment_from(told)
-    found = run(asked, one, test_root=other, cache=False)
+    out = tmp_path / "run"
+    found = run(asked, one, out, test_root=other, cache=False)
     assert set(found.predictions["dataset"]) == {"ai4pain_2025"}
+    with_data, _ = audit_run(out, one, test_root=other)
+    assert not any("no samples were passed" in f.message for f in with_data)
+    assert any("no samples were passed" in f.message for f in audit(found))
     assert all(who.startswith("ai4pain_2025:") for who in found.subjects)
     for seen in ({"ai4pain": ()}, {"ai4pain": (found.subjects[0].split(":")[1],)}):
         weights = (Weights("w", None, seen),)
@@ -424,8 +429,8 @@ def test_the_official_split_runs_on_a_complete_copy(
     assert set(splits[fold.test]) == {"validation"}
     assert any("test subjects are unlabelled; validation is tested" in n
                for n in prepared.samples.notes)  # fmt: skip
-    unlabelled = [e for e in prepared.samples.exclusions if "unlabelled" in e.reason]
-    assert len(unlabelled) == 1
+    assert prepared.samples.exclusions == ()  # labels that are withheld are no fault of the data
+    assert any("unlabelled (8 of 1 subject)" in note for note in prepared.samples.notes)
 
 
 def test_an_official_split_leaves_out_who_is_not_there_and_says_so() -> None:
@@ -517,3 +522,32 @@ def test_the_counter_of_biovid_is_no_fact_and_no_order(tmp_path: Path) -> None:
     assert "clip_index" not in facts
     with pytest.raises(ConfigError, match="this data set does not say"):
         prepare(experiment_from(experiment | {"standardise": "running"}), tmp_path / "data")
+
+
+def test_as_live_windows_on_which_a_session_abstains_are_exclusions(tmp_path: Path) -> None:
+    """A clip whose only signal is flat: `evaluate --as-live` counts it, and trains without it."""
+    root = tmp_path / "data"
+    synthesise("biovid", root, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
+    spoilt = sorted(root.rglob("*_bio.csv"))[0]
+    table = pd.read_csv(spoilt, sep="\t")
+    table["gsr"] = table["gsr"].iloc[0]
+    table.to_csv(spoilt, sep="\t", index=False)
+    values = {
+        "title": "as live",
+        "dataset": {"name": "biovid"},
+        "task": {"classes": [["BL1"], ["PA4"]]},
+        "windows": {"duration": 5.5},
+        "streams": [{"modality": "eda"}],
+        "classifier": {"name": "logistic_regression"},
+        "split": {"name": "leave_one_subject_out"},
+    }
+    experiment = experiment_from(values)
+    usual, live = prepare(experiment, root), prepare(experiment, root, as_live=True)
+    assert len(live.samples) == len(usual.samples) - 1
+    (lost,) = [e for e in live.samples.exclusions if e.reason.startswith("as live: ")]
+    assert lost.reason == "as live: eda: quality 0.00"
+    assert any("abstains on 1 of 12" in note for note in live.samples.notes)
+    with pytest.raises(ConfigError, match=r"cannot run live.*use 'running'"):
+        prepare(experiment_from(values | {"standardise": "task_windows"}), root, as_live=True)
+    with pytest.raises(ConfigError, match=r"--as-live needs an experiment with \[\[streams\]\]"):
+        prepare(experiment_from(TABLE), tmp_path, as_live=True)

@@ -5,6 +5,7 @@ Tolerance: both sides sum at most a few hundred float64 terms, so they agree to 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,13 +115,53 @@ def test_a_class_that_is_never_predicted_has_precision_and_f1_of_zero() -> None:
 @pytest.mark.parametrize("rows", [1, 6])
 def test_one_class_only_leaves_what_needs_two_undefined(rows: int) -> None:
     label, said = np.zeros(rows, dtype=int), np.tile([0.8, 0.2], (rows, 1))
-    for name in ("mcc", "auroc", "quadratic_kappa", "sensitivity_at_90_specificity"):
+    for name in (
+        "balanced_accuracy", "macro_recall", "macro_f1", "macro_precision", "mcc", "auroc",
+        "quadratic_kappa", "sensitivity_at_90_specificity",
+    ):  # fmt: skip
         assert math.isnan(metrics.CLASSIFICATION[name](label, said)), name
-    for name in ("accuracy", "balanced_accuracy", "macro_recall"):
-        assert metrics.CLASSIFICATION[name](label, said) == 1.0, name
+    assert metrics.accuracy(label, said) == 1.0
     assert metrics.log_loss(label, said) == pytest.approx(-math.log(0.8), rel=EXACT)
     assert metrics.brier(label, said) == pytest.approx(0.04, rel=EXACT)
     assert metrics.expected_calibration_error(label, said) == pytest.approx(0.2, rel=EXACT)
+
+
+def test_macro_f1_of_a_perfect_answer_is_1_or_undefined() -> None:
+    label = np.array([0, 0, 1, 1])
+    assert math.isnan(metrics.macro_f1(label, np.eye(3)[label]))  # of three classes
+    assert math.isnan(metrics.macro_precision(label, np.eye(3)[label]))
+    assert metrics.macro_f1(label, np.eye(2)[label]) == 1.0
+
+
+@pytest.mark.parametrize("name", sorted(metrics.CLASSIFICATION))
+def test_no_score_depends_on_the_order_of_rows(name: str) -> None:
+    """Confidences of a forest of ten trees, rows sorted by label as they mostly are."""
+    rng = np.random.default_rng(3)
+    score = np.round(rng.random(400), 1)
+    label = (rng.random(400) < score).astype(int)
+    probability = np.stack([1 - score, score], axis=1)
+    metric = metrics.CLASSIFICATION[name]
+    wanted = metric(label, probability)
+    for order in (np.argsort(label, kind="stable"), rng.permutation(400), np.arange(400)[::-1]):
+        assert metric(label[order], probability[order]) == pytest.approx(wanted, rel=EXACT)
+
+
+def test_calibration_error_of_a_constant_that_is_right_is_zero() -> None:
+    label = np.repeat([0, 1], 50)
+    assert metrics.expected_calibration_error(label, np.full((100, 2), 0.5)) == 0.0
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 12))
+def test_equal_mass_bins_hold_every_row_once_and_never_part_equal_values(
+    values: list[int], bins: int
+) -> None:
+    array = np.array(values, dtype=float) / 10
+    parts = metrics.equal_mass_bins(array, bins)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(len(array)))
+    assert len(parts) <= bins
+    assert all(len(part) for part in parts)
+    for low, high in itertools.pairwise(parts):
+        assert array[low].max() < array[high].min()
 
 
 def test_log_loss_of_a_certain_error_is_clipped_at_1e_15() -> None:

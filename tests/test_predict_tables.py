@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dolorimeter.datasets import open_dataset
 from dolorimeter.errors import ConfigError
 from dolorimeter.experiment import experiment_from, predict, read_experiment, train
 from dolorimeter.predictor import Predictor
 from dolorimeter.samples import Samples
+from dolorimeter.synthesis import synthesise
 
 CASE = Path(__file__).parent / "fixtures" / "cases" / "18-predict-one-file"
 
@@ -127,3 +130,38 @@ def test_a_table_is_standardised_as_in_training(tmp_path: Path) -> None:
 def test_recordings_are_no_table(model: Path) -> None:
     with pytest.raises(ConfigError, match="fitted on a feature table, and edf holds recordings"):
         predict(model, [CASE / "new"], "edf")
+
+
+def test_a_modality_that_is_missing_is_named_in_the_rows(tmp_path: Path) -> None:
+    root = tmp_path / "look-alike"
+    synthesise("biovid", root, subjects=2, per_condition=3, conditions=("BL1", "PA4"), seed=0)
+    asked = experiment_from(
+        {
+            "title": "two modalities",
+            "dataset": {"name": "biovid"},
+            "task": {"classes": [["BL1"], ["PA4"]]},
+            "windows": {"duration": 5.5},
+            "streams": [{"modality": "eda"}, {"modality": "emg_trapezius"}],
+            "classifier": {"name": "logistic_regression"},
+            "split": {"name": "leave_one_subject_out"},
+        }
+    )
+    predictor = train(asked, root)
+    recordings = open_dataset("biovid", root).recordings()
+    whole = predictor.predict(recordings)
+    assert "missing" not in whole.columns
+    poorer = [
+        replace(r, signals={k: v for k, v in r.signals.items() if k != "emg_trapezius"})
+        if i % 2
+        else r
+        for i, r in enumerate(recordings)
+    ]
+    rows = predictor.predict(poorer)
+    lacking = rows["missing"] == "emg_trapezius"
+    assert lacking.sum() == len(recordings) // 2
+    assert rows.attrs["notes"] == [
+        f"emg_trapezius is missing in {len(recordings) // 2} of {len(recordings)} estimates: they "
+        "rest on the rest of the model's input"
+    ]
+    alone = predictor.predict([replace(r, signals={"eda": r.signals["eda"]}) for r in recordings])
+    assert set(alone["missing"]) == {"emg_trapezius"}

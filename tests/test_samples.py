@@ -177,3 +177,12 @@ def test_the_old_home_gives_a_notice() -> None:
 
     with pytest.warns(FutureWarning, match="dolorimeter.types.Samples is now"):
         assert types.Samples is Samples
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, list, pd.Series])
+def test_values_that_are_no_array_are_refused_at_once(kind: Any) -> None:
+    whole = Samples.from_arrays(np.ones((4, 2)), subject=list("aabb"))
+    values = kind(np.ones(4) if kind is pd.Series else np.ones((4, 2)))
+    object.__setattr__(whole, "x", values)  # tests check types before the class can
+    with pytest.raises(ConfigError, match=rf"x is a {kind.__name__}, expected a NumPy array"):
+        whole.__post_init__()

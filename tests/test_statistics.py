@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
@@ -25,53 +25,72 @@ def scores(n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).beta(6, 3, n)
 
 
-def bca_by_hand(values: np.ndarray, means: np.ndarray, confidence: float) -> list[float]:
-    """Efron (1987), from the bootstrap means, with acceleration from the third moment."""
-    bias = stats.norm.ppf(((means < values.mean()).mean() + (means <= values.mean()).mean()) / 2)
-    centred = values - values.mean()
-    acceleration = (centred**3).sum() / (6 * (centred**2).sum() ** 1.5)
-    bounds = []
-    for z in stats.norm.ppf([(1 - confidence) / 2, (1 + confidence) / 2]):
-        moved = bias + (bias + z) / (1 - acceleration * (bias + z))
-        bounds.append(float(np.quantile(means, stats.norm.cdf(moved))))
-    return bounds
-
-
-def test_interval_of_many_people_is_bca() -> None:
-    values = scores(40)
-    low, high = statistics.interval_over_subjects(values, seed=3)
-    rng = np.random.default_rng(99)  # resamples of its own
-    means = values[rng.integers(0, 40, size=(200_000, 40))].mean(axis=1)
-    wanted = bca_by_hand(values, means, 0.95)
-    # a 2.5 % quantile of 9,999 resamples of a mean has an error of about 0.027 standard errors
-    # of that mean: √(p(1−p)/m) / φ(z) = 0.00156 / 0.0584; four of them
-    tolerance = 4 * 0.027 * values.std(ddof=1) / math.sqrt(40)
-    np.testing.assert_allclose([low, high], wanted, atol=tolerance)
-    assert statistics.interval_over_subjects(values, seed=3) == (low, high)
-
-
-def test_interval_of_few_people_is_that_of_student() -> None:
-    values = scores(29)
-    mean, half = values.mean(), 2.048407141795244 * values.std(ddof=1) / math.sqrt(29)
-    # 2.048407… is the 97.5 % quantile of t with 28 degrees of freedom, from tables
+def test_interval_of_few_subjects_is_that_of_student() -> None:
+    values = scores(9)
+    mean, half = values.mean(), 2.306004135204166 * values.std(ddof=1) / math.sqrt(9)
+    # 2.306… is the 97.5 % quantile of t with 8 degrees of freedom, from tables
     np.testing.assert_allclose(
         statistics.interval_over_subjects(values), [mean - half, mean + half], rtol=EXACT
     )
+    assert "9 subjects are too few" in statistics.mean_interval(values).unreliable
 
 
-@pytest.mark.parametrize(("people", "repeats"), [(12, 600), (30, 300)])
-def test_intervals_cover_the_truth_as_often_as_they_say(people: int, repeats: int) -> None:
-    rng = np.random.default_rng(people)
+def hall_by_inversion(values: np.ndarray, quantile: float) -> float:
+    """Bound of the mean at which Hall's transform of Student's statistic is `quantile`."""
+    n, sd = len(values), values.std(ddof=1)
+    skewness = ((values - values.mean()) ** 3).mean() / sd**3
+
+    def transformed(mean: float) -> float:
+        t = math.sqrt(n) * (values.mean() - mean) / sd
+        a = skewness / math.sqrt(n)
+        return t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6 - quantile
+
+    return float(optimize.brentq(transformed, values.mean() - 5 * sd, values.mean() + 5 * sd))
+
+
+@pytest.mark.parametrize("n", [12, 40])
+def test_interval_of_skewed_scores_is_the_wider_of_student_and_hall(n: int) -> None:
+    values = np.random.default_rng(n).exponential(size=n)
+    quantile = float(stats.t.ppf(0.975, n - 1))
+    student = [values.mean() - q * stats.sem(values) for q in (quantile, -quantile)]
+    hall = [hall_by_inversion(values, q) for q in (quantile, -quantile)]
+    wanted = [min(student[0], hall[0]), max(student[1], hall[1])]
+    assert hall[1] > student[1]  # the long tail is above
+    np.testing.assert_allclose(statistics.interval_over_subjects(values), wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["normal", "t3", "skewed"])
+def test_intervals_cover_the_truth_as_often_as_they_say(name: str) -> None:
+    """Every cell and all five distributions: scripts/statistics_check."""
+    rng = np.random.default_rng(1)
+    draw = {
+        "normal": lambda: rng.normal(0.6, 0.1, 30) - 0.6,
+        "t3": lambda: rng.standard_t(3, 30),
+        "skewed": lambda: rng.exponential(size=30) - 1,
+    }[name]
+    repeats = 600
     hits = 0
-    for repeat in range(repeats):
-        low, high = statistics.interval_over_subjects(rng.normal(0.6, 0.1, people), seed=repeat)
-        hits += low <= 0.6 <= high
-    # Student is exact; a bootstrap of 30 people is known to fall short by about
-    # √(29/30) and z for t: 93.6 %. Four standard errors of a share around each.
-    wanted = 0.95 if people < 30 else 0.936
-    assert hits / repeats == pytest.approx(
-        wanted, abs=4 * math.sqrt(wanted * (1 - wanted) / repeats)
-    )
+    for _ in range(repeats):
+        low, high = statistics.interval_over_subjects(draw())
+        hits += low <= 0 <= high
+    slack = 3 * math.sqrt(0.05 * 0.95 / repeats)
+    assert 0.93 - slack <= hits / repeats <= 0.97 + slack
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.r_[np.ones(10), 0.9, 0.8], "10 of 12 subjects share the highest score"),
+        (np.r_[np.zeros(20), np.linspace(0.2, 0.9, 20)], "20 of 40 subjects share the lowest"),
+        (np.r_[np.linspace(0.5, 0.6, 29), 9.0], "scores of 30 subjects are skewed"),
+        (np.full(30, 0.7), "all 30 scores are equal"),
+        (np.linspace(0.5, 0.9, 30), ""),
+    ],
+)
+def test_intervals_that_no_method_reaches_say_so(values: np.ndarray, reason: str) -> None:
+    found = statistics.mean_interval(values).unreliable
+    assert reason in found
+    assert bool(reason) == bool(found)
 
 
 def test_people_without_a_score_are_left_out_of_the_interval() -> None:
@@ -86,8 +105,31 @@ def test_one_person_has_no_interval(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [3, 40])
-def test_equal_scores_have_an_interval_of_no_width(n: int) -> None:
-    assert statistics.interval_over_subjects(np.full(n, 0.7)) == (0.7, 0.7)
+def test_equal_scores_have_no_interval_of_no_width(n: int) -> None:
+    assert all(map(math.isnan, statistics.interval_over_subjects(np.full(n, 0.7))))
+    low, high = statistics.interval_over_subjects(np.full(n, 0.7), limits=(0.0, 1.0))
+    # a share q of subjects is missed by n draws with probability (1 − q)ⁿ = 2.5 %
+    unseen = 1 - 0.025 ** (1 / n)
+    np.testing.assert_allclose([low, high], [0.7 * (1 - unseen), 0.7 + 0.3 * unseen], rtol=EXACT)
+    rounding = np.full(n, 0.1 + 0.2) - 1e-16 * np.arange(n)
+    assert all(map(math.isnan, statistics.interval_over_subjects(rounding)))
+
+
+def test_bootstrap_of_a_mean_is_near_the_t_interval() -> None:
+    values = scores(60)
+    found, p = statistics.bootstrap_interval(
+        lambda rows: float(values[rows].mean() - 0.5), np.arange(60), np.zeros(60)
+    )
+    low, high = (bound - 0.5 for bound in statistics.interval_over_subjects(values))
+    # 200 resamples know a standard error to 5 %, four of which are 20 % of a half width
+    assert [found.low, found.high] == pytest.approx([low, high], abs=0.2 * (high - low) / 2)
+    assert p < 0.001
+    assert found.unreliable == ""
+    alone = statistics.bootstrap_interval(
+        lambda rows: float(values[rows].mean()), np.arange(60), np.r_[1, np.zeros(59)]
+    )[0]
+    assert math.isnan(alone.low)
+    assert "one subject only" in alone.unreliable
 
 
 def test_spread_tells_people_from_counting() -> None:
@@ -152,6 +194,12 @@ def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     np.testing.assert_allclose(statistics.holm(p_values), wanted, rtol=EXACT, atol=1e-300)
 
 
+def test_holm_leaves_out_what_is_not_defined() -> None:
+    found = statistics.holm([0.01, math.nan, 0.02])
+    assert [found[0], found[2]] == [0.02, 0.02]
+    assert math.isnan(found[1])
+
+
 def test_holm_of_nothing_is_nothing() -> None:
     assert statistics.holm([]) == []
 
@@ -212,20 +260,51 @@ def test_paired_puts_the_numbers_of_one_comparison_together() -> None:
     found = statistics.paired(first, second, seed=4)
     assert found.subjects == 19
     assert found.difference == pytest.approx(gap.mean(), rel=EXACT)
-    assert found.wilcoxon_p == pytest.approx(stats.wilcoxon(gap).pvalue, rel=EXACT)
+    assert found.p == max(found.permutation_p, statistics.hall_p(gap))
     assert found.permutation_p == statistics.sign_flip_p(gap, seed=4)
     assert found.effect_size == pytest.approx(gap.mean() / gap.std(ddof=1), rel=EXACT)
     assert (found.low, found.high) == statistics.interval_over_subjects(gap)
     back = statistics.paired(second, first, seed=4)
     assert back.difference == -found.difference
-    assert back.wilcoxon_p == pytest.approx(found.wilcoxon_p, rel=EXACT)
+    assert back.p == pytest.approx(found.p, rel=EXACT)
 
 
 def test_a_model_compared_with_itself_shows_no_difference() -> None:
     one = scores(10)
     found = statistics.paired(one, one)
-    assert (found.difference, found.wilcoxon_p, found.permutation_p) == (0.0, 1.0, 1.0)
+    assert (found.difference, found.p, found.permutation_p) == (0.0, 1.0, 1.0)
     assert found.effect_size == 0.0
+
+
+def test_rounding_errors_are_no_difference() -> None:
+    one = np.full(12, 0.7)
+    found = statistics.paired(one + 1e-15 * np.arange(1, 13), one)
+    assert (found.difference, found.p) == (0.0, 1.0)
+
+
+def test_hall_p_agrees_with_the_interval_that_it_belongs_to() -> None:
+    gap = np.random.default_rng(4).exponential(size=25) - 0.6
+    p = statistics.hall_p(gap)
+    quantile = float(stats.t.ppf(1 - p / 2, 24))
+    bounds = [hall_by_inversion(gap, q) for q in (quantile, -quantile)]
+    assert min(abs(bound) for bound in bounds) < 1e-9  # 0 is a bound at confidence 1 − p
+
+
+@pytest.mark.parametrize("name", ["skewed", "failures"])
+def test_the_reported_p_keeps_its_level_where_wilcoxon_does_not(name: str) -> None:
+    """Differences of mean zero whose median is not: Wilcoxon finds them in a fifth of the sets."""
+    rng = np.random.default_rng(5)
+    sets, n = 300, 40
+    own = wilcoxon = 0
+    for _ in range(sets):
+        gap = rng.exponential(size=n) - 1
+        if name == "failures":
+            gap = np.where(rng.random(n) < 0.2, -0.4, 0.1) + rng.normal(0, 0.05, n)
+        found = statistics.paired(gap, np.zeros(n))
+        own += found.p <= 0.05
+        wilcoxon += stats.wilcoxon(gap).pvalue <= 0.05
+    limit = 0.05 + 3 * math.sqrt(0.05 * 0.95 / sets)
+    assert own / sets <= limit < wilcoxon / sets
 
 
 def test_a_model_that_is_better_by_one_number_has_an_endless_effect() -> None:

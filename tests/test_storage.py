@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
+import json
+import os
+import subprocess
 import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter import storage
-from dolorimeter.errors import ConfigError, StorageError
+from dolorimeter.errors import ConfigError, StorageError, StorageWarning
 
 
 def left_in(folder: Path) -> list[str]:
@@ -185,6 +191,190 @@ class TestCache:
     def test_a_key_that_is_a_path_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="is not a digest"):
             storage.Cache(tmp_path).get("../../etc")
+
+
+class TestSeals:
+    @given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
+    def test_a_flipped_bit_never_gives_other_content(
+        self, at: int, bit: int, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        path = tmp_path_factory.mktemp("sealed") / "a.json"
+        storage.write_sealed(path, {"b": 1.5, "a": ["ñ", None, True]})
+        whole = storage.read_sealed(path)
+        data = bytearray(path.read_bytes())
+        data[at % len(data)] ^= 1 << bit
+        path.write_bytes(bytes(data))
+        with suppress(StorageError):
+            assert storage.read_sealed(path) == whole
+
+    def test_a_manifest_names_what_has_changed(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_text("1")
+        (tmp_path / "b").write_text("2")
+        storage.seal_folder(tmp_path, ["a"])
+        storage.seal_folder(tmp_path, ["b", "none"])
+        assert storage.damaged_files(tmp_path) == []
+        (tmp_path / "a").write_text("3")
+        (tmp_path / "b").unlink()
+        assert storage.damaged_files(tmp_path) == ["a is damaged", "b is missing"]
+        assert storage.damaged_files(tmp_path, ["b"]) == ["b is missing"]
+        assert storage.damaged_files(tmp_path / "elsewhere") == []
+
+
+class TestLocks:
+    def test_a_second_thread_is_refused_and_the_same_one_is_not(self, tmp_path: Path) -> None:
+        said: list[str] = []
+
+        def other() -> None:
+            try:
+                with storage.locked(tmp_path, "it"):
+                    said.append("locked")
+            except StorageError as error:
+                said.append(str(error))
+
+        with storage.locked(tmp_path, "it"), storage.locked(tmp_path, "it"):
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
+        assert f"process {os.getpid()} on" in said[0]
+        assert left_in(tmp_path) == []
+        other()
+        assert said[1] == "locked"
+
+    @pytest.mark.parametrize("holder", ["none", "gone", "reused", "here", "elsewhere"])
+    def test_without_flock_the_file_tells(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: str
+    ) -> None:
+        monkeypatch.setattr(storage, "_try_flock", lambda file: "none")
+        here = storage._this_process()
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        told = {
+            "none": "",
+            "gone": json.dumps(here | {"pid": ended.pid, "since": ""}),
+            "reused": json.dumps(here | {"since": "1"}),
+            "here": json.dumps(here),
+            "elsewhere": json.dumps(here | {"host": "another", "pid": ended.pid}),
+        }[holder]
+        (tmp_path / ".lock").write_text(told)
+        if holder in ("here", "elsewhere"):
+            with (
+                pytest.raises(StorageError, match="is writing there"),
+                storage.locked(tmp_path, "it"),
+            ):
+                pass
+            assert (tmp_path / ".lock").read_text() == told
+        else:
+            with storage.locked(tmp_path, "it"):
+                assert json.loads((tmp_path / ".lock").read_text()) == here
+            assert left_in(tmp_path) == []
+
+
+class TestReplacedFolder:
+    KNOWN = ("a", "b")
+
+    def write(self, folder: Path, *, fail: bool = False) -> None:
+        with storage.replaced_folder(folder, self.KNOWN) as part:
+            (part / "a").write_text("new")
+            if fail:
+                raise RuntimeError("half way")
+
+    def test_the_old_one_goes_as_a_whole_and_strangers_stay(self, tmp_path: Path) -> None:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for name in ("a", "b", "notes.txt"):
+            (folder / name).write_text("old")
+        with pytest.raises(RuntimeError, match="half way"):
+            self.write(folder, fail=True)
+        assert {p.name: p.read_text() for p in folder.iterdir()} == dict.fromkeys(
+            ("a", "b", "notes.txt"), "old"
+        )
+        self.write(folder)
+        assert {p.name: p.read_text() for p in folder.iterdir()} == {
+            "a": "new",
+            "notes.txt": "old",
+        }
+        assert left_in(tmp_path) == ["model"]
+
+    def test_a_process_that_dies_between_the_renames_loses_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "model"
+        self.write(folder)
+        real = Path.rename
+
+        def stop(path: Path, target: Path) -> Path:
+            if target == folder and not path.name.endswith("-before"):
+                raise KeyboardInterrupt
+            return real(path, target)
+
+        monkeypatch.setattr(Path, "rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            self.write(folder)
+        assert left_in(tmp_path) == ["model"]
+        assert (folder / "a").read_text() == "new"
+
+    def test_a_link_to_a_folder_stays_a_link(self, tmp_path: Path) -> None:
+        (tmp_path / "there").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "there")
+        self.write(tmp_path / "link")
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "there" / "a").read_text() == "new"
+        assert left_in(tmp_path) == ["link", "there"]
+
+    def test_a_mount_point_is_filled_in_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        (folder / "a").write_text("old")
+        monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
+        self.write(folder)
+        assert (folder / "a").read_text() == "new"
+        assert left_in(tmp_path) == ["model"]
+
+
+class TestBlame:
+    def test_an_error_about_another_file_is_that_error(self, tmp_path: Path) -> None:
+        with (
+            pytest.raises(FileNotFoundError, match="input"),
+            storage.atomic_path(tmp_path / "out") as part,
+        ):
+            part.write_bytes((tmp_path / "input").read_bytes())
+        assert left_in(tmp_path) == []
+
+    def test_a_full_disk_is_about_the_target(self, tmp_path: Path) -> None:
+        with (
+            pytest.raises(StorageError, match=r"out: cannot be written .*No space left"),
+            storage.atomic_path(tmp_path / "out"),
+        ):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def test_a_cache_that_cannot_be_written_warns_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache = storage.Cache(tmp_path / "cache")
+        (tmp_path / "cache").write_text("a file is in the way")
+        with pytest.warns(UserWarning, match="nothing more is cached"):
+            assert cache.put("a" * 64, {"x": np.ones(2)}) is False
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert cache.put("b" * 64, {"x": np.ones(2)}) is False
+        assert cache.get("a" * 64) is None
+
+    def test_the_command_line_says_it_in_one_line(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        from dolorimeter.cli import _showing_notices
+
+        show = _showing_notices(lambda *_: None)
+        show(StorageWarning("nothing more is cached"), StorageWarning, "storage.py", 1)
+        assert capsys.readouterr().err == "warning: nothing more is cached\n"
+
+    def test_a_secret_is_for_its_owner_and_stays(self, tmp_path: Path) -> None:
+        storage.write_secret(tmp_path / "s", "one")
+        storage.write_secret(tmp_path / "s", "two")
+        assert (tmp_path / "s").read_text() == "one"
+        assert (tmp_path / "s").stat().st_mode & 0o777 == 0o600
 
 
 class TestPlaces:

@@ -19,7 +19,15 @@ import PIL.Image
 import pytest
 
 from dolorimeter.errors import ConfigError, RecordingError, StorageError
-from dolorimeter.video import Frame, VideoWriter, _pictures, _source, probe, read_frames
+from dolorimeter.video import (
+    Frame,
+    VideoWriter,
+    _pictures,
+    _source,
+    frame_gaps,
+    probe,
+    read_frames,
+)
 
 HEIGHT, WIDTH = 48, 64
 
@@ -785,6 +793,15 @@ def test_frames_that_a_camera_dropped_keep_their_time(fixtures: Path) -> None:
         assert probe(folder / name).duration == pytest.approx(4.0, abs=0.05)
     late = list(read_frames(folder / "camera.avi", start=2.9))
     assert (len(late), late[0].index) == (25, 25)
+
+
+def test_gaps_between_frames(fixtures: Path, tmp_path: Path) -> None:
+    folder = fixtures / "cases" / "17-avi-dropped-frames"
+    for name in ("camera.avi", "camera.mkv"):
+        (gap,) = frame_gaps(folder / name)
+        assert gap == pytest.approx((0.96, 3.0), abs=1e-3)
+    assert frame_gaps(encode(tmp_path / "b.mp4", grey(40), bf="3")) == []
+    assert frame_gaps(encode(tmp_path / "raw.h264", grey(10))) == []
 
 
 def avi_chunks(path: Path) -> list[int]:

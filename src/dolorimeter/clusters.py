@@ -1,11 +1,14 @@
-"""A Ray or Dask cluster behind joblib: the one that is connected, else a local one."""
+"""Other processes: a Ray or Dask cluster behind joblib, and workers of this machine."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from dolorimeter.errors import ConfigError
 
@@ -70,6 +73,62 @@ def cluster(backend: str, workers: int, address: str | None = None) -> Iterator[
             yield
     else:
         yield
+
+
+def as_they_come(calls: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Yield results of joblib calls on the configured backend before all of them are done.
+
+    Parameters
+    ----------
+    calls : sequence
+        Of ``joblib.delayed``.
+    workers : int
+        Where the backend returns results only at the end of a batch (Ray), a batch holds as many
+        calls as there are workers, so that no more than one batch is lost.
+
+    Yields
+    ------
+    object
+        Results, in the order in which they finish.
+    """
+    from joblib import Parallel
+    from joblib.parallel import get_active_backend
+
+    active, jobs = get_active_backend()
+    if getattr(active, "supports_return_generator", False):
+        yield from Parallel(return_as="generator_unordered")(calls)
+        return
+    size = max(workers, active.effective_n_jobs(jobs))
+    for first in range(0, len(calls), size):
+        yield from Parallel()(calls[first : first + size])
+
+
+POLL = 1.0
+"""Seconds between two looks at the driver."""
+
+_WATCHED: set[int] = set()
+
+
+def end_with(driver: int) -> None:
+    """End this worker process soon after the process `driver` has ended, however it ended.
+
+    A driver that is killed cannot tell its workers. They would finish their work, and wait.
+
+    Parameters
+    ----------
+    driver : int
+        Process id of the parent of this process. Nothing happens in the driver itself.
+    """
+    if driver == os.getpid() or driver in _WATCHED or os.getppid() != driver:
+        return
+    _WATCHED.add(driver)
+    threading.Thread(target=_watch, args=(driver,), daemon=True, name="end with driver").start()
+
+
+def _watch(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(POLL)
+    os._exit(1)
 
 
 def _start_ray(workers: int, address: str | None) -> None:

@@ -99,9 +99,10 @@ def misspelt(counts: pd.DataFrame, expected: Sequence[str] = ()) -> dict[str, st
     {'Strong': 'strong'}
     """
     total = counts.sum()
-    right = list(expected) or sorted(counts, key=lambda name: (-total[name], name))
+    names = [str(name) for name in counts]
+    right = list(expected) or sorted(names, key=lambda name: (-total[name], name))
     found: dict[str, str] = {}
-    for name in counts:
+    for name in names:
         if name in expected or name == UNLABELLED:
             continue
         for other in right if expected else right[: right.index(name)]:

@@ -89,6 +89,10 @@ class DependencyError(DolorimeterError):
     """An optional package is not installed; the message gives the extra to install."""
 
 
+class StorageWarning(UserWarning):
+    """Something could not be stored or reused. The result is right, it only takes longer."""
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "known:") -> str:
     """Return the end of a message on an unknown name: the nearest known one, or all of them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,23 @@ import numpy as np
 import pandas as pd
 
 from dolorimeter import __version__
-from dolorimeter.chain import Pipeline
-from dolorimeter.errors import ConfigError
+from dolorimeter.chain import Pipeline, QualityGate
+from dolorimeter.errors import ConfigError, DolorimeterError
 from dolorimeter.estimators import load_estimator, save_estimator
 from dolorimeter.samples import Samples
-from dolorimeter.storage import write_json
-from dolorimeter.types import Exclusion, LabelSource, Recording, TargetKind
+from dolorimeter.storage import (
+    MANIFEST,
+    damaged_files,
+    replaced_folder,
+    seal_folder,
+    write_json,
+)
+from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetKind
+
+PLACE = ["subject", "recording", "stimulus", "start", "duration"]
+"""Columns that say where a window is."""
+FILES = ("predictor.json", "estimator", MANIFEST)
+"""Entries of a model folder."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,9 @@ class Predictor:
         Of the table the estimator was fitted on, if it was one.
     lookalike : bool
         True when it was fitted on synthesised recordings.
+    gate : QualityGate
+        Which modalities of a window count, and when the model abstains. `predict` and the monitor
+        apply the same.
     """
 
     estimator: Any
@@ -54,6 +68,7 @@ class Predictor:
     lookalike: bool = False
     title: str = ""
     notes: tuple[str, ...] = field(default=())
+    gate: QualityGate = field(default_factory=QualityGate)
 
     def predict(
         self,
@@ -62,7 +77,11 @@ class Predictor:
         exclusions: Sequence[Exclusion] = (),
         workers: int = 1,
     ) -> pd.DataFrame:
-        """One row a window: where it is, the probability of each class, and its quality.
+        """One row per window: where it is, the probability of each class, and its quality.
+
+        The model's `gate` is applied as in a live session: a modality of low quality counts as
+        missing, and where too few are left the column ``abstained`` says why and there is no
+        estimate (NaN).
 
         Where no recording has a stimulus, and windows are those of stimuli, they follow each other
         from the start of each recording to its end.
@@ -84,9 +103,11 @@ class Predictor:
         if windows.anchor == "stimulus" and not any(r.stimuli for r in recordings):
             windows = replace(windows, anchor="sliding")
         anywhere = replace(self.chain, windows=windows)
-        samples = anywhere.samples(recordings, exclusions=exclusions, workers=workers)
+        samples, abstained = anywhere.gated_samples(
+            recordings, self.gate, exclusions=exclusions, workers=workers
+        )
         self._check_standardised(samples)
-        rows = self.predict_samples(samples)
+        rows = self.estimate(samples, abstained)
         rows.attrs["kept_out"] = [
             f"{e.recording}, {e.what}: {e.reason}" for e in samples.exclusions
         ]
@@ -106,6 +127,67 @@ class Predictor:
                 "or none with a signal. Give all recordings of a person in one call, at least 3 "
                 "windows of the reference, or train without standardise."
             )
+
+    def estimate(self, samples: Samples, abstained: Sequence[str]) -> pd.DataFrame:
+        """Predict the rows for which nothing is said against it; the others have no estimate.
+
+        Parameters
+        ----------
+        samples : Samples
+            After the gate.
+        abstained : sequence of str
+            Reason per row; empty where the model is to give an estimate. A row with missing
+            modalities that the estimator refuses becomes one with a reason.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As `predict_samples`, with the column ``abstained``.
+        """
+        reasons = np.array(abstained, dtype=object)
+        rows = np.flatnonzero(reasons == "")
+        parts: list[pd.DataFrame] = []
+        if len(rows):
+            try:
+                parts = [self.predict_samples(samples.take(rows)).set_axis(rows)]
+            except (DolorimeterError, ValueError):
+                if not _any_missing(samples.take(rows)):
+                    raise
+                parts = self._one_by_one(samples, rows, reasons)
+        meta = samples.meta[PLACE].copy()
+        if not parts:
+            found = pd.DataFrame(np.nan, meta.index, self._estimate_columns)
+        else:
+            found = pd.concat(parts).drop(columns=PLACE).reindex(meta.index)
+        if "missing" in found:
+            found["missing"] = found["missing"].fillna("")
+        found = pd.concat([meta, found], axis=1)
+        found.attrs["notes"] = list(
+            dict.fromkeys(note for part in parts for note in part.attrs.get("notes", ()))
+        )
+        if samples.quality is not None:
+            found["quality"] = samples.quality
+        found["abstained"] = reasons
+        return found
+
+    @property
+    def _estimate_columns(self) -> list[str]:
+        if self.target_kind == "regressor":
+            return ["prediction"]
+        return [*(f"p_{name}" for name in self.classes), "estimate"]
+
+    def _one_by_one(self, samples: Samples, rows: Array, reasons: Array) -> list[pd.DataFrame]:
+        """Predict each row by itself; those that the estimator refuses get a reason."""
+        parts = []
+        for row in rows:
+            one = samples.take(np.array([row]))
+            try:
+                parts.append(self.predict_samples(one).set_axis([row]))
+            except (DolorimeterError, ValueError) as error:
+                if not _any_missing(one):
+                    raise
+                reasons[row] = f"the model cannot go on without what is missing: {error}"
+        return parts
 
     def predict_samples(self, samples: Samples) -> pd.DataFrame:
         """Predict rows that are samples already.
@@ -168,8 +250,7 @@ class Predictor:
         return matched, absent, notes
 
     def _estimated(self, samples: Samples) -> pd.DataFrame:
-        columns = ["subject", "recording", "stimulus", "start", "duration"]
-        rows = samples.meta[columns].copy()
+        rows = samples.meta[PLACE].copy()
         if self.target_kind == "regressor":
             rows["prediction"] = self.estimator.predict(samples.x)
             if hasattr(self.estimator, "predict_interval"):
@@ -188,9 +269,15 @@ class Predictor:
         return rows
 
     def save(self, folder: str | Path) -> None:
-        """Write the folder that `load`, ``predict`` and ``monitor`` read."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write the folder that `load`, ``predict`` and ``monitor`` read.
+
+        A model that is there before is replaced as a whole, or stays as it is.
+        """
+        with replaced_folder(Path(folder), FILES) as part:
+            self._write(part)
+            seal_folder(part, [name for name in FILES if name != MANIFEST])
+
+    def _write(self, folder: Path) -> None:
         save_estimator(self.estimator, folder / "estimator")
         write_json(
             folder / "predictor.json",
@@ -207,6 +294,7 @@ class Predictor:
                 "label_source": self.label_source,
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
+                "gate": asdict(self.gate),
                 "warning": "Research software, not a medical device.",
             },
         )
@@ -226,6 +314,10 @@ class Predictor:
                 f"{folder}: no predictor.json here, expected a model folder written by "
                 "`dolorimeter train … --out MODEL`."
             )
+        if faults := damaged_files(path.parent):
+            raise ConfigError(
+                f"{folder}: the model is damaged ({'; '.join(faults)}). Train the model again."
+            )
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
             chain = told["chain"]
@@ -241,8 +333,17 @@ class Predictor:
                 lookalike=told["lookalike"],
                 title=told["title"],
                 notes=tuple(told["notes"]),
+                gate=QualityGate.from_dict(told.get("gate", {})),
             )
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{path}: not a predictor of this version ({error!r}). Train the model again."
             ) from error
+
+
+def _any_missing(samples: Samples) -> bool:
+    """Whether a value is NaN or a stream is not there."""
+    arrays = [samples.x] if isinstance(samples.x, np.ndarray) else list(samples.x.values())
+    floats = [x for x in arrays if x.dtype.kind == "f"]
+    gone = samples.present is not None and not all(p.all() for p in samples.present.values())
+    return gone or any(np.isnan(x).any() for x in floats)

@@ -80,6 +80,11 @@ class Samples:
             )
         n = len(self.meta)
         for name, values in self._arrays():
+            if not isinstance(values, np.ndarray):
+                raise ConfigError(
+                    f"Samples.{name} is a {type(values).__name__}, expected a NumPy array. Use "
+                    "Samples.from_arrays, which takes tables and lists."
+                )
             if len(values) != n:
                 raise ConfigError(f"Samples.{name} has {len(values)} rows, meta has {n}.")
 

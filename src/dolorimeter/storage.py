@@ -6,27 +6,31 @@ and is renamed at the end, so that a reader (or a second process) never meets ha
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import socket
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from dolorimeter.errors import ConfigError, StorageError
+from dolorimeter.errors import ConfigError, StorageError, StorageWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,36 +48,298 @@ TIMEOUT = 30.0
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends without an error.
 
     Parents are made. The temporary name keeps the suffix, since some writers look at it. On an
     error nothing is left, and what was at `path` before is untouched. A folder may be made at the
     temporary path too, if nothing is at `path` yet.
 
+    Parameters
+    ----------
+    path : Path
+        File or folder to write.
+    durable : bool, default True
+        Flush the content to the disk before the rename, so that a loss of power leaves the old
+        file or the new one. Without it such a loss can leave an empty file.
+
     Raises
     ------
     StorageError
-        If the folder or the file cannot be written, or the block wrote nothing.
+        If the folder or the file cannot be written, or the block wrote nothing. Other errors of
+        the block, such as a file that it cannot read, are raised as they are.
     """
     part = path.with_name(f".{path.stem}-{secrets.token_hex(6)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
+        with _blamed_on(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with _blamed_on(path, part):
+            yield part
         if not part.exists():
             raise StorageError(f"{path}: nothing was written, so there is nothing to keep.")
-        part.replace(path)
+        with _blamed_on(path):
+            if durable:
+                _flush(part)
+            part.replace(path)
+            if durable:
+                _flush_folder(path.parent)
+    finally:
+        _discard(part)
+
+
+@contextmanager
+def _blamed_on(path: Path, part: Path | None = None) -> Iterator[None]:
+    """Raise an `OSError` as an error about `path`; with `part`, only if it is about that file."""
+    try:
+        yield
     except OSError as error:
+        if part is not None and not _is_about(error, part):
+            raise
         raise StorageError(
             f"{path}: cannot be written ({error}). Check that its folder is writable and the disk "
             "not full, or choose another place."
         ) from error
+
+
+def _is_about(error: OSError, part: Path) -> bool:
+    """Whether an error concerns the file that is written; a write that fails names no file."""
+    if error.filename is not None:
+        return Path(os.fsdecode(error.filename)).is_relative_to(part)
+    names = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO")  # not every system has all of them
+    return error.errno in [getattr(errno, name, None) for name in names]
+
+
+def _flush(path: Path) -> None:
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            with file.open("rb+") as stream:
+                os.fsync(stream.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the names in a folder, where the system can."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def replaced_folder(folder: Path, known: Container[str]) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends.
+
+    What is at `folder` before is replaced as a whole, or left as it is if the block fails. Entries
+    of another origin are moved into the new folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write.
+    known : container of str
+        Names of entries that the new folder replaces; all others are moved.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be written.
+    """
+    folder = folder.resolve()  # a link stays, what it leads to is replaced
+    mark = secrets.token_hex(6)
+    part = folder.with_name(f".{folder.name}-{mark}")
+    before = folder.with_name(f".{folder.name}-{mark}-before")
+    try:
+        with _blamed_on(folder):
+            part.mkdir(parents=True)
+        yield part
+        with _blamed_on(folder):
+            _flush(part)
+            if folder.is_mount():
+                _move_into(part, folder)
+                return
+            if folder.exists():
+                folder.rename(before)
+            part.rename(folder)
+            for entry in before.iterdir() if before.exists() else ():
+                if entry.name not in known and not (folder / entry.name).exists():
+                    entry.rename(folder / entry.name)
+            _flush_folder(folder.parent)
+    except BaseException:
+        if before.exists() and not folder.exists():
+            before.rename(folder)
+        raise
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
+        _discard(part)
+        if folder.exists():
+            _discard(before)
+
+
+def _move_into(part: Path, folder: Path) -> None:
+    """Replace entries one by one, where the folder cannot be renamed; the manifest comes last.
+
+    A process that dies in between leaves a folder without a manifest, which no loader takes.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for entry in sorted(part.iterdir(), key=lambda e: e.name == MANIFEST):
+        target = folder / entry.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        entry.replace(target)
+
+
+LOCK = ".lock"
+"""File in a folder that one process writes; it names the process."""
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Let only this process write in `folder` until the block ends.
+
+    The lock is that of the operating system (``flock``) where the file system has one, so that it
+    ends with its process. Elsewhere the lock is a file with the process in it; one of a process
+    of this machine that has ended is taken over. The same thread may lock a folder twice.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
+    what : str
+        What is about to be written, for the message.
+
+    Raises
+    ------
+    StorageError
+        If another process writes there, naming it, or the lock cannot be written.
+    """
+    place = folder.absolute()
+    holder = (str(place), threading.get_ident())
+    if holder in _HELD:
+        yield
+        return
+    with _blamed_on(folder):
+        place.mkdir(parents=True, exist_ok=True)
+        file = _open_lock(place / LOCK)
+    try:
+        if file is None:
+            raise StorageError(
+                f"{folder}: {_holder_of(place / LOCK)} is writing there. Wait until it ends, or "
+                f"choose another folder for {what}. If that process is gone, remove "
+                f"{place / LOCK}."
+            )
+        _HELD.add(holder)
+        yield
+    finally:
+        if file is not None:
+            _HELD.discard(holder)
             with suppress(OSError):
-                part.unlink(missing_ok=True)
+                (place / LOCK).unlink()  # while it is held: who waits for it opens a new one
+            file.close()
+
+
+_HELD: set[tuple[str, int]] = set()
+
+
+def _open_lock(path: Path) -> IO[str] | None:
+    """The lock file, locked and signed; None if another process holds it."""
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            state = _try_flock(file)
+            if state == "none" and not _is_orphan(path):
+                file.close()
+                return None
+            if state == "other":
+                file.close()
+                return None
+            if not _is_still(file, path):
+                file.close()  # the holder has removed it in the meantime
+                continue
+            file.seek(0)
+            file.truncate()
+            json.dump(_this_process(), file)
+            file.flush()
+            return file
+        except OSError:
+            file.close()
+            raise
+
+
+def _try_flock(file: IO[str]) -> str:
+    """``own`` if the lock is ours now, ``other`` if not, ``none`` if there are no such locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return "none"
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return "other"
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EAGAIN):
+            return "other"
+        return "none"
+    return "own"
+
+
+def _is_still(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": _started(os.getpid())}
+
+
+def _started(pid: int) -> str:
+    """When a process began, as the system counts; empty if that is unknown or it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _read_holder(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _holder_of(path: Path) -> str:
+    told = _read_holder(path)
+    if not told:
+        return "another process"
+    return f"process {told.get('pid')} on {told.get('host')}"
+
+
+def _is_orphan(path: Path) -> bool:
+    """Whether a lock without ``flock`` names nobody, or a process of this machine that is gone."""
+    told = _read_holder(path)
+    if not told:
+        return True
+    if told.get("host") != socket.gethostname() or not isinstance(told.get("pid"), int):
+        return False
+    if since := told.get("since"):
+        return bool(_started(told["pid"]) != since)
+    try:
+        os.kill(told["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def check_writable(path: Path) -> None:
@@ -105,6 +371,25 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_secret(path: Path, text: str) -> None:
+    """Write `text` to a new file that only its owner can read; an existing file stays.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    with _blamed_on(path), suppress(FileExistsError):
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as JSON with sorted keys, atomically.
 
@@ -123,10 +408,118 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, text + "\n")
 
 
-def write_parquet(path: Path, table: DataFrame) -> None:
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with the digest of its own content under ``seal``, atomically.
+
+    Parameters
+    ----------
+    path : Path
+    value : mapping
+        Plain values; a key ``seal`` is replaced.
+
+    Raises
+    ------
+    StorageError
+        If JSON cannot express it, or it cannot be written.
+    """
+    told = {k: v for k, v in value.items() if k != "seal"}
+    write_json(path, told | {"seal": digest(_canonical(told))})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `write_sealed` wrote, with its seal.
+
+    Raises
+    ------
+    StorageError
+        If the file cannot be read, or a single bit of its content differs.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        sound = told["seal"] == digest(_canonical({k: v for k, v in told.items() if k != "seal"}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StorageError(f"{path}: cannot be read ({error!r}).") from error
+    if not sound:
+        raise StorageError(f"{path}: is damaged: its content is not what was written.")
+    return dict(told)
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(json.loads(json.dumps(value)), sort_keys=True)
+
+
+MANIFEST = "digests.json"
+"""File with the digests of the other files of a folder. It is written last."""
+
+
+def seal_folder(folder: Path, names: Iterable[str]) -> None:
+    """Write the digests of files into the manifest of their folder, beside those it has.
+
+    Parameters
+    ----------
+    folder : Path
+    names : iterable of str
+        Files relative to `folder`. One that does not exist leaves the manifest.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be read, or the manifest cannot be written.
+    """
+    path = folder / MANIFEST
+    known = dict(read_sealed(path)["files"]) if path.is_file() else {}
+    for name in names:
+        known.pop(name, None)
+        if (folder / name).is_file():
+            known[name] = digest(folder / name)
+    write_sealed(path, {"files": known})
+
+
+def damaged_files(folder: Path, names: Iterable[str] | None = None) -> list[str]:
+    """Return what is wrong with the files of a folder; empty if they are as they were written.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with a manifest; without one nothing can be said, and nothing is returned.
+    names : iterable of str, optional
+        Files to look at. By default all in the manifest.
+
+    Returns
+    -------
+    list of str
+        One text per fault, which begins with the name of the file.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return []
+    try:
+        known = read_sealed(path)["files"]
+    except StorageError as error:
+        return [str(error)]
+    faults = []
+    for name in known if names is None else names:
+        if name not in known:
+            continue
+        try:
+            if digest(folder / name) != known[name]:
+                faults.append(f"{name} is damaged")
+        except StorageError:
+            faults.append(f"{name} is missing")
+    return faults
+
+
+def write_parquet(path: Path, table: DataFrame, *, durable: bool = True) -> None:
     """Write a table as Parquet, atomically and with the same bytes for the same content.
 
     The index is not kept, and neither are the notes on versions that pandas would add.
+
+    Parameters
+    ----------
+    path : Path
+    table : pandas.DataFrame
+    durable : bool, default True
+        As in `atomic_path`.
 
     Raises
     ------
@@ -143,7 +536,7 @@ def write_parquet(path: Path, table: DataFrame) -> None:
             f"{path}: the table cannot be written as Parquet ({error}). Give each column one kind "
             "of value."
         ) from error
-    with atomic_path(path) as part:
+    with atomic_path(path, durable=durable) as part:
         pq.write_table(content, part, compression="zstd")
 
 
@@ -255,6 +648,7 @@ class Cache:
     def __init__(self, root: Path | None = None) -> None:
         self.root = user_cache() / "arrays" if root is None else root
         self.damaged: list[str] = []
+        self.closed = False
 
     def __contains__(self, key: str) -> bool:
         """Whether there is an entry; only `get` knows whether it is sound."""
@@ -279,20 +673,34 @@ class Cache:
             return None
         return found
 
-    def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
         """Store arrays under `key`, replacing what was there.
+
+        Returns
+        -------
+        bool
+            Whether the entry is stored. If it cannot be written (a full disk, a folder without
+            permission), a warning says so once, and later entries are not tried: a cache must not
+            stop the work it is meant to save.
 
         Raises
         ------
-        StorageError
-            If the entry cannot be written.
         ConfigError
             If an array holds Python objects.
         """
         seal = np.array(_seal(key, arrays))
         named = {f"array.{name}": values for name, values in arrays.items()}
-        with atomic_path(self._path(key)) as part, part.open("wb") as file:
-            np.savez(file, seal=seal, **named)  # type: ignore[arg-type]  # NumPy's stub takes only allow_pickle by name
+        path = self._path(key)
+        if self.closed:
+            return False
+        try:
+            with atomic_path(path, durable=False) as part, part.open("wb") as file:
+                np.savez(file, seal=seal, **named)  # type: ignore[arg-type]  # NumPy's stub takes only allow_pickle by name
+        except StorageError as error:
+            self.closed = True
+            warnings.warn(f"nothing more is cached: {error}", StorageWarning, stacklevel=2)
+            return False
+        return True
 
     def _path(self, key: str) -> Path:
         if not re.fullmatch(r"[A-Za-z0-9_-]{4,128}", key):

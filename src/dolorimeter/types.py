@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -150,11 +150,9 @@ class LazySignals(Mapping[str, Signal]):
         return len(self._names)
 
     @property
-    def arguments(self) -> tuple[Any, ...]:
-        """What `load` is given where it is a partial: files, and options of the reader."""
-        if not isinstance(self._load, partial):
-            return ()
-        return (*self._load.args, self._load.keywords)
+    def loader(self) -> Callable[[], Mapping[str, Signal]]:
+        """What reads the signals; a partial holds the files and the options of the reader."""
+        return self._load
 
     def read(self) -> dict[str, Signal]:
         """All signals, from one read of the files."""

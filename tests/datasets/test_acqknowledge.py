@@ -127,3 +127,114 @@ def test_the_missing_package_names_the_extra(
     monkeypatch.setitem(__import__("sys").modules, "bioread", None)
     with pytest.raises(DependencyError, match=r'pip install "dolorimeter\[formats\]"'):
         open_dataset("acqknowledge", tmp_path).recordings()
+
+
+def with_markers(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *markers: tuple[int, str, str, float | None]
+) -> None:
+    """Let the file have markers: sample, text, type, and second at which it was set."""
+    bioread = pytest.importorskip("bioread")
+    event = pytest.importorskip("bioread.biopac").EventMarker
+    read = bioread.read
+
+    def read_with_markers(name: str) -> object:
+        data = read(name)
+        data.event_markers = [
+            event(at / 100, at, text, None, None, None if when is None else int(1000 * when), kind)
+            for at, text, kind, when in markers
+        ]
+        return data
+
+    write_acq(path)
+    monkeypatch.setattr(bioread, "read", read_with_markers)
+
+
+def test_markers_of_version_5_are_no_stimuli(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_markers(
+        tmp_path / "p01.acq",
+        monkeypatch,
+        (0, "Segment 1", "apnd", 1.6e9),
+        (10, "", "qrs ", 1.6e9),
+        (20, "", "defl", 1.6e9),
+        (30, "heat", "usr1", 1.6e9),
+    )
+    (recording,) = open_dataset("acqknowledge", tmp_path).recordings()
+    assert recording.stimuli == (
+        Stimulus(0.1, None, "QRS Peak"),
+        Stimulus(0.2, None, "event"),
+        Stimulus(0.3, None, "heat"),
+    )
+    assert recording.remarks == ()
+
+
+def test_a_pause_of_known_length_becomes_missing_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_markers(
+        tmp_path / "p01.acq",
+        monkeypatch,
+        (0, "Segment 1", "apnd", 1.6e9),
+        (10, "before", "defl", 1.6e9 + 0.1),
+        (20, "Segment 2", "apnd", 1.6e9 + 0.2 + 2.0),  # 2 s of pause
+        (40, "after", "defl", 1.6e9 + 2.4),
+    )
+    (recording,) = open_dataset("acqknowledge", tmp_path).recordings()
+    assert [(s.condition, s.onset) for s in recording.stimuli] == [
+        ("before", pytest.approx(0.1)),
+        ("after", pytest.approx(2.4)),
+    ]
+    ecg = recording.signals["ecg"].values[0]
+    truth = np.concatenate([np.arange(20), np.full(200, np.nan), np.arange(20, 50)]) / 1e4
+    np.testing.assert_allclose(ecg, truth, rtol=1e-12)
+    assert recording.remarks[0].detail == "2 s in 1 gap: 0.2–2.2 s"
+
+
+def test_a_pause_of_unknown_length_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_markers(
+        tmp_path / "p01.acq",
+        monkeypatch,
+        (0, "Segment 1", "apnd", None),
+        (20, "Segment 2", "apnd", None),
+    )
+    (recording,) = open_dataset("acqknowledge", tmp_path).recordings()
+    ecg = recording.signals["ecg"].values[0]
+    assert np.flatnonzero(np.isnan(ecg)).tolist() == [20]
+    assert "interrupted for an unknown time" in recording.remarks[0].kind
+
+
+def test_a_pause_that_no_clock_can_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_markers(
+        tmp_path / "p01.acq",
+        monkeypatch,
+        (0, "Segment 1", "apnd", 1.6e9),
+        (20, "Segment 2", "apnd", 1.5e9),
+    )
+    (exclusion,) = open_dataset("acqknowledge", tmp_path).exclusions
+    assert "Was the clock set" in exclusion.reason
+
+
+def test_a_strange_exception_of_the_library_costs_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class StrangeError(Exception):
+        """No class that a reader knows."""
+
+    bioread = pytest.importorskip("bioread")
+    read = bioread.read
+
+    def read_or_fail(name: str) -> object:
+        if "bad" in name:
+            raise StrangeError("odd")
+        return read(name)
+
+    write_acq(tmp_path / "bad.acq")
+    write_acq(tmp_path / "good.acq")
+    monkeypatch.setattr(bioread, "read", read_or_fail)
+    reader = open_dataset("acqknowledge", tmp_path)
+    assert reader.subjects() == ("good",)
+    (exclusion,) = reader.exclusions
+    assert "bad.acq: bioread cannot read it (StrangeError: odd)" in exclusion.reason

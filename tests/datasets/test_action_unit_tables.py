@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dolorimeter.datasets.action_unit_tables import OPENFACE3_UNITS, read_action_units
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.errors import ConfigError, FileReadError, RecordingError
 from dolorimeter.signals.action_units import pain_expression, pspi_proxy
 
 OPENFACE2 = (
@@ -147,7 +147,7 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
         read_action_units(path, frame_rate=0.0)
     with pytest.raises(ConfigError, match="no column face_id or face or Identity"):
         read_action_units(path, face=1)
-    with pytest.raises(RecordingError, match=r"missing\.csv"):
+    with pytest.raises(FileReadError, match=r"missing\.csv"):
         read_action_units(tmp_path / "missing.csv")
 
 

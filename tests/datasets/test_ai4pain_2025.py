@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dolorimeter.datasets.ai4pain_2025 import AI4Pain2025
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.errors import DatasetError, FileReadError, RecordingError
 from dolorimeter.types import Stimulus
 
 SAMPLE = {
@@ -122,7 +122,7 @@ def test_files_that_change_are_read_again_and_lost_columns_are_named(hand: Path)
     with pytest.raises(RecordingError, match="no segment '7_HIGH_1'; it has 1: 7_Baseline_1"):
         high.load()
     (hand / "train" / "Eda" / "7.csv").unlink()
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(FileReadError, match="cannot be read"):
         high.load()
 
 

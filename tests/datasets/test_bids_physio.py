@@ -117,3 +117,78 @@ def test_a_root_that_is_no_bids_tree(tmp_path: Path) -> None:
     (tmp_path / "sub-01").mkdir()
     with pytest.raises(DatasetError, match=r"no BIDS physiology here"):
         open_dataset("bids_physio", tmp_path)
+
+
+def tree(root: Path, physio: str, columns: list[str], *, rate: float = 10) -> Path:
+    folder = root / "sub-01"
+    write(folder / "sub-01_task-heat_physio.tsv", physio)
+    about = {"SamplingFrequency": rate, "StartTime": 0, "Columns": columns}
+    write(folder / "sub-01_task-heat_physio.json", json.dumps(about))
+    return folder
+
+
+def test_the_nearest_events_apply(tmp_path: Path) -> None:
+    folder = tree(tmp_path, "1\n" * 50, ["eda"])
+    head = "onset\tduration\ttrial_type\n"
+    write(tmp_path / "task-heat_events.tsv", head + "1\t1\ttop\n")
+    write(tmp_path / "task-cold_events.tsv", head + "1\t1\tother\n")
+    (recording,) = open_dataset("bids_physio", tmp_path).recordings()
+    assert [s.condition for s in recording.stimuli] == ["top"]
+    write(folder / "sub-01_events.tsv", head + "1\t1\tsubject\n")
+    (recording,) = open_dataset("bids_physio", tmp_path).recordings()
+    assert [s.condition for s in recording.stimuli] == ["subject"]
+    write(folder / "sub-01_task-heat_events.tsv", head + "1\t1\trun\n")
+    (recording,) = open_dataset("bids_physio", tmp_path).recordings()
+    assert [s.condition for s in recording.stimuli] == ["run"]
+
+
+def test_a_run_without_events_says_so(tmp_path: Path) -> None:
+    tree(tmp_path, "1\n" * 50, ["eda"])
+    reader = open_dataset("bids_physio", tmp_path)
+    assert any("no events.tsv applies" in p.what for p in reader.check().problems)
+    assert reader.notes[-1].startswith("1 recording: no events.tsv applies")
+    write(tmp_path / "task-heat_events.tsv", "onset\tduration\n1\t1\n")
+    notes = open_dataset("bids_physio", tmp_path).notes
+    assert any("no column trial_type" in note for note in notes)
+
+
+@pytest.mark.parametrize("unit", [1, 1e3, 1e6])
+def test_a_gap_in_a_time_column(tmp_path: Path, unit: float) -> None:
+    places = [*range(20), *range(35, 60)]
+    rows = "".join(f"{place / 10 * unit:.9g}\t{place}\n" for place in places)
+    tree(tmp_path, rows, ["timestamp", "eda"])
+    (recording,) = open_dataset("bids_physio", tmp_path).recordings()
+    eda = recording.signals["eda"].values[0]
+    truth = np.full(60, np.nan)
+    truth[places] = places
+    np.testing.assert_allclose(eda, truth, rtol=1e-12)
+    assert recording.remarks[-1].detail == "1.5 s in 1 gap: 2–3.5 s"
+
+
+def test_a_time_column_that_fits_no_rate(tmp_path: Path) -> None:
+    tree(tmp_path, "".join(f"{i * 0.37}\t{i}\n" for i in range(30)), ["time", "eda"])
+    (recording,) = open_dataset("bids_physio", tmp_path).recordings()
+    assert "agrees with the stated sampling rate in no unit" in recording.remarks[-1].kind
+    assert recording.signals["eda"].values.shape == (1, 30)
+
+
+def test_participants_are_facts_of_subjects(tmp_path: Path) -> None:
+    tree(tmp_path, "1\n" * 50, ["eda"])
+    write(
+        tmp_path / "participants.tsv", "participant_id\tage\tsex\nsub-01\t34\tF\nsub-02\t40\tM\n"
+    )
+    reader = open_dataset("bids_physio", tmp_path)
+    (recording,) = reader.recordings()
+    assert recording.subject == "01"
+    assert recording.subject_info == {"age": 34.0, "sex": "F"}
+    assert any("02: no file of this subject" in p.what for p in reader.check().problems)
+
+
+def test_a_stated_unit_and_an_unstated_one(tmp_path: Path) -> None:
+    tree(tmp_path, "4\n5\n6\n" * 20, ["eda"])
+    plain = open_dataset("bids_physio", tmp_path)
+    assert any("states no unit" in p.what for p in plain.check().problems)
+    stated = open_dataset("bids_physio", tmp_path, **{"unit.eda": "uS"})
+    eda = stated.recordings()[0].signals["eda"]
+    assert (eda.unit, eda.unit_confirmed) == ("S", True)
+    np.testing.assert_allclose(eda.values[0, :3], [4e-6, 5e-6, 6e-6], rtol=1e-12)

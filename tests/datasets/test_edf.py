@@ -74,6 +74,13 @@ def test_the_exact_recording(tmp_path: Path) -> None:
     assert reader.official_splits() == {}
 
 
+@pytest.mark.parametrize("name", ["sub-01.edf", "sub-01.EDF", "sub-01_ses-1_eeg.edf"])
+def test_a_name_of_bids_gives_the_subject(tmp_path: Path, name: str) -> None:
+    write_edf(tmp_path / name)
+    (recording,) = open_dataset("edf", tmp_path).recordings()
+    assert (recording.subject, recording.name) == ("01", name[:-4])
+
+
 def test_annotations_are_stimuli(tmp_path: Path) -> None:
     write_edf(tmp_path / "a.edf", annotations=True)
     (recording,) = open_dataset("edf", tmp_path / "a.edf").recordings()
@@ -278,6 +285,8 @@ def test_an_annotation_that_is_written_twice(tmp_path: Path) -> None:
     )
     (exclusion,) = reader.exclusions
     assert exclusion.what == "event heat at 0.5 s"
+    (problem,) = [p for p in reader.check().problems if p.kind == "event"]
+    assert (problem.path, problem.severity) == ("a, event heat at 0.5 s", "warning")
 
 
 def test_the_user_states_a_unit(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dolorimeter.datasets import _files as files
-from dolorimeter.errors import ConfigError, DatasetError, RecordingError
+from dolorimeter.errors import ConfigError, DatasetError, FileReadError, RecordingError
 
 GOOD = "a\tb\tc\n1\t2\t3\n4\t5\t6.5\n"
 
@@ -103,9 +103,9 @@ def test_faults_of_a_table_of_numbers(
 
 
 def test_missing_and_truncated_files(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="the file is missing"):
+    with pytest.raises(FileReadError, match="the file is missing"):
         files.read_bytes(tmp_path / "no.csv")
-    with pytest.raises(RecordingError, match="cannot be read"):
+    with pytest.raises(FileReadError, match="cannot be read"):
         files.read_bytes(tmp_path)
     whole = gzip.compress(GOOD.encode())
     (tmp_path / "cut.csv.gz").write_bytes(whole[:-9])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dolorimeter.datasets.painmonit import PainMonit
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.errors import DatasetError, FileReadError, RecordingError
 from dolorimeter.types import Stimulus
 
 HEADER = "Seconds;Bvp;Eda_E4;Tmp;Ibi;Hr;Resp;Eda_RB;Ecg;Emg;Heater [C];COVAS;Heater_cleaned"
@@ -104,7 +104,7 @@ def test_reading_names_the_fault(path: Path) -> None:
     with pytest.raises(RecordingError, match="line 5: 'x' is not a number"):
         recording.load()
     path.unlink()
-    with pytest.raises(RecordingError, match="the file is missing"):
+    with pytest.raises(FileReadError, match="the file is missing"):
         recording.load()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from dolorimeter.datasets import open_dataset, read_action_units
 from dolorimeter.datasets.text_tables import open_table
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.errors import ConfigError, DatasetError, RecordingError
 
 
 @pytest.fixture(scope="module")
@@ -279,8 +279,8 @@ FACE = "frame, timestamp, confidence, success, AU04_r\n1, 0.0, 0.9, 1, 0.5\n2, 2
 
 
 def test_sessions_of_face_tables_are_one_subject_where_somebody_says_so(tmp_path: Path) -> None:
-    for name in ("mia_0", "mia_1", "tom_0"):
-        (tmp_path / f"{name}.csv").write_text(FACE)
+    for place, name in enumerate(("mia_0", "mia_1", "tom_0")):
+        (tmp_path / f"{name}.csv").write_text(FACE.replace("0.5", f"0.{place}"))
     reader = open_dataset("feature_table", tmp_path)
     assert len(reader.subjects()) == 3
     assert "mia_0 and mia_1 look like recordings of one subject" in " ".join(
@@ -365,3 +365,47 @@ def test_a_pattern_names_the_subject_of_a_video(cases: Path, tmp_path: Path) -> 
     assert reader.subjects() == ("P01",)
     assert [r.subject_info["session"] for r in reader.recordings()] == ["1", "2"]
     assert [e.what for e in reader.exclusions] == ["pilot.avi"]
+
+
+def test_open_ended_stimuli_end_at_the_next_and_overlaps_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"{n}, {n}.0, 0.9, 1, {n}\n" for n in range(6))
+    (tmp_path / "a.csv").write_text(
+        "frame, timestamp, confidence, success, AU04_r\n" + rows.replace(", 5\n", ", 4.5\n")
+    )
+    labels = tmp_path / "labels.csv"
+    labels.write_text(
+        "file,subject,condition,onset,duration,level,nrs\na.csv,P1,rest,0,,0,\na.csv,P1,heat,2,2,3,6\n"
+        "a.csv,P1,rest,5,,0,1\n"
+    )
+    samples = open_dataset("feature_table", tmp_path).samples()
+    assert samples.meta["condition"].tolist() == ["rest", "rest", "heat", "heat", "rest"]
+    assert samples.meta["stimulus"].tolist() == ["a#0", "a#0", "a#1", "a#1", "a#2"]
+    assert samples.meta["level"].tolist() == [0, 0, 3, 3, 0]
+    np.testing.assert_array_equal(samples.meta["rating_nrs"], [np.nan, np.nan, 6, 6, 1])
+    assert [(e.what, e.reason) for e in samples.exclusions] == [("row 5", "no label")]
+    unlabelled = open_dataset("feature_table", tmp_path, label=None).samples()
+    assert unlabelled.meta["subject"].tolist() == ["P1"] * 6
+    assert set(unlabelled.meta["condition"]) == {""}
+    labels.write_text("file,subject,condition\na.csv,P1,rest\na.csv,P1,heat\n")
+    with pytest.raises(RecordingError, match=r"a\.csv: two stimuli hold for one time"):
+        open_dataset("feature_table", tmp_path).samples()
+
+
+def test_one_table_exported_twice_is_not_read_twice(cases: Path, tmp_path: Path) -> None:
+    for path in (cases / "13-text-column").glob("trials.*"):
+        shutil.copy(path, tmp_path)
+    with pytest.raises(DatasetError, match=r"trials\.csv and trials\.parquet have one name"):
+        open_dataset("feature_table", tmp_path)
+    (tmp_path / "trials.parquet").unlink()
+    shutil.copy(tmp_path / "trials.csv", tmp_path / "copy.csv")
+    reader = open_dataset("feature_table", tmp_path)
+    assert reader.check().count("duplicate") == 1
+    assert "the same bytes as copy.csv" in " ".join(reader.samples().notes)
+
+
+def test_the_index_that_pandas_writes_to_parquet_is_no_feature(tmp_path: Path) -> None:
+    table = pd.DataFrame({"subject": ["a", "a", "b"], "label": "x", "scr": [0.5, 0.1, 0.7]})
+    table.index = pd.Index([7, 3, 9])
+    table.to_parquet(tmp_path / "t.parquet")
+    samples = open_dataset("feature_table", tmp_path).samples()
+    assert samples.feature_names == ("scr",)

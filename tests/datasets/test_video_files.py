@@ -124,6 +124,7 @@ def test_check_says_what_is_wrong(root: Path) -> None:
         ("s10/bad.mkv", "unreadable", "fault"),
         ("s10/copy.mp4", "duplicate", "fault"),
         ("s10/bad.mkv", "label", "warning"),
+        ("s2/a.mp4", "event", "warning"),  # the stimulus lasts longer than the clip
         ("s10/copy.mp4", "label", "warning"),
         ("s2/deep/c.MOV", "label", "warning"),
         ("notes.txt", "stray", "warning"),
@@ -163,14 +164,14 @@ def test_rows_that_make_no_sense(root: Path, row: str, message: str) -> None:
 
 
 @pytest.mark.extra("face")
-def test_links_out_of_the_folder_are_not_followed(root: Path, tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_followed(root: Path, tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     clip(inside / "s1" / "a.mp4")
     (inside / "s1" / "link.mp4").symlink_to(root / "s2" / "a.mp4")
     (inside / "labels.csv").write_text("file,condition\ns1/link.mp4,pain\n")
     reader = open_dataset("video_files", inside)
-    assert [r.name for r in reader.recordings()] == ["s1/a"]
-    assert [e.what for e in reader.exclusions] == ["s1/link.mp4"]
+    assert [r.name for r in reader.recordings()] == ["s1/a", "s1/link"]
+    assert reader.exclusions == ()
 
 
 @pytest.mark.extra("face")
@@ -194,3 +195,20 @@ def test_readers_do_not_import_the_decoder() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.split() == ["False", "False"]
+
+
+def test_check_names_gaps_and_events_outside(fixtures: Path, tmp_path: Path) -> None:
+    case = fixtures / "cases" / "17-avi-dropped-frames"
+    for name in ("camera.avi", "camera.mkv"):
+        (tmp_path / name).write_bytes((case / name).read_bytes())
+    (tmp_path / "labels.csv").write_text(
+        "file,subject,condition,onset,duration\n"
+        "camera.avi,P1,pain,1,1\ncamera.avi,P1,pain,9,1\ncamera.mkv,P2,pain,1,1\n"
+    )
+    problems = open_dataset("video_files", tmp_path).check().problems
+    gaps = [p for p in problems if p.kind == "time"]
+    assert [p.path for p in gaps] == ["camera.avi", "camera.mkv"]
+    assert gaps[0].what == "face: 1 stretches without a frame: 0.96–3 s"
+    (event,) = [p for p in problems if p.kind == "event"]
+    assert event.path == "camera.avi"
+    assert "1 of 2 events lies outside 0–4 s: pain at 9 s (5 s after the end)" in event.what

@@ -35,7 +35,7 @@ def _cohort(
             "sex": np.where(np.char.endswith(who.astype(str), "1"), "f", "m"),
         }
     )
-    facts = pd.DataFrame(rng.normal(size=(len(y), 2)), columns=["nan_share", "file_size"])
+    facts = pd.DataFrame(rng.normal(size=(len(y), 2)), columns=["segment_length", "frame_count"])
     names = tuple(f"f{i}" for i in range(features))
     return Samples(x, meta, names, facts=facts, label_source="stimulus"), y
 

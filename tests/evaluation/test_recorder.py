@@ -255,3 +255,24 @@ def test_grouped_folds_touch_all_training_rows(cohort: Cohort) -> None:
     run = evaluate(LogisticRegression(), samples, y, group_k_fold(3), baselines=False)
     outer = run.access[run.access["stage"] == "outer"]
     assert outer.groupby(["fold", "method"], observed=True).size().tolist() == [32, 16] * 3
+
+
+class Reloaded(LogisticRegression):
+    """Its class is set anew during the fit, as a Dask worker does that receives the next job."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> Reloaded:
+        Reloaded.fit = ORIGINAL_FIT  # type: ignore[method-assign]
+        super().fit(X, y)
+        return self
+
+
+ORIGINAL_FIT = Reloaded.fit
+
+
+def test_a_class_that_is_loaded_again_costs_no_fold_and_is_said(cohort: Cohort) -> None:
+    samples, y = cohort(subjects=3)
+    run = evaluate(Reloaded(), samples, y, leave_one_subject_out(), baselines=False)
+    assert run.failures.empty
+    assert len(run.predictions) == len(y)
+    assert any("3 × the access record lacks calls of Reloaded.fit" in n for n in run.notes)
+    assert Reloaded.fit is ORIGINAL_FIT

@@ -140,10 +140,21 @@ def test_models_that_were_not_kept_are_fitted_again(cohort: Cohort, tmp_path: Pa
     assert again.access.equals(first.access)
 
 
-def test_a_damaged_fold_is_named(cohort: Cohort, tmp_path: Path) -> None:
+def test_a_damaged_fold_is_fitted_again_and_said(cohort: Cohort, tmp_path: Path) -> None:
     samples, y = cohort(subjects=3)
     model, split = LogisticRegression(), leave_one_subject_out()
-    evaluate(model, samples, y, split, run_dir=tmp_path, baselines=False)
+    first = evaluate(model, samples, y, split, run_dir=tmp_path, baselines=False)
     (tmp_path / "folds" / "fold_0001_seed_0.predictions.parquet").write_bytes(b"PAR1")
-    with pytest.raises(EvaluationError, match="fold_0001_seed_0: a damaged fold"):
-        evaluate(model, samples, y, split, run_dir=tmp_path, baselines=False)
+    fitted: list[int] = []
+    again = evaluate(
+        model,
+        samples,
+        y,
+        split,
+        run_dir=tmp_path,
+        baselines=False,
+        progress=lambda d, n: fitted.append(d),
+    )
+    assert fitted == [3]
+    assert again.predictions.equals(first.predictions)
+    assert "the stored fold_0001_seed_0 was damaged and has been fitted again" in again.notes

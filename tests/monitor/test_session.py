@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
-from dolorimeter.chain import Pipeline, Stream
+from dolorimeter.chain import Pipeline, QualityGate, Stream
 from dolorimeter.errors import ConfigError, MonitorError, StorageError
 from dolorimeter.estimators import ConformalClassifier, TemperatureCalibrated
 from dolorimeter.monitor.feed import Feed, Keeper
@@ -24,6 +25,7 @@ from dolorimeter.monitor.session import Session, Settings
 from dolorimeter.monitor.sources import Begins, Chunk, Item, Lost, Replay, Synthetic
 from dolorimeter.predictor import Predictor
 from dolorimeter.preprocessing import Bandpass, Lowpass, Notch, Resample
+from dolorimeter.registry import DATASETS
 from dolorimeter.representations import Features
 from dolorimeter.types import Recording, Signal
 from dolorimeter.windows import WindowSpec
@@ -169,25 +171,78 @@ def test_what_a_session_says_is_what_predict_says() -> None:
 
 
 def session_agrees_with_predict(tick: float) -> None:
-    whole = body(14.0)
-    sliding = WindowSpec(duration=DURATION, anchor="sliding", step=0.5)
-    samples = replace(chain(), windows=sliding).samples([whole])
+    agrees_with_predict(body(14.0), chain(), tick)
+
+
+def agrees_with_predict(
+    whole: Recording, of: Pipeline, tick: float, step: float = 0.5, **gate: float
+) -> list[str]:
+    """Every window of a replayed session is that of `predict`; returns the reasons for silence."""
+    duration = of.windows.duration
+    sliding = WindowSpec(duration=duration, anchor="sliding", step=step)
+    samples = replace(of, windows=sliding).samples([whole])
     assert isinstance(samples.x, np.ndarray)
-    model = predictor((samples.x, samples.feature_names))
-    offline = replace(model, chain=replace(chain(), windows=sliding)).predict([whole])
-    session = Session(model, [Replay(whole)], "s1", speed=0.0)
+    model = replace(predictor((samples.x, samples.feature_names)), chain=of)
+    model = replace(model, gate=QualityGate(**gate))
+    offline = replace(model, chain=replace(of, windows=sliding)).predict([whole])
+    session = Session(model, [Replay(whole)], "s1", settings=Settings(step=step), speed=0.0)
     clock = [0.0]
     session.open(time=lambda: clock[0])
     made: list[Estimate] = []
-    while clock[0] < 14.5:
+    while clock[0] < max(s.stop for s in whole.signals.values()) + 0.5:
         clock[0] += tick
         made += session.tick(clock[0])
-    assert [e.start for e in made] == offline["start"].tolist()
+    np.testing.assert_allclose([e.start for e in made], offline["start"], atol=1e-9)
     for estimate, (_, row) in zip(made, offline.iterrows(), strict=True):
-        for name in ("low", "middle", "high"):
+        assert bool(estimate.abstained) == bool(row["abstained"]), estimate.start
+        for name in () if estimate.abstained else ("low", "middle", "high"):
             assert estimate.probabilities[name] == pytest.approx(row[f"p_{name}"], abs=1e-6)
+        if estimate.abstained:
+            assert offline.loc[row.name, ["p_low", "p_middle", "p_high"]].isna().all()
     assert session.is_over
     assert session.passed_over == 0
+    return offline["abstained"].tolist()
+
+
+def spoilt(seconds: float) -> Recording:
+    """A body whose sensors fail in turns: one alone, both together, and each for a while."""
+    whole = body(seconds)
+    signals = {}
+    for name, bad in (("eda", ((5.0, 7.0), (17.0, 25.0))), ("ecg", ((15.0, 22.0),))):
+        values = whole.signals[name].values.copy()
+        rate = whole.signals[name].sampling_rate
+        for start, stop in bad:
+            values[:, round(start * rate) : round(stop * rate)] = np.nan if name == "eda" else 0.0
+        signals[name] = replace(whole.signals[name], values=values)
+    return replace(whole, signals=signals)
+
+
+@pytest.mark.parametrize("standardise", ["none", "running"])
+def test_a_session_and_predict_gate_the_same_windows(standardise: str) -> None:
+    """Signals that fail: with a running baseline, what was gated must not enter it either."""
+    reasons = agrees_with_predict(spoilt(36.0), chain(standardise), 0.7, 1.0, warm_up=12.0)
+    assert any("eda: quality 0" in reason and "ecg: quality 0" in reason for reason in reasons)
+    assert reasons.count("") > 8
+    assert ("baseline of the subject" in reasons[0]) == (standardise == "running")
+
+
+@pytest.mark.shared
+@pytest.mark.long
+@pytest.mark.parametrize("standardise", ["none", "running"])
+def test_a_session_and_predict_gate_the_same_windows_of_a_real_wristband(
+    standardise: str, data_root: Path
+) -> None:
+    reader = DATASETS.get("stress_predict")(data_root / "stress_predict")
+    whole = reader.recordings()[0].load()
+    signals = {
+        name: replace(whole.signals[name].crop(whole.signals[name].start + 60, 120.0), start=0.0)
+        for name in ("eda", "ppg")
+    }
+    streams = tuple(Stream(name, (), Features(name)) for name in signals)
+    of = Pipeline(WindowSpec(duration=5.5), streams, standardise=standardise)
+    recording = Recording("real", "s1", "r1", signals=signals)
+    reasons = agrees_with_predict(recording, of, 0.7, least_quality=0.8, least_share=0.6)
+    assert 10 < sum(bool(reason) for reason in reasons) < len(reasons)
 
 
 def test_a_session_is_a_feed_and_says_what_it_is(
@@ -428,10 +483,12 @@ def test_two_channels_where_one_was_announced(
 def test_a_running_baseline_is_learned_before_anything_is_said(
     table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
 ) -> None:
-    model = predictor(table, standardise="running")
-    _, made = run(model, whole, until=25.0, settings=Settings(step=1.0, warm_up=15.0))
-    assert at(made, 10.0).abstained == "the person's baseline is being learned: 10 of 15 s"
-    assert at(made, 15.0).abstained == ""
+    model = replace(predictor(table, standardise="running"), gate=QualityGate(warm_up=15.0))
+    _, made = run(model, whole, until=25.0)
+    # windows of 4 s that follow each other: before the one from 6 s only one has ended
+    assert at(made, 10.0).abstained == "the baseline of the subject is too short: 4 of 15 s"
+    assert at(made, 19.0).abstained == "the baseline of the subject is too short: 12 of 15 s"
+    assert at(made, 20.0).abstained == ""
 
 
 def test_the_interval_is_conformal_where_the_model_is_and_says_for_whom(

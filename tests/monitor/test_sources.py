@@ -501,6 +501,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.units: list[str] = ["microsiemens"]
+        self.label = "GSR"
         self.rate = 100.0
         self.answers = True
         self.flags: list[int] = []
@@ -516,7 +517,7 @@ class Streams:
 
     def stream(self, unit: str) -> object:
         channel = SimpleNamespace(
-            child_value=lambda key: {"label": "GSR", "unit": unit}[key],
+            child_value=lambda key: {"label": self.label, "unit": unit}[key],
             next_sibling=lambda name: channel,
         )
         node = SimpleNamespace(child=lambda name: node if name == "channels" else channel)
@@ -579,6 +580,23 @@ def test_lsl_a_recorder_that_comes_back_is_looked_at_anew(
     chunk = heard(lambda item: isinstance(item, Chunk))
     assert chunk.values == pytest.approx(4.0)  # not divided by a million, as before
     assert set(streams.flags) == {1}  # its clock is put on this machine's, as at first
+    source.close()
+
+
+@pytest.mark.parametrize("unit", ["", "a.u.", "counts"])
+@pytest.mark.parametrize(("label", "modality"), [("PPG", "ppg"), ("RESP", "resp")])
+def test_lsl_pulse_and_respiration_have_arbitrary_units(
+    lsl: object, label: str, modality: str, unit: str
+) -> None:
+    source, streams = LslSource(), Streams()
+    source._pylsl, streams.label = streams, label
+    streams.units.append(unit)
+    source.open((modality,), 0.0)
+    chunks: list[Item] = []
+    until(lambda: bool(chunks.extend(source.read(0.0))) or bool(chunks))
+    (chunk,) = [item for item in chunks if isinstance(item, Chunk)][:1]
+    assert chunk.modality == modality
+    assert chunk.values[0, 0] == 4.0
     source.close()
 
 

@@ -61,6 +61,7 @@ def made_run(
             {"name": "leave_one_subject_out", "arguments": {}}, "fixed", "window",
         ),
         "model": "logistic_regression",
+        "salt": "of the tests",
         "predictions": predictions,
         "access": pd.DataFrame(columns=["fold", "stage", "method", "row"]),
         "baselines": baseline,
@@ -138,11 +139,15 @@ def test_subjects_have_other_names_unless_asked(plain_page: Texts) -> None:
 
 
 def test_the_verdict_says_figure_interval_people_chance_and_baseline(tmp_path: Path) -> None:
-    html, markdown, _ = written(tmp_path, made_run(right=1.0))
+    few, _, _ = written(tmp_path, made_run(right=1.0))
     assert (
-        "Balanced accuracy 100.0 % (95 % interval over 5 people: 100.0–100.0 %; chance 50.0 %)"
-        in html
+        "Balanced accuracy 100.0 % (95 % interval over 5 people: 47.8–100.0 % (unreliable); "
+        "chance 50.0 %)" in few
     )
+    # of five people a sign-flip test cannot give a p below 2/2⁵
+    assert "Not distinguishable from chance" in few
+    many = tuple(f"p{i:02d}" for i in range(22))
+    html, markdown, _ = written(tmp_path, made_run(right=0.9, subjects=many))
     assert "Better than chance" in html
     assert "From facts that are not signal" in html
     assert "they are not the pain that was felt" in html
@@ -309,9 +314,53 @@ def test_too_few_shared_people_are_refused() -> None:
         compare(made_run(subjects=("a", "b")), made_run(subjects=("c", "d")))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.assign(label=1 - p["label"]), "10 of 10 labels differ"),
+        (lambda p: p[p["window_start"] < 50], "10 and 5 windows"),
+        (lambda p: p.assign(window_start=p["window_start"] + 1), "other windows"),
+    ],
+)
+def test_runs_of_other_labels_or_windows_are_not_compared(change: Any, message: str) -> None:
+    """The question's hash is the same: it does not hold labels and windows."""
+    one = made_run()
+    other = replace(one, predictions=change(one.predictions).reset_index(drop=True))
+    assert one.question.hash == other.question.hash
+    with pytest.raises(EvaluationError, match=rf"same labels and windows.*{message}"):
+        compare(one, other)
+    found = compare(one, other, across_protocols=True)
+    assert message in " ".join(found.notes)
+
+
+def test_the_order_of_rows_does_not_part_two_runs() -> None:
+    one = made_run()
+    shuffled = one.predictions.sample(frac=1.0, random_state=0).reset_index(drop=True)
+    assert compare(one, replace(one, predictions=shuffled)).paired.difference == 0
+
+
+def test_tables_say_who_is_not_in_the_figure() -> None:
+    """Failed folds, exclusions and subjects without a score are columns of the table of runs."""
+    failures = pd.DataFrame(
+        [(7, 0, "zoe", "ValueError: x", "")],
+        columns=["fold", "seed", "subjects", "error", "traceback"],
+    )
+    run = made_run(failures=failures)
+    predictions = run.predictions
+    predictions.loc[predictions["subject"] == "anna", "label"] = 1
+    lines = markdown_table([run]).splitlines()
+    head = next(line for line in lines if line.startswith("| Run"))
+    row = next(line for line in lines if line.startswith("| A "))
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert [cells[k] for k in ("People", "Without score", "Failed folds", "Kept out")] == [
+        "5", "1", "1", "2",
+    ]  # fmt: skip
+    assert table_rows([run])[0]["failed folds"] == "1"
+
+
 def test_many_comparisons_are_adjusted_together() -> None:
     people = tuple(f"p{i}" for i in range(12))
     runs = [made_run(subjects=people, right=r, seed=i) for i, r in enumerate((0.9, 0.7, 0.5))]
     found = compare_all(runs)
     assert len(found) == 3
-    assert all(c.holm_p >= c.paired.wilcoxon_p for c in found)
+    assert all(c.holm_p >= c.paired.p for c in found)

@@ -120,7 +120,7 @@ def test_two_people_make_an_interval_within_the_metric_and_a_warning(tmp_path: P
             assert low <= found.low <= found.mean <= found.high <= high
     assert (s.by_subject["auroc"].low, s.by_subject["auroc"].high) == (0.0, 1.0)
     html = written([run], tmp_path / "report.html").html.read_text(encoding="utf-8")
-    assert "An interval from 2 people says little" in html
+    assert "The interval is unreliable: 2 subjects are too few" in html
     five = written([made(5)], tmp_path / "report.html").html.read_text(encoding="utf-8")
     assert "says little" not in five
 

@@ -192,8 +192,8 @@ class EvaluationUnderAudit:
         for sets in self.sets:
             yield (
                 sets.fold,
-                meta.loc[meta.index.intersection(sets.train)],
-                meta.loc[meta.index.intersection(sets.test)],
+                meta.loc[meta.index.intersection(pd.Index(sets.train))],
+                meta.loc[meta.index.intersection(pd.Index(sets.test))],
             )
 
     @cached_property

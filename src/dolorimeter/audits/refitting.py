@@ -145,8 +145,13 @@ def fit_and_watch(
 def refit_shuffled(
     settings: Settings, samples: Samples, labels: Sequence[Array], split: Any
 ) -> list[pd.DataFrame]:
-    """Return the predictions of one evaluation per set of shuffled labels."""
-    return [_evaluate(settings, samples, y, split).predictions for y in labels]
+    """Return the predictions of one fold per set of shuffled labels, the folds in turn."""
+    tables = []
+    for i, y in enumerate(labels):
+        indices = [fold.index for fold in split.folds(samples.meta, y)]
+        one = OnlyFolds(split, (indices[i % len(indices)],))
+        tables.append(_evaluate(settings, samples, y, one).predictions)
+    return tables
 
 
 def _evaluate(settings: Settings, samples: Samples, y: Array, split: Any) -> Run:

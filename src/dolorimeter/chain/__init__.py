@@ -16,11 +16,11 @@ from dolorimeter.chain._chain import (
     in_time,
     reference_of,
 )
+from dolorimeter.chain._gate import QualityGate, needed_of
 from dolorimeter.chain._live import LiveChain, check_live
 from dolorimeter.chain._rings import FaceRing, SignalRing
 from dolorimeter.chain._stored import Stored, load_embeddings, store
 from dolorimeter.chain._stream import Stream, interval_of
-from dolorimeter.chain._values import check_types
 
 __all__ = [
     "BATCH",
@@ -28,16 +28,17 @@ __all__ = [
     "LiveChain",
     "Pipeline",
     "Progress",
+    "QualityGate",
     "SignalRing",
     "Stored",
     "Stream",
     "build",
     "check_live",
-    "check_types",
     "encoder_of",
     "in_time",
     "interval_of",
     "load_embeddings",
+    "needed_of",
     "reference_of",
     "store",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -79,6 +80,8 @@ class GrowingArray:
             if self.row_shape is not None:
                 self._file.seek(0)
                 self._file.write(_header((self.rows, *self.row_shape), self.dtype))
+                self._file.flush()
+                os.fsync(self._file.fileno())
             self._file.close()
             if self.row_shape is None:
                 self.part.unlink()

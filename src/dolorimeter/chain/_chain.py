@@ -7,6 +7,7 @@ Nothing in it is fitted.
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,7 +15,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from dolorimeter.chain._gate import QualityGate, Usable
 from dolorimeter.chain._join import (
     join,
     made_part,
@@ -25,15 +28,23 @@ from dolorimeter.chain._join import (
 from dolorimeter.chain._kept import key_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
-from dolorimeter.chain._values import check_types
-from dolorimeter.clusters import cluster
+from dolorimeter.clusters import cluster, end_with
 from dolorimeter.errors import ConfigError, DatasetError
-from dolorimeter.preprocessing.standardise import TARGET_ACCESS, Reference, within_subject
+from dolorimeter.option_types import check_types
+from dolorimeter.preprocessing.standardise import (
+    TARGET_ACCESS,
+    Reference,
+    RunningBaseline,
+    within_subject,
+)
 from dolorimeter.registry import PREPROCESSING, REPRESENTATIONS
 from dolorimeter.samples import Samples
 from dolorimeter.storage import Cache
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording, TargetAccess, Window
 from dolorimeter.windows import WindowSpec
+
+ROUNDING = 1e-9
+"""Seconds that sums of decimal times may be off."""
 
 BATCH = 128
 """Recordings that are represented at once: features are vectorised over their windows."""
@@ -233,7 +244,132 @@ class Pipeline:
         samples = join(parts, label_source, lookalike, tuple(exclusions))
         if not len(samples):
             raise DatasetError(nothing_left(recordings, samples.exclusions))
+        if self.standardise == "running":
+            reference = self.baseline_samples(
+                recordings, QualityGate(), cache=cache, workers=workers
+            )
+            return self.against_running(samples, reference)[0]
         return self.standardised(samples)
+
+    def baseline_samples(
+        self, recordings: Sequence[Recording], gate: QualityGate, **options: Any
+    ) -> Samples | None:
+        """Windows that a running baseline is made of: those that follow each other.
+
+        They have the length of the pipeline's windows and touch, from the first sample of each
+        recording to its end, whatever the stimuli: a live session knows nothing of stimuli, and
+        takes the same windows. A modality of low quality is left out of them.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording
+        gate : QualityGate
+        **options
+            As for `samples`.
+
+        Returns
+        -------
+        Samples or None
+            None where no recording is long enough for one.
+        """
+        duration = self.windows.duration
+        windows = WindowSpec(duration=duration, anchor="recording", step=duration)
+        plain = replace(self, windows=windows, standardise="none", baseline=())
+        try:
+            samples = plain.samples(recordings, **options)
+        except DatasetError:
+            return None
+        return gate.apply(samples, self.streams, gate.trusted(samples, self.streams))
+
+    def against_running(
+        self, samples: Samples, reference: Samples | None
+    ) -> tuple[Samples, Float[np.ndarray, " window"]]:
+        """Standardise each window against the windows of `reference` that ended before it began.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of this pipeline, without standardisation.
+        reference : Samples or None
+            From `baseline_samples`.
+
+        Returns
+        -------
+        samples : Samples
+            NaN where fewer than three windows of the reference ended before.
+        learned : Float[np.ndarray, "window"]
+            Seconds of those windows.
+
+        Raises
+        ------
+        ConfigError
+            If the streams are no feature table, or the order of a subject's recordings is unknown.
+        """
+        table = _table(samples)
+        learned = np.zeros(len(samples))
+        x = np.full(table.shape, np.nan)
+        if reference is not None and _same_features(samples, reference):
+            rows = _table(reference)
+            place, of_reference = recording_order(samples, reference)
+            start = samples.meta["start"].to_numpy(dtype=float)
+            begin = reference.meta["start"].to_numpy(dtype=float)
+            end = begin + self.windows.duration
+            for subject in np.unique(samples.subjects):
+                own = np.flatnonzero(samples.subjects == subject)
+                earlier = np.flatnonzero(reference.subjects == subject)
+                earlier = earlier[np.lexsort([begin[earlier], of_reference[earlier]])]
+                baseline, added = RunningBaseline(table.shape[1]), 0
+                for row in own[np.lexsort([start[own], place[own]])]:
+                    while added < len(earlier) and (
+                        of_reference[earlier[added]] < place[row]
+                        or (
+                            of_reference[earlier[added]] == place[row]
+                            and end[earlier[added]] <= start[row] + ROUNDING
+                        )
+                    ):
+                        baseline.add(rows[earlier[added]])
+                        added += 1
+                    x[row] = baseline.score(table[row])
+                    learned[row] = added * self.windows.duration
+        return replace(samples, x=x, target_access=self.target_access), learned
+
+    def gated_samples(
+        self, recordings: Sequence[Recording], gate: QualityGate, **options: Any
+    ) -> tuple[Samples, list[str]]:
+        """Samples as a live session sees them, and per window why a model abstains.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording
+        gate : QualityGate
+            Modalities of low quality are set to missing before anything is standardised, so that
+            they do not enter a running baseline either.
+        **options
+            As for `samples`.
+
+        Returns
+        -------
+        samples : Samples
+        abstained : list of str
+            Empty where there can be an estimate.
+        """
+        samples = replace(self, standardise="none", baseline=()).samples(recordings, **options)
+        trusted = gate.trusted(samples, self.streams)
+        samples = gate.apply(samples, self.streams, trusted)
+        reasons = [""] * len(samples)
+        if self.standardise == "running":
+            options.pop("exclusions", None)
+            reference = self.baseline_samples(recordings, gate, **options)
+            samples, learned = self.against_running(samples, reference)
+            reasons = [gate.learning(float(seconds)) for seconds in learned]
+        else:
+            samples = self.standardised(samples)
+        usable = gate.usable(samples, self.streams, trusted)
+        few = gate.abstains(usable)
+        return samples, [
+            reason or (_too_few(samples, usable, gate, row) if few[row] else "")
+            for row, reason in enumerate(reasons)
+        ]
 
     def batches(self, recordings: Sequence[Recording]) -> list[list[Recording]]:
         """Runs of recordings of one subject that are represented, and kept, together."""
@@ -300,9 +436,14 @@ class Pipeline:
             return (made_part(self.windows, self.streams, batch) for batch in batches)
         from joblib import Parallel, delayed
 
-        jobs = [delayed(made_part)(self.windows, self.streams, batch) for batch in batches]
         if backend is not None:
+            jobs = [delayed(made_part)(self.windows, self.streams, batch) for batch in batches]
             return _on_cluster(backend, workers, jobs)
+        here = os.getpid()
+        jobs = [
+            delayed(_made_part_in_worker)(here, self.windows, self.streams, batch)
+            for batch in batches
+        ]
         parts: Iterable[Part] = Parallel(n_jobs=workers, return_as="generator")(jobs)
         return parts
 
@@ -310,13 +451,7 @@ class Pipeline:
         """Samples of a chain without standardisation, standardised as this one does."""
         if self.standardise == "none":
             return samples
-        x = samples.x
-        if not isinstance(x, np.ndarray) or x.ndim != 2:
-            raise ConfigError(
-                "standardise works on feature tables; these streams are "
-                f"{'several arrays' if not isinstance(x, np.ndarray) else x.shape}. "
-                "Use representation 'features', or leave standardise out."
-            )
+        x = _table(samples)
         reference = reference_of(self.standardise)
         return replace(
             samples,
@@ -389,6 +524,59 @@ def encoder_of(values: Mapping[str, Any]) -> Any:
         raise ConfigError(f"encoder: {error}.") from error
 
 
+def _table(samples: Samples) -> Float[np.ndarray, "window feature"]:
+    """The samples as one table of features.
+
+    Raises
+    ------
+    ConfigError
+        If they are none.
+    """
+    x = samples.x
+    if not isinstance(x, np.ndarray) or x.ndim != 2:
+        raise ConfigError(
+            "standardise works on feature tables; these streams are "
+            f"{'several arrays' if not isinstance(x, np.ndarray) else x.shape}. "
+            "Use representation 'features', or leave standardise out."
+        )
+    return x.astype(float)
+
+
+def _same_features(samples: Samples, reference: Samples) -> bool:
+    """Whether the windows of a baseline have the columns of the samples: not if a stream lacks."""
+    return samples.feature_names == reference.feature_names
+
+
+def recording_order(samples: Samples, reference: Samples) -> tuple[Array, Array]:
+    """Place of the recording of each row among those of its subject, for both tables.
+
+    Raises
+    ------
+    ConfigError
+        If a subject has several recordings and the data set does not say which came first.
+    """
+    in_time(samples)  # raises where the order is unknown
+    if samples.facts is not None and "clip_index" in samples.facts:
+        assert reference.facts is not None
+        return samples.facts["clip_index"].to_numpy(), reference.facts["clip_index"].to_numpy()
+    return np.zeros(len(samples)), np.zeros(len(reference))
+
+
+def _too_few(samples: Samples, usable: Usable, gate: QualityGate, row: int) -> str:
+    """Why too few modalities of a window count."""
+    texts = []
+    for name, rows in usable.items():
+        if not rows[row]:
+            quality = samples.meta.get(f"quality_{name}")
+            low = quality is not None and float(quality.iloc[row]) < gate.least_quality
+            texts.append(
+                f"{name}: quality {float(quality.iloc[row]):.2f}"
+                if quality is not None and low
+                else f"{name}: samples are missing, no feature can be computed"
+            )
+    return "; ".join(texts)
+
+
 def reference_of(standardise: str) -> Reference:
     """The reference of a standardisation within subject, checked.
 
@@ -438,6 +626,13 @@ def _check_memory(size: int, done: int, recordings: int) -> None:
             f"expected at most {MEMORY / 2**30:g} GiB for all. Give the stream an encoder, fewer "
             "frames or subjects, or a lower sampling rate."
         )
+
+
+def _made_part_in_worker(
+    driver: int, spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recording]
+) -> Part:
+    end_with(driver)
+    return made_part(spec, streams, batch)
 
 
 def _on_cluster(backend: str, workers: int, jobs: Sequence[Any]) -> Iterator[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
@@ -14,8 +15,16 @@ import pandas as pd
 
 from dolorimeter.chain._parts import Part
 from dolorimeter.chain._stream import Stream, sources_of
-from dolorimeter.errors import StorageError
+from dolorimeter.errors import StorageError, StorageWarning
+from dolorimeter.registry import MODELS
 from dolorimeter.representations import Represented, Undefined
+from dolorimeter.source_digest import (
+    NETWORKS,
+    NOT_IN_SAMPLES,
+    OpaqueError,
+    code_digest,
+    package_digest,
+)
 from dolorimeter.storage import digest
 from dolorimeter.types import (
     Array,
@@ -23,6 +32,10 @@ from dolorimeter.types import (
     LazySignals,
     Recording,
 )
+
+READERS = ("mne", "h5py", "bioread", "openpyxl")
+PICTURES = ("av", "opencv-python-headless", "opencv-python", "ai-edge-litert")
+"""Distributions whose version can change the samples: of readers, and of videos."""
 
 _SAID = tuple(
     field.name
@@ -37,20 +50,24 @@ def key_of(
     """Digest of the code, the pipeline's identity, what the reader said, and the files' bytes.
 
     None when a file cannot be read: then the part is made, and says why. None too where pictures
-    of people would be kept: the cache holds numbers, never frames. Weights that cannot be read
-    are no matter of one recording: `StorageError`.
+    of people would be kept: the cache holds numbers, never frames. None, with a warning, where the
+    code of a class or loader cannot be compared. Weights that cannot be read are no matter of one
+    recording: `StorageError`.
     """
     if any(
         s.encoder is None and getattr(s.representation, "pictures_of_people", False)
         for s in streams
     ):
         return None
+    code = _code_of(streams, batch)
+    if code is None:
+        return None
     encoders = [s.encoder.digest for s in streams if s.encoder is not None]
     sources = sources_of(streams)
     told = [_reader_told(r) + _signals_told(r) + _videos_told(r) for r in batch]
     try:
         return digest(
-            _code(),
+            code,
             json.dumps(identity, sort_keys=True),
             *encoders,
             *told,
@@ -75,12 +92,12 @@ def _reader_told(recording: Recording) -> str:
 def _signals_told(recording: Recording) -> str:
     """What decides the signals besides the bytes of the files.
 
-    Of lazy signals the names, in order, and what their loader is given, without folders: options
-    of a reader (a frame rate, names of channels) change signals and no file. Of others the values.
+    Of lazy signals the names, in order; their loader and its arguments are in `_code_of`. Of
+    others the values.
     """
     signals = recording.signals
     if isinstance(signals, LazySignals):
-        return json.dumps([list(signals), signals.arguments], sort_keys=True, default=_plain)
+        return json.dumps(list(signals))
     return digest(
         *(
             part
@@ -109,29 +126,31 @@ def _bytes_or_text(value: Any) -> Any:
     return value if isinstance(value, np.ndarray) else repr(value)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return value.name
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else repr(value)
+def _code_of(streams: Sequence[Stream], batch: Sequence[Recording]) -> str | None:
+    """Digest of all code between the files and the part, the user's too; None if unknown."""
+    encoded = any(s.encoder is not None for s in streams)
+    pictured = encoded or any(r.videos for r in batch)
+    versions = (*READERS, *(PICTURES if pictured else ()), *(NETWORKS if encoded else ()))
+    kinds = [type(part) for s in streams for part in (s.representation, *s.steps)]
+    kinds += [MODELS.get(s.encoder.name) for s in streams if s.encoder is not None]
+    loaders = [r.signals.loader if isinstance(r.signals, LazySignals) else None for r in batch]
+    signals = [type(r.signals) for r in batch]
+    try:
+        of_users = code_digest(kinds, signals, loaders, versions=versions)
+    except OpaqueError as error:
+        warnings.warn(
+            f"windows are not cached: the code that makes them cannot be compared ({error}). "
+            "Define classes and loaders in a file, with plain values as arguments.",
+            StorageWarning,
+            stacklevel=2,
+        )
+        return None
+    return digest(package_digest(NOT_IN_SAMPLES), _landmarks(), of_users)
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
-    """Digest of the source of every stage here: changed code never meets an old cache entry."""
-    here = Path(__file__).parent.parent
-    files = [here / name for name in ("samples.py", "types.py", "windows.py")]
-    files.append(here / "assets" / "face_landmarker.task")
-    for stage in (
-        "chain",
-        "datasets",
-        "embeddings",
-        "preprocessing",
-        "representations",
-        "signals",
-        "video",
-    ):
-        files += sorted((here / stage).rglob("*.py"))
-    return digest(*files)
+def _landmarks() -> str:
+    return digest(Path(__file__).parent.parent / "assets" / "face_landmarker.task")
 
 
 def pack(part: Part) -> dict[str, Array]:

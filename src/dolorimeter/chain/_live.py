@@ -17,11 +17,12 @@ from jaxtyping import Float, UInt8
 
 from dolorimeter.chain._chain import Pipeline
 from dolorimeter.chain._encoded import Remembered, represented
+from dolorimeter.chain._gate import QualityGate
 from dolorimeter.chain._join import join
 from dolorimeter.chain._parts import Gathered
 from dolorimeter.chain._rings import ROUNDING, FaceRing, SignalRing
 from dolorimeter.chain._stream import Stream
-from dolorimeter.errors import ConfigError, SignalError
+from dolorimeter.errors import ConfigError, DolorimeterError, SignalError
 from dolorimeter.preprocessing import (
     FaceFrame,
     FaceTracker,
@@ -73,6 +74,8 @@ class LiveChain:
         As `Recording.facts`; the distances of fNIRS optodes.
     spare : float
         Seconds held beyond the longest window.
+    gate : QualityGate, optional
+        Of the model: a modality of low quality does not enter a running baseline.
 
     Raises
     ------
@@ -88,6 +91,7 @@ class LiveChain:
         feature_names: Sequence[str] = (),
         facts: Mapping[str, float] | None = None,
         spare: float = SPARE,
+        gate: QualityGate | None = None,
     ) -> None:
         check_live(chain)
         self.chain = replace(
@@ -97,6 +101,11 @@ class LiveChain:
         self._recording = Recording("live", subject, "live", facts=dict(facts or {}))
         before, after = chain.margins
         self._hold = chain.windows.duration + before + after + spare
+        if chain.standardise == "running":
+            self._hold += chain.windows.duration
+        self._gate = gate or QualityGate()
+        self._begin: float | None = None
+        self._place = self._learned = 0
         self._raw: dict[str, SignalRing] = {}
         self._lanes: dict[tuple[str, tuple[Any, ...]], _Lane] = {}
         self._faces: dict[str, _Face] = {}
@@ -149,6 +158,7 @@ class LiveChain:
         self._check_known(modality)
         like = replace(like, values=np.empty((like.values.shape[0], 0)))
         self._ended.discard(modality)
+        self._begins(like.start)
         self._raw[modality] = SignalRing(like, self._hold)
         for steps in self._steps_of(modality):
             lane = _Lane(steps, [{} for _ in steps])
@@ -224,6 +234,7 @@ class LiveChain:
         ring = FaceRing(self._hold, looked, self._needs_pictures(modality), start)
         self._faces[modality] = _Face(tracking, tracker, ring, start)
         self._videos[modality] = Video(Path(f"live-{modality}"), frame_rate)
+        self._begins(start)
         self._ended.discard(modality)
 
     def is_due(self, modality: str) -> bool:
@@ -331,11 +342,7 @@ class LiveChain:
         DatasetError
             If no stream has anything of the window.
         """
-        window = self.window(start, leave_out)
-        self._check_covered(window)
-        gathered = Gathered(self.chain.streams)
-        gathered.add(window, self._processed(window.recording, leave_out))
-        samples = join([gathered.part(self._represented)], None, False, ())
+        samples = self._plain(start, leave_out)
         if self.chain.standardise == "none":
             return samples
         if not isinstance(samples.x, np.ndarray) or samples.x.ndim != 2:
@@ -345,8 +352,47 @@ class LiveChain:
             )
         if self._baseline is None:
             self._baseline = RunningBaseline(samples.x.shape[1])
-        row = self._baseline.push(samples.x[0].astype(float))
+        self._learn(self._baseline, start)
+        row = self._baseline.score(samples.x[0].astype(float))
         return replace(samples, x=row[None], target_access=self.chain.target_access)
+
+    @property
+    def learned(self) -> float:
+        """Seconds of windows that have entered the running baseline so far."""
+        return self._learned * self.duration
+
+    def _begins(self, start: float) -> None:
+        """Note the time of the first sample of all: windows of the baseline count from it."""
+        if not self._place:
+            self._begin = start if self._begin is None else min(self._begin, start)
+
+    def _plain(self, start: float, leave_out: Sequence[str]) -> Samples:
+        """The row of a window before standardisation."""
+        window = self.window(start, leave_out)
+        self._check_covered(window)
+        gathered = Gathered(self.chain.streams)
+        gathered.add(window, self._processed(window.recording, leave_out))
+        return join([gathered.part(self._represented)], None, False, ())
+
+    def _learn(self, baseline: RunningBaseline, until: float) -> None:
+        """Add the windows that follow each other from the first sample and ended by `until`.
+
+        They are those of `Pipeline.baseline_samples`, gated in the same way.
+        """
+        assert self._begin is not None
+        while True:
+            start = self._begin + self._place * self.duration
+            if start + self.duration > until + ROUNDING:
+                return
+            self._place += 1
+            try:
+                samples = self._plain(start, ())
+            except DolorimeterError:  # not covered, or nothing in it: offline it is no window
+                continue
+            trusted = self._gate.trusted(samples, self.chain.streams)
+            samples = self._gate.apply(samples, self.chain.streams, trusted)
+            baseline.add(np.asarray(samples.x)[0].astype(float))
+            self._learned += 1
 
     @property
     def looks_ahead(self) -> bool:

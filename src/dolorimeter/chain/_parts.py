@@ -157,7 +157,7 @@ def _system_error(error: BaseException | None, recording: Recording) -> OSError 
     """
     while error is not None:
         if isinstance(error, OSError) and error.errno is not None:
-            listed = {str(path) for path in recording.sources}
+            listed = {str(path) for path in recording.sources if not path.is_symlink()}
             gone = error.errno == errno.ENOENT and str(error.filename) not in listed
             return None if gone else error
         error = error.__cause__
@@ -165,8 +165,13 @@ def _system_error(error: BaseException | None, recording: Recording) -> OSError 
 
 
 def _first_unreadable(recording: Recording) -> OSError | None:
-    """The error of the first source that cannot be opened and read to its end, if any."""
+    """The error of the first source that cannot be opened and read to its end, if any.
+
+    A link to nothing (an annex whose content was never fetched) is a property of the copy.
+    """
     for path in (*recording.sources, *(video.path for video in recording.videos.values())):
+        if path.is_symlink() and not path.exists():
+            continue
         try:
             if path.is_dir():
                 os.scandir(path).close()

@@ -31,7 +31,7 @@ from dolorimeter.chain._parts import Part
 from dolorimeter.errors import ConfigError, DatasetError, SignalError, StorageError
 from dolorimeter.representations import Represented, Undefined, count
 from dolorimeter.samples import Samples
-from dolorimeter.storage import Cache, digest, write_json, write_parquet
+from dolorimeter.storage import Cache, digest, locked, read_sealed, write_parquet, write_sealed
 from dolorimeter.types import Array, Exclusion, LabelSource, Recording
 
 DESCRIPTION = "embeddings.json"
@@ -39,7 +39,9 @@ META, FACTS, EXCLUSIONS = "meta.parquet", "facts.parquet", "exclusions.parquet"
 PARTS = "parts"
 PRESENT = "present_"
 QUALITY = "window_quality"
-FORMAT = 1
+FORMAT = 2
+UNSEALED = 1
+"""Format of descriptions without a digest of their own content, which can still be read."""
 
 
 @dataclass(frozen=True)
@@ -123,56 +125,59 @@ def store(
     """
     _check_encoders(chain)
     out = Path(out)
-    asked = {"told": dict(told or {}), "chain": chain.identity(), "encoders": _digests(chain)}
-    damaged = _same_or_none(out, asked)
-    own = Cache(out / PARTS) if cache is None else cache
-    batches = chain.batches(recordings)
-    keys = chain.keys(batches, own)
-    identity = digest(json.dumps(asked, sort_keys=True), *(key or "" for key in keys))
-    given = tuple(exclusions)
-    if None not in keys and not damaged:
-        finished, damaged = _finished(out, identity)
-        if finished is not None:
-            if progress:
-                progress(len(recordings), len(recordings))
-            return Stored(out, finished, _exclusions(out), 0, len(recordings))
-    write_json(out / DESCRIPTION, {"format": FORMAT, "finished": False, "asked": asked})
-    there = [key is not None and key in own for key in keys]
-    total = _Total(tuple(stream.name for stream in chain.streams), exclusions=list(given))
-    with ExitStack() as stack:
-        files = {
-            s.name: stack.enter_context(GrowingArray(out / name))
-            for s, name in zip(chain.streams, _file_names(chain), strict=True)
+    with locked(out, "these embeddings"):
+        asked = {"told": dict(told or {}), "chain": chain.identity(), "encoders": _digests(chain)}
+        damaged = _same_or_none(out, asked)
+        own = Cache(out / PARTS) if cache is None else cache
+        batches = chain.batches(recordings)
+        keys = chain.keys(batches, own)
+        identity = digest(json.dumps(asked, sort_keys=True), *(key or "" for key in keys))
+        given = tuple(exclusions)
+        if None not in keys and not damaged:
+            finished, damaged = _finished(out, identity)
+            if finished is not None:
+                if progress:
+                    progress(len(recordings), len(recordings))
+                return Stored(out, finished, _exclusions(out), 0, len(recordings))
+        write_sealed(out / DESCRIPTION, {"format": FORMAT, "finished": False, "asked": asked})
+        there = [key is not None and key in own for key in keys]
+        total = _Total(tuple(stream.name for stream in chain.streams), exclusions=list(given))
+        with ExitStack() as stack:
+            files = {
+                s.name: stack.enter_context(GrowingArray(out / name))
+                for s, name in zip(chain.streams, _file_names(chain), strict=True)
+            }
+            done = 0
+            parts = chain.parts(batches, keys, cache=own, workers=workers, backend=backend)
+            for batch, part in zip(batches, parts, strict=True):
+                total.add(part, files)
+                done += len(batch)
+                if progress:
+                    progress(done, len(recordings))
+            if not any(file.row_shape for file in files.values()):
+                raise DatasetError(nothing_left(recordings, total.exclusions))
+            for file in files.values():
+                file.finish()
+        kept = sum(len(b) for b, known in zip(batches, there, strict=True) if known)
+        damaged += tuple(f"cache entry {key[:12]}…" for key in own.damaged)
+        description = total.write(chain, out, files) | {
+            "format": FORMAT,
+            "finished": True,
+            "asked": asked,
+            "identity": identity,
+            "dolorimeter": __version__,
+            "versions": dict(versions or {}),
+            "label_source": label_source,
+            "lookalike": lookalike,
+            "recordings": len(recordings),
         }
-        done = 0
-        parts = chain.parts(batches, keys, cache=own, workers=workers, backend=backend)
-        for batch, part in zip(batches, parts, strict=True):
-            total.add(part, files)
-            done += len(batch)
-            if progress:
-                progress(done, len(recordings))
-        if not any(file.row_shape for file in files.values()):
-            raise DatasetError(nothing_left(recordings, total.exclusions))
-        for file in files.values():
-            file.finish()
-    kept = sum(len(b) for b, known in zip(batches, there, strict=True) if known)
-    damaged += tuple(f"cache entry {key[:12]}…" for key in own.damaged)
-    description = total.write(chain, out, files) | {
-        "format": FORMAT,
-        "finished": True,
-        "asked": asked,
-        "identity": identity,
-        "dolorimeter": __version__,
-        "versions": dict(versions or {}),
-        "label_source": label_source,
-        "lookalike": lookalike,
-        "recordings": len(recordings),
-    }
-    description["notes"] = [*notes, *description["notes"]]
-    write_json(out / DESCRIPTION, description)
-    if cache is None:
-        _remove(out / PARTS)
-    return Stored(out, description, tuple(total.exclusions), len(recordings) - kept, kept, damaged)
+        description["notes"] = [*notes, *description["notes"]]
+        write_sealed(out / DESCRIPTION, description)
+        if cache is None:
+            _remove(out / PARTS)
+        return Stored(
+            out, description, tuple(total.exclusions), len(recordings) - kept, kept, damaged
+        )
 
 
 @dataclass
@@ -415,9 +420,7 @@ def _same_or_none(out: Path, asked: Mapping[str, Any]) -> tuple[str, ...]:
     path = out / DESCRIPTION
     if not path.is_file():
         return ()
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    if _is_damaged(path):
         return (f"{DESCRIPTION} is damaged",)
     told = _described(out)
     before, now = told.get("asked", {}), json.loads(json.dumps(asked))
@@ -430,6 +433,21 @@ def _same_or_none(out: Path, asked: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
+def _is_damaged(path: Path) -> bool:
+    """Whether a description cannot be read, or is one of ours and has changed."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return True
+    if not isinstance(told, dict) or "seal" not in told:
+        return False
+    try:
+        read_sealed(path)
+    except StorageError:
+        return True
+    return False
+
+
 def _described(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
@@ -439,9 +457,11 @@ def _described(folder: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({error}). Expected a folder written by `dolorimeter embed "
             "… --out FOLDER`."
         ) from error
-    if not isinstance(told, dict) or told.get("format") != FORMAT:
+    if not isinstance(told, dict) or told.get("format") not in (UNSEALED, FORMAT):
         raise StorageError(f"{path}: is not the description of embeddings of format {FORMAT}.")
-    return told
+    if told["format"] == UNSEALED and "seal" not in told:
+        return told
+    return read_sealed(path)
 
 
 def _finished(out: Path, identity: str) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

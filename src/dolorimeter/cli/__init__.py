@@ -22,7 +22,7 @@ from dolorimeter._on_demand import Notice
 from dolorimeter.cli import data, encoders, live, models, runs, system  # noqa: F401  # their verbs
 from dolorimeter.cli._app import app
 from dolorimeter.cli._printing import show
-from dolorimeter.errors import DolorimeterError
+from dolorimeter.errors import DolorimeterError, StorageWarning
 
 __all__ = ["INTERRUPTED", "TERMINATED", "VERBS", "app", "main"]
 
@@ -43,6 +43,7 @@ VERBS: dict[str, str] = {
     "predict": "dolorimeter.experiment:predict",
     "report": "dolorimeter.reports:report",
     "compare": "dolorimeter.reports:compare",
+    "purge subject": "dolorimeter.experiment:erase_subject",
     "explain": "dolorimeter.explain:explain_model",
     "attention": "dolorimeter.explain:attention_over_time",
     "embedding-map": "dolorimeter.explain:embedding_map",
@@ -157,6 +158,8 @@ def _showing_notices(show_other: Callable[..., None]) -> Callable[..., None]:
     def shown(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
         if issubclass(category, Notice):
             print(f"notice: {message}", file=sys.stderr)  # noqa: T201
+        elif issubclass(category, StorageWarning):
+            print(f"warning: {message}", file=sys.stderr)  # noqa: T201
         else:
             show_other(message, category, *rest, **more)
 

@@ -81,6 +81,8 @@ class Verbs(TyperGroup):
         """Whether the first word is a group and the second its verb, or asks for its help."""
         if args[0] not in self.commands or len(args) == 1:
             return False
+        if args[0] == "purge":  # once `purge SUBJECT` of the monitor
+            return args[1] in ("subject", *ctx.help_option_names)
         return not args[1].startswith("-") or args[1] in ctx.help_option_names
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
@@ -124,7 +126,13 @@ monitor = typer.Typer(
     rich_markup_mode=None,
     help="Follow one person live; look at, export and remove what was stored.",
 )
+purge = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Erase one subject from caches, embeddings, runs, lists of models and stores.",
+)
 app.add_typer(study, name="study")
+app.add_typer(purge, name="purge")
 app.add_typer(monitor, name="monitor")
 
 

@@ -23,10 +23,10 @@ def show(rows: Any, as_json: bool, title: str = "") -> None:
     only JSON's own escapes are valid.
     """
     if as_json:
-        text = json.dumps(plain(rows), indent=2, ensure_ascii=False, allow_nan=False)
-        if not _can_print(text):
-            text = json.dumps(plain(rows), indent=2, ensure_ascii=True, allow_nan=False)
-        typer.echo(text)
+        written = json.dumps(plain(rows), indent=2, ensure_ascii=False, allow_nan=False)
+        if not _can_print(written):
+            written = json.dumps(plain(rows), indent=2, ensure_ascii=True, allow_nan=False)
+        typer.echo(written)
         return
     from rich.console import Console
     from rich.table import Table

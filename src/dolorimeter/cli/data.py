@@ -82,7 +82,9 @@ def check(
     summary = {
         "data set": report.dataset,
         "root": str(report.root),
-        "subjects": f"{report.subjects_found} of {report.subjects_expected or '?'}",
+        "subjects": f"{report.subjects_found} of {report.subjects_expected}"
+        if report.subjects_expected
+        else report.subjects_found,
         "recordings": report.recordings,
         "faults": severities["fault"],
         "warnings": severities["warning"],

@@ -16,6 +16,7 @@ from dolorimeter.cli._app import (
     Root,
     Workers,
     app,
+    purge,
     study,
 )
 from dolorimeter.cli._printing import Progress, close, leaving_out, options_of, records, show
@@ -56,6 +57,10 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Column of facts of the subjects, such as sex; repeatable."),
     ] = None,
+    as_live: Annotated[
+        bool,
+        typer.Option(help="Apply the gate and the baseline of a live session, offline."),
+    ] = False,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -78,6 +83,7 @@ def evaluate(
         cluster_address=cluster_address,
         threads_per_fold=threads_per_fold,
         keep_models=keep_models,
+        as_live=as_live,
         cache=cache,
         permutations=permutations,
         progress=Progress,
@@ -99,7 +105,8 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
             {
                 "run": str(folder),
                 "notes": run.notes,
-                "kept_out": _kept_out(run.exclusions),
+                "kept_out": len(run.exclusions),
+                "kept_out_reasons": _kept_out(run.exclusions),
                 "statements": said,
             }
             for folder, run, said in zip(folders, runs, sentences, strict=True)
@@ -117,7 +124,9 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
         if len(runs[0].exclusions):
             typer.echo(f"kept out, with reasons in the report: {len(runs[0].exclusions)}")
             for row in _kept_out(runs[0].exclusions)[:KEPT_OUT_SHOWN]:
-                typer.echo(f"  {row['count']} of {row['subjects']} subjects: {row['reason']}")
+                names = row["subjects"]
+                shown = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
+                typer.echo(f"  {row['count']} (subjects: {shown or 'none'}): {row['reason']}")
         for note in runs[0].notes:
             typer.echo(f"note: {note}")
     if any(run.lookalike for run in runs):
@@ -128,7 +137,11 @@ def _show_runs(runs: Sequence[Any], as_json: bool, folders: Sequence[Path]) -> N
 def _kept_out(exclusions: Any) -> list[dict[str, Any]]:
     """Exclusions counted by reason, the most frequent first."""
     counted = [
-        {"reason": str(reason), "count": len(part), "subjects": int(part["subject"].nunique())}
+        {
+            "reason": str(reason),
+            "count": len(part),
+            "subjects": sorted({str(s) for s in part["subject"] if str(s)}),
+        }
         for reason, part in exclusions.groupby("reason", sort=True)
     ]
     return sorted(counted, key=lambda row: -row["count"])
@@ -289,6 +302,9 @@ def compare(
 def audit(
     run: RunFolder,
     root: Root = None,
+    test_root: Annotated[
+        Path | None, typer.Option(help="Root of the second data set, across data sets.")
+    ] = None,
     rerun: Annotated[
         int, typer.Option(min=0, help="Refit with shuffled labels so many times (20 is usual).")
     ] = 0,
@@ -301,7 +317,9 @@ def audit(
     from dolorimeter.audits import has_fault
     from dolorimeter.experiment import audit_run
 
-    findings, meter = audit_run(run, root, rerun=rerun, leak_o_meter=leak_o_meter)
+    findings, meter = audit_run(
+        run, root, test_root=test_root, rerun=rerun, leak_o_meter=leak_o_meter
+    )
     rows = [
         {
             "check": f.check,
@@ -313,10 +331,67 @@ def audit(
         for f in findings
     ]
     if as_json:
-        show({"findings": rows, "leak_o_meter": meter}, True)
+        rates = [{"false_alarm_rate": f.false_alarm_rate} for f in findings]
+        detailed = [row | rate for row, rate in zip(rows, rates, strict=True)]
+        show({"findings": detailed, "leak_o_meter": meter}, True)
     else:
         show(rows, False, f"audit of {run}")
         if meter:
             show(meter, False, "leak-o-meter")
     if has_fault(findings):
         raise typer.Exit(1)
+
+
+@purge.command("subject")
+def purge_subject(
+    subject: Annotated[str, typer.Argument(help="Identifier of the subject.")],
+    folders: Annotated[
+        list[Path],
+        typer.Option("--in", help="Run, model, embedding or cache folder, or a folder of these."),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase one subject from caches, embeddings, runs, models' lists and monitor stores.
+
+    Exits with 1 when a file still names the subject, or a model was trained on the subject.
+    """
+    from dataclasses import asdict
+
+    from dolorimeter.experiment import erase_subject
+
+    if not yes:
+        places = ", ".join(map(str, folders))
+        typer.confirm(
+            f"Erase everything of subject '{subject}' in {places}?", abort=True, err=True
+        )
+    erased = erase_subject(subject, folders)
+    of_stores = [_purge_store(store, erased.spellings) for store in erased.stores]
+    show(asdict(erased) | {"stores": [found for found in of_stores if found]}, as_json)
+    if not as_json:
+        for model in erased.retrain:
+            typer.echo(f"retrain: {model} was trained on the subject; its weights still are.")
+        for path in erased.remaining:
+            typer.echo(f"remains: {path} names the subject. Remove or rename it.")
+    if erased.retrain or erased.remaining:
+        raise typer.Exit(1)
+
+
+def _purge_store(path: str, spellings: Sequence[str]) -> dict[str, Any] | None:
+    """Purge one store of the monitor; None if it is none, or holds nothing of the subject."""
+    from dolorimeter.errors import StorageError
+    from dolorimeter.monitor.store import list_sessions
+    from dolorimeter.monitor.store import purge as purge_sessions
+
+    try:
+        subjects = {found.info.subject for found in list_sessions(where=path)}
+    except StorageError:
+        return None
+    done = [purge_sessions(name, where=path) for name in sorted(subjects & set(spellings))]
+    if not done:
+        return None
+    return {
+        "store": path,
+        "sessions": sum(each.sessions for each in done),
+        "rows": sum(each.rows for each in done),
+    }

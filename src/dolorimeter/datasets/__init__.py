@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from dolorimeter.datasets import (  # noqa: F401  (importing registers them)
     acqknowledge,
@@ -37,6 +37,7 @@ from dolorimeter.datasets._manifest import FetchResult, fetch, fetchable
 from dolorimeter.datasets.action_unit_tables import read_action_units
 from dolorimeter.datasets.video_files import SUFFIXES
 from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
+from dolorimeter.option_types import check_types
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import find_root, root_places
 from dolorimeter.types import Exclusion, Recording, Video
@@ -87,7 +88,7 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
             f"{name}: no option {', '.join(map(repr, unknown))}; "
             f"{did_you_mean(unknown[0], known, 'its options are:')}"
         )
-    _check_types(name, reader, options)
+    check_types(name, reader.__init__, options)
     if root is None:
         root = find_root(name)
     if root is None:
@@ -98,20 +99,6 @@ def open_dataset(name: str, root: str | Path | None = None, **options: Any) -> A
             f"{name}: not found; looked in {places}. Give its folder. {obtain}".strip()
         )
     return reader(root, **options)
-
-
-def _check_types(name: str, reader: Any, options: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` if an option has a value of a type that the reader does not take."""
-    import pydantic  # half a second that a list of data sets does not need
-
-    hints = get_type_hints(reader.__init__)
-    for option, value in options.items():
-        try:
-            pydantic.TypeAdapter(hints.get(option, Any)).validate_python(value)
-        except pydantic.ValidationError as error:
-            raise ConfigError(
-                f"{name}: option {option} is {value!r}: {error.errors()[0]['msg']}."
-            ) from error
 
 
 def _nested(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +134,8 @@ def recordings_of(
     """
     path = Path(path)
     card = DATASETS.card(name)
-    parents = list(path.resolve().parents)
+    absolute = path.absolute()  # a link belongs where it lies
+    parents = list(absolute.parents)
     faults = []
     for folder in (path, *parents[: 2 if card.licence == "the owner's" else 5]):
         try:
@@ -159,7 +147,7 @@ def recordings_of(
         if folder == path:
             return found, tuple(reader.exclusions)
         inside = [r for r in found if any(_within(s, path) for s in r.sources)]
-        where = relative(path.resolve(), folder)
+        where = relative(absolute, folder)
         left_out = tuple(e for e in reader.exclusions if e.what.split(",")[0] == where)
         if inside:
             return inside, left_out

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from dolorimeter.types import Array
 
 ROW_NAMES = re.compile(
-    r"unnamed(:_| |: ?)?\d+(_level_\d+)?|index|level_\d+|idx|id|row(_?(id|nr|no|number|index))?|"
+    r"__index_level_\d+__|unnamed(:_| |: ?)?\d+(_level_\d+)?|index|level_\d+|idx|id|"
+    r"row(_?(id|nr|no|number|index))?|"
     r"(sample|window|segment|epoch|obs(ervation)?|record|case)(_?(id|nr|no|number|index|idx))?|"
     r"nr|no|number|#|order|counter|frame(_?(id|nr|no|number|index))?|face_id",
     re.IGNORECASE,
@@ -65,9 +66,12 @@ def not_a_feature(name: str, values: Float[np.ndarray, " row"], subjects: Array)
         return "numbers the rows, by its name"
     if TIME_NAMES.fullmatch(name):
         return "counts sessions or time, by its name"
-    if np.isnan(values).any():
+    whole = bool((values % 1 == 0).all())  # False with a missing value
+    if not whole and (np.isnan(values).any() or not FACT_NAMES.fullmatch(name)):
         return ""
-    groups = [values[subjects == subject] for subject in dict.fromkeys(subjects.tolist())]
+    codes = np.unique(subjects.astype(str), return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(values[order], np.flatnonzero(np.diff(codes[order])) + 1)
     steady = all((group == group[0]).all() for group in groups)
     if steady and len(groups) > 1 and max(map(len, groups)) > 1:
         firsts = [group[0] for group in groups]
@@ -77,7 +81,7 @@ def not_a_feature(name: str, values: Float[np.ndarray, " row"], subjects: Array)
             np.arange(min(firsts), min(firsts) + len(firsts))
         ):
             return "numbers the subjects"
-    if (values % 1 != 0).any():
+    if not whole:
         return ""
     for steps, what in (
         ([np.diff(values)], "counts rows"),

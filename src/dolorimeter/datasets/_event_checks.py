@@ -10,6 +10,7 @@ import pandas as pd
 
 from dolorimeter.conditions import UNLABELLED, condition_counts, misspelt
 from dolorimeter.datasets._files import CheckReport, Problem
+from dolorimeter.errors import DolorimeterError
 from dolorimeter.types import Recording
 
 
@@ -24,11 +25,16 @@ def check(reader: Any) -> tuple[CheckReport, pd.DataFrame | None]:
     Returns
     -------
     CheckReport, pandas.DataFrame or None
-        The report, and the table of `condition_counts`; None for a feature table.
+        The report, and the table of `condition_counts`; None if a feature table cannot be read.
     """
     report: CheckReport = reader.check()
     if not hasattr(reader, "recordings"):
-        return report, None
+        try:
+            counts = condition_counts(reader.samples())
+        except DolorimeterError:
+            return report, None  # the report says why
+        problems = _spelling_problems(counts) if len(counts.columns) > 1 else []
+        return replace(report, problems=(*report.problems, *problems)), counts
     recordings = reader.recordings()
     lost = {str(e.subject) for e in reader.exclusions if e.subject}
     counts = condition_counts(recordings, subjects=lost - set(reader.subjects()))
@@ -57,10 +63,7 @@ def event_problems(recordings: Sequence[Recording], counts: pd.DataFrame) -> lis
     problems = [
         Problem(recording.name, what, "label") for recording in recordings if not recording.stimuli
     ]
-    for name, other in misspelt(counts).items():
-        subjects = _names(counts.index[counts[name] > 0])
-        words = f"condition '{name}' ({int(counts[name].sum())} of {subjects})"
-        problems.append(Problem(subjects, f"{words}: did you mean '{other}'?", "label"))
+    problems += _spelling_problems(counts) + _signal_problems(recordings)
     labelled = counts.drop(columns=UNLABELLED, errors="ignore")
     labelled = labelled[labelled.sum(axis=1) > 0]
     for name in labelled:
@@ -68,6 +71,30 @@ def event_problems(recordings: Sequence[Recording], counts: pd.DataFrame) -> lis
         if 0 < len(without) < len(labelled) / 2:
             what = f"no stimulus of condition '{name}', which the other subjects have"
             problems += [Problem(str(s), what, "label", "warning") for s in without]
+    return problems
+
+
+def _spelling_problems(counts: pd.DataFrame) -> list[Problem]:
+    """Conditions that look like another one misspelt."""
+    problems = []
+    for name, other in misspelt(counts).items():
+        subjects = _names(counts.index[counts[name] > 0])
+        words = f"condition '{name}' ({int(counts[name].sum())} of {subjects})"
+        problems.append(Problem(subjects, f"{words}: did you mean '{other}'?", "label"))
+    return problems
+
+
+def _signal_problems(recordings: Sequence[Recording]) -> list[Problem]:
+    """Subjects who lack a signal that most others have. No signal is read."""
+    signals: dict[str, set[str]] = {}
+    for recording in recordings:
+        signals.setdefault(recording.subject, set()).update(recording.signals)
+    problems = []
+    for name in sorted(set().union(*signals.values())):
+        without = [subject for subject, names in signals.items() if name not in names]
+        if 0 < len(without) < len(signals) / 2:
+            what = f"no signal '{name}', which the other subjects have"
+            problems += [Problem(s, what, "missing", "warning") for s in without]
     return problems
 
 

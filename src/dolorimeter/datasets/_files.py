@@ -27,7 +27,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, RecordingError
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    DolorimeterError,
+    FileReadError,
+    RecordingError,
+)
 from dolorimeter.signals.quality import NEVER_CLIPPED, clipped_share
 
 if TYPE_CHECKING:
@@ -210,7 +216,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from sorted((e for e in scan if not e.name.startswith(".")), key=lambda e: e.name)
 
 
-def list_files(folder: Path, *suffixes: str, root: Path | None = None) -> list[Path]:
+def list_files(folder: Path, *suffixes: str) -> list[Path]:
     """Return the files of a folder, sorted by name, without hidden ones.
 
     Links are followed. A link whose target is missing is listed as well, so that reading it names
@@ -242,7 +248,7 @@ def has_ending(name: str, *suffixes: str) -> bool:
     return not suffixes or name.lower().removesuffix(".gz").endswith(suffixes)
 
 
-def list_dirs(folder: Path, *, root: Path | None = None) -> list[Path]:
+def list_dirs(folder: Path) -> list[Path]:
     """Return the folders of a folder, sorted by name, without hidden ones; links are followed."""
     return [Path(e.path) for e in _entries(folder) if e.is_dir()]
 
@@ -356,16 +362,16 @@ def read_bytes(path: Path) -> bytes:
 
     Raises
     ------
+    FileReadError
+        If it is gone or cannot be read now, which says nothing about its content.
     RecordingError
-        If it is missing, empty, unreadable, or a broken gzip file or zip archive.
+        If it is empty, a link to nothing, or a broken gzip file or zip archive.
     """
     archive = _zip_of(path)
     try:
         data = path.read_bytes() if archive is None else _unzipped(archive, path)
-    except FileNotFoundError:
-        raise RecordingError(f"{path}: {_why_missing(path)}") from None
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise system_error(path, error) from error
     if path.suffix.lower() == ".gz" and data:
         try:
             data = gzip.decompress(data)
@@ -386,6 +392,25 @@ def _unzipped(archive: Path, path: Path) -> bytes:
         return content.read(path.relative_to(archive).as_posix())
 
 
+def system_error(path: Path, error: OSError) -> FileReadError | RecordingError:
+    """Return the error for a failed system call while a file was read.
+
+    Parameters
+    ----------
+    path : Path
+    error : OSError
+
+    Returns
+    -------
+    FileReadError or RecordingError
+        A link to nothing is a property of the copy; anything else is a fault of the environment.
+    """
+    if isinstance(error, FileNotFoundError):
+        kind = RecordingError if path.is_symlink() else FileReadError
+        return kind(f"{path}: {_why_missing(path)}")
+    return FileReadError(f"{path}: cannot be read ({error.strerror or error}).")
+
+
 def _why_missing(path: Path) -> str:
     if not path.is_symlink():
         return "the file is missing. Is the copy complete?"
@@ -397,7 +422,7 @@ def _why_missing(path: Path) -> str:
 
 @contextmanager
 def reading(path: Path, what: str, advice: str) -> Iterator[None]:
-    """Turn any exception of a reading library into a `RecordingError` that names the file.
+    """Turn any exception of a reading library into an error that names the file.
 
     Libraries raise exceptions of every class on a damaged file, also ones that they do not
     document. Each costs one file and never the folder. Errors of this package (a missing
@@ -416,6 +441,8 @@ def reading(path: Path, what: str, advice: str) -> Iterator[None]:
     ------
     RecordingError
         With the class and text of the library's exception.
+    FileReadError
+        If the system refused to read the file, which says nothing about its content.
 
     Examples
     --------
@@ -430,6 +457,8 @@ int() with base 10: 'x'). Export it again.
     except (DolorimeterError, NameError):  # a NameError is a fault of code, not of a file
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # else a library's own
+            raise system_error(path, error) from error
         raise RecordingError(
             f"{path}: {what} ({type(error).__name__}: {error}). {advice}"
         ) from error
@@ -484,7 +513,7 @@ def _refuse_binary(path: Path, data: bytes) -> None:
         )
 
 
-def without_path(error: RecordingError, path: Path) -> str:
+def without_path(error: Exception, path: Path) -> str:
     """What an error says of a file, for a report that names the file itself."""
     return str(error).removeprefix(str(path)).lstrip(" ,:")
 

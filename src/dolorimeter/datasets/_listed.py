@@ -13,6 +13,7 @@ from dolorimeter.datasets._files import (
     CheckReport,
     OfficialSplit,
     Problem,
+    bare_name,
     has_ending,
     natural_key,
     reading,
@@ -188,11 +189,15 @@ class RecordingFiles(Listed):
         labels: list[str] = []
         for path in self._paths:
             where = relative(path, self.root)
-            name = where[: where.lower().rindex(path.suffix.lower())]
+            name = where.removesuffix(path.name) + bare_name(path)
             if any(r.name == name for r in recordings):
                 name = where  # a.edf beside a.bdf
             subject = next(
-                (p.removeprefix("sub-") for p in path.name.split("_") if p.startswith("sub-")),
+                (
+                    p.removeprefix("sub-")
+                    for p in bare_name(path).split("_")
+                    if p.startswith("sub-")
+                ),
                 name,
             )
             try:

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from dolorimeter.datasets._files import CheckReport, Problem, relative, signal_problems
-from dolorimeter.datasets.recording_time import coverage_warnings, event_warnings
+from dolorimeter.datasets.recording_time import TWICE, coverage_warnings, event_warnings
 from dolorimeter.datasets.units import size_of, unit_warnings
-from dolorimeter.errors import ConfigError, DolorimeterError
+from dolorimeter.errors import ConfigError, DolorimeterError, RecordingError
 from dolorimeter.types import Exclusion, Recording, Signal
+from dolorimeter.video import frame_gaps, probe
 
 NAMES: Mapping[str, str] = {
     "ecg": "ecg",
@@ -119,13 +120,19 @@ def check_recordings(
     expected : int, optional
         Number of subjects of the full data set, if known.
     exclusions : iterable of Exclusion
-        What the listing left out; each becomes a problem of kind ``unreadable``.
+        What the listing left out: a problem of kind ``unreadable``, or a warning for an event
+        that is written twice.
     more : iterable of Problem
         What the reader itself reports.
     units : mapping of str to str, optional
         `DatasetCard.units`: no unit is asked for where it says ``a.u.``
     """
-    problems = [Problem(e.what, e.reason, "unreadable") for e in exclusions]
+    problems = [
+        Problem(f"{e.recording}, {e.what}", e.reason, "event", "warning")
+        if e.reason == TWICE
+        else Problem(e.what, e.reason, "unreadable")
+        for e in exclusions
+    ]
     problems += more
     sampled: dict[str, list[Sampled]] = {}
     count = 0
@@ -196,6 +203,32 @@ def time_problems(
         start = min(a for a, _ in covered.values())
         stop = max(b for _, b in covered.values())
         warnings = event_warnings(recording.stimuli, start, stop)
+        problems += [Problem(where, w, "event", "warning") for w in warnings]
+    return problems
+
+
+def video_problems(where: str, recording: Recording) -> list[Problem]:
+    """Return gaps between the frames of a recording's videos, and events outside of them.
+
+    Parameters
+    ----------
+    where : str
+        File, relative to the root.
+    recording : Recording
+        As listed.
+    """
+    problems = []
+    for name, video in recording.videos.items():
+        try:
+            gaps, duration = frame_gaps(video.path), probe(video.path).duration
+        except RecordingError:
+            continue  # the listing names it
+        if gaps:
+            shown = ", ".join(f"{a:.6g}–{b:.6g} s" for a, b in gaps[:3])
+            more = " …" if len(gaps) > 3 else ""
+            what = f"{name}: {len(gaps)} stretches without a frame: {shown}{more}"
+            problems.append(Problem(where, what, "time", "warning"))
+        warnings = event_warnings(recording.stimuli, 0.0, duration)
         problems += [Problem(where, w, "event", "warning") for w in warnings]
     return problems
 

@@ -38,7 +38,8 @@ from dolorimeter.datasets._files import (
     stray_problems,
     without_path,
 )
-from dolorimeter.errors import ConfigError, RecordingError
+from dolorimeter.datasets._open import unit_problems
+from dolorimeter.errors import ConfigError, FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.storage import write_text
 from dolorimeter.types import (
@@ -214,14 +215,14 @@ class AI4Pain2024:
         found: dict[str, list[str]] = {}
         for split, folder in SPLITS.items():
             names = {bare_name(p) for p in self._files(folder)}
-            names |= {d.name for d in list_dirs(self.root / folder / "video", root=self.root)}
+            names |= {d.name for d in list_dirs(self.root / folder / "video")}
             for name in sorted(names):
                 if re.fullmatch(r"\d{1,3}", name):
                     found.setdefault(name, []).append(split)
         return found
 
     def _files(self, folder: str) -> list[Path]:
-        return list_files(self.root / folder / "fnirs", ".csv", root=self.root)
+        return list_files(self.root / folder / "fnirs", ".csv")
 
     def _recording(
         self, subject: str, splits: Sequence[str], excluded: list[Exclusion]
@@ -285,10 +286,11 @@ class AI4Pain2024:
         if recording.sources:
             try:
                 signals = recording.load().signals
-            except RecordingError as error:
+            except (RecordingError, FileReadError) as error:
                 what = without_path(error, recording.sources[0])
                 return [Problem(name, what, "unreadable")]
             problems += signal_problems(name, {k: s.values for k, s in signals.items()})
+            problems += unit_problems(name, signals, self.card.units)
         else:
             problems.append(Problem(name, "no fnirs file, videos only", "missing", "warning"))
         return problems + _check_segments(name, recording)

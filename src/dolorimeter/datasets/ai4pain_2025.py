@@ -34,7 +34,8 @@ from dolorimeter.datasets._files import (
     stray_problems,
     without_path,
 )
-from dolorimeter.errors import RecordingError
+from dolorimeter.datasets._open import unit_problems
+from dolorimeter.errors import FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import Exclusion, LazySignals, Recording, Signal, Stimulus
 
@@ -174,10 +175,10 @@ class AI4Pain2025:
         return [
             (
                 (split, folder.name),
-                list_files(folder, ".csv", root=self.root),
+                list_files(folder, ".csv"),
             )
             for split in SPLITS
-            for folder in list_dirs(self.root / split, root=self.root)
+            for folder in list_dirs(self.root / split)
             if folder.name in MODALITIES
         ]
 
@@ -242,6 +243,7 @@ class AI4Pain2025:
     def _check_segment(self, recording: Recording) -> list[Problem]:
         signals = recording.load().signals
         problems = signal_problems(recording.name, {k: s.values for k, s in signals.items()})
+        problems += unit_problems(recording.name, signals, self.card.units)
         for name, signal in signals.items():
             if signal.values.shape[1] < SHORTEST:
                 what = f"{name}: {signal.values.shape[1]} samples, under 1 s"
@@ -288,7 +290,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise RecordingError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise FileReadError(f"{path}: cannot be read ({error.strerror}).") from error
     return stat.st_mtime_ns, stat.st_size
 
 

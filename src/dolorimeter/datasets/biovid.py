@@ -38,7 +38,8 @@ from dolorimeter.datasets._files import (
     signal_problems,
     without_path,
 )
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.datasets._open import unit_problems
+from dolorimeter.errors import DatasetError, FileReadError, RecordingError
 from dolorimeter.registry import DATASETS, DatasetCard
 from dolorimeter.types import (
     Exclusion,
@@ -199,9 +200,9 @@ class BioVid:
 
     def subjects(self) -> tuple[str, ...]:
         """Subjects that have a folder (part C: a folder or a file), sorted."""
-        found = {d.name for d in list_dirs(self._signals, root=self.root)}
+        found = {d.name for d in list_dirs(self._signals)}
         if self.part == "C":
-            files = list_files(self._signals, "_bio.csv", root=self.root)
+            files = list_files(self._signals, "_bio.csv")
             found |= {bare_name(path).removesuffix("_bio") for path in files}
         return tuple(sorted(name for name in found if _SUBJECT.fullmatch(name)))
 
@@ -291,8 +292,7 @@ class BioVid:
     ) -> list[Recording]:
         files = self._clip_files(subject)
         videos = {
-            bare_name(path): path
-            for path in list_files(self.root / "video" / subject, ".mp4", root=self.root)
+            bare_name(path): path for path in list_files(self.root / "video" / subject, ".mp4")
         }
         recordings = []
         for name in sorted(set(files) | set(listed or {})):
@@ -304,7 +304,7 @@ class BioVid:
         return recordings
 
     def _clip_files(self, subject: str) -> dict[str, Path]:
-        paths = list_files(self._signals / subject, "_bio.csv", root=self.root)
+        paths = list_files(self._signals / subject, "_bio.csv")
         return {bare_name(path).removesuffix("_bio"): path for path in paths}
 
     def _clip(self, subject: str, name: str, path: Path, video: Path | None) -> Recording:
@@ -330,7 +330,7 @@ class BioVid:
     def _sessions(self, subject: str) -> list[Recording]:
         flat = find_optional(self._signals, f"{subject}_bio.csv")
         paths = [flat] if flat else []
-        paths += list_files(self._signals / subject, "_bio.csv", root=self.root)
+        paths += list_files(self._signals / subject, "_bio.csv")
         return [
             Recording(
                 dataset="biovid",
@@ -368,9 +368,10 @@ class BioVid:
         try:
             names, _ = read_numbers(path, delimiter="\t", columns=None)
             signals = read_clip(path, self.part)
-        except RecordingError as error:
+        except (RecordingError, FileReadError) as error:
             return [Problem(name, without_path(error, path), "unreadable")]
         problems = signal_problems(name, {k: s.values for k, s in signals.items()})
+        problems += unit_problems(name, signals, self.card.units)
         extra = set(names) - {"time", *_COLUMNS[self.part]}
         if extra:
             what = f"columns of another version: {', '.join(sorted(extra))}"
@@ -397,14 +398,14 @@ class BioVid:
         known |= {f"{name}.gz" for name in known}
         entries = list_dirs(self.root) + list_files(self.root)
         strays = [p for p in entries if p.name not in known and p.name != "LOOKALIKE.json"]
-        for folder in list_dirs(self._signals, root=self.root):
+        for folder in list_dirs(self._signals):
             inside = list_dirs(folder) + list_files(folder)
             if not _SUBJECT.fullmatch(folder.name):
                 strays.append(folder)
             else:
                 strays += [p for p in inside if not p.name.endswith(("_bio.csv", "_bio.csv.gz"))]
         if self.part != "C":
-            strays += list_files(self._signals, root=self.root)
+            strays += list_files(self._signals)
             strays += self._stray_videos()
         words = "not a file of this data set"
         return [Problem(relative(p, self.root), words, "stray", "warning") for p in strays]
@@ -412,12 +413,12 @@ class BioVid:
     def _stray_videos(self) -> list[Path]:
         """What lies among the videos and is not named after a clip of its subject."""
         top = self.root / "video"
-        strays = list_files(top, root=self.root)
-        for folder in list_dirs(top, root=self.root):
+        strays = list_files(top)
+        for folder in list_dirs(top):
             if not _SUBJECT.fullmatch(folder.name):
                 strays.append(folder)
                 continue
-            for path in list_dirs(folder) + list_files(folder, root=self.root):
+            for path in list_dirs(folder) + list_files(folder):
                 match = _SAMPLE.fullmatch(path.stem)
                 if path.suffix != ".mp4" or not match or match["subject"] != folder.name:
                     strays.append(path)

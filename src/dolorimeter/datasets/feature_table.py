@@ -31,6 +31,7 @@ from dolorimeter.datasets._files import (
     OfficialSplit,
     Problem,
     bare_name,
+    duplicate_problems,
     list_files,
     natural_key,
     one_of,
@@ -146,6 +147,15 @@ class FeatureTable:
             raise DatasetError(
                 f"{root}: no table in it; expected {', '.join(TABLE_SUFFIXES)} (text also .gz)."
             )
+        stems = [bare_name(path) for path in self._paths]
+        twice = [
+            p.name for p, stem in zip(self._paths, stems, strict=True) if stems.count(stem) > 1
+        ]
+        if twice:
+            raise DatasetError(
+                f"{root}: {' and '.join(twice[:4])} have one name. Are they one table, exported "
+                "twice? Keep one of them, or rename them."
+            )
         self.subject, self.label, self.target = subject, label, target
         names = features.split(",") if isinstance(features, str) else features
         self.features = tuple(name.strip() for name in names)
@@ -247,6 +257,7 @@ class FeatureTable:
                     Problem(".", n, "stray", "warning") for n in samples.notes if "left out" in n
                 ]
         problems += self._file_subjects.problems()
+        problems += duplicate_problems(self._paths, self.root)
         problems += [Problem(file, reason, "missing") for file, reason in self._absent.items()]
         return CheckReport(self.card.name, self.root, len(subjects), None, rows, tuple(problems))
 
@@ -267,6 +278,7 @@ class FeatureTable:
         notes += () if self._labels is None else self._labels.notes
         notes += [f"{file}: {reason}." for file, reason in self._absent.items()]
         notes += self._file_subjects.notes()
+        notes += [f"{p.path}: {p.what}." for p in duplicate_problems(self._paths, self.root)]
         absent = tuple(
             Exclusion("", bare_name(Path(file)), file, reason)
             for file, reason in self._absent.items()
@@ -289,7 +301,7 @@ class FeatureTable:
     @cached_property
     def _labels(self) -> Labels | None:
         path = self.root / LABELS
-        if not path.is_file() or path in self._paths or self.label is None:
+        if not path.is_file() or path in self._paths:
             return None
         return read_labels(path)
 
@@ -331,9 +343,10 @@ class FeatureTable:
         if self.target is not None:
             aside["target"] = table.numbers([self.target])[self.target].tolist()
         meta = self._meta(table, subjects, words, start, aside, facts)
-        if self.label is not None and self.label not in words and labels is not None:
-            _label_rows(meta, labels)
-        reasons = self._reasons(meta, self.label in words or labels is not None, failed, why)
+        stated = labels is not None and self.label is not None and self.label not in words
+        if stated and labels is not None:
+            _label_rows(meta, labels, f"{LABELS}, {table.path.name}")
+        reasons = self._reasons(meta, self.label in words or stated, failed, why)
         keep = np.array([not reason for reason in reasons]) & chosen
         exclusions = tuple(
             Exclusion(str(meta["subject"][row]), bare_name(table.path), f"row {row + 1}", reason)
@@ -540,7 +553,7 @@ def _join(parts: Sequence[_Part], features: tuple[str, ...]) -> Samples:
     if left_out:
         notes.append(f"Columns left out of the features: {_reasons_of(left_out)}.")
     names = tuple(names[i] for i in places)
-    x = values[np.ix_(rows, places)]
+    x = values[rows][:, places]
     gaps = np.isnan(x).sum(axis=0)
     notes += [
         f"{name}: missing in {int(n)} of {len(x)} rows."
@@ -589,35 +602,54 @@ def _reasons_of(left_out: Mapping[str, str]) -> str:
     return "; ".join(f"{name} ({reason})" for name, reason in left_out.items())
 
 
-def _label_rows(meta: pd.DataFrame, labels: FileLabels) -> None:
+def _label_rows(meta: pd.DataFrame, labels: FileLabels, where: str) -> None:
     """Give each row the condition of the stimulus of ``labels.csv`` that its time lies in.
 
-    A stimulus without an onset holds for the whole file. A rating without one does too.
+    A stimulus without an onset holds for the whole file; one without a duration ends at the next
+    onset. Ratings belong to the stimulus of their onset.
+
+    Raises
+    ------
+    RecordingError
+        If a row lies in two stimuli.
     """
     times = meta["start"].to_numpy(dtype=float)
+    onsets = sorted({s.onset for s in labels.stimuli if s.onset is not None})
+
+    def inside(onset: float | None, duration: float | None) -> Bool[np.ndarray, " row"]:
+        if onset is None:
+            return np.ones(len(times), dtype=bool)
+        later = next((o for o in onsets if o > onset), np.inf)
+        end = later if duration is None else onset + duration
+        return (times >= onset) & (times < end)
+
+    def put(rows: Bool[np.ndarray, " row"], name: str, value: str | int | float) -> None:
+        if name not in meta.columns:
+            meta[name] = pd.Series([None] * len(meta), dtype=object)
+        meta.loc[rows, name] = value
+
+    taken = np.zeros(len(meta), dtype=bool)
     for number, stimulus in enumerate(labels.stimuli):
-        inside = np.ones(len(meta), dtype=bool)
-        if stimulus.onset is not None:
-            end = np.inf if stimulus.duration is None else stimulus.onset + stimulus.duration
-            inside = (times >= stimulus.onset) & (times < end)
-        meta.loc[inside, "condition"] = stimulus.condition
-        meta.loc[inside, "stimulus"] = f"{meta['recording'].iloc[0]}#{number}"
+        rows = inside(stimulus.onset, stimulus.duration)
+        if (rows & taken).any():
+            raise RecordingError(
+                f"{where}: two stimuli hold for one time ({stimulus.condition!r} is the second). "
+                "Give each an onset and a duration."
+            )
+        taken |= rows
+        meta.loc[rows, "condition"] = stimulus.condition
+        meta.loc[rows, "stimulus"] = f"{meta['recording'].iloc[0]}#{number}"
+        if stimulus.level is not None:
+            put(rows, "level", stimulus.level)
         for name, value in stimulus.attributes.items():
-            if name not in meta.columns:
-                meta[name] = pd.Series([None] * len(meta), dtype=object)
             if name not in META_COLUMNS:
-                meta.loc[inside, name] = value
+                put(rows, name, value)
+    lengths = {s.onset: s.duration for s in labels.stimuli}
     for rating in labels.ratings:
         name = f"rating_{rating.scale}"
         if name not in meta.columns:
             meta[name] = np.nan
-        of_stimulus = [s for s in labels.stimuli if s.onset == rating.onset]
-        inside = np.ones(len(meta), dtype=bool)
-        if rating.onset is not None:
-            length = of_stimulus[0].duration if of_stimulus else None
-            end = np.inf if length is None else rating.onset + length
-            inside = (times >= rating.onset) & (times < end)
-        meta.loc[inside, name] = rating.value
+        meta.loc[inside(rating.onset, lengths.get(rating.onset)), name] = rating.value
 
 
 def _is_table(text: str) -> bool:

@@ -105,18 +105,16 @@ def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
 
 
 def _decimal(text: str, delimiter: str) -> str:
-    quote = '"' if delimiter == "," else '"?'
-    edge = re.escape(delimiter)
-    found = {
-        mark: re.search(
-            rf"(?:^|{edge})[ ]*{q}[ ]*[-+]?\d+{re.escape(mark)}\d+(?:[eE][-+]?\d+)?[ ]*{q}[ ]*"
-            rf"(?={edge}|\r?$)",
-            text,
-            re.MULTILINE,
-        )
-        for mark, q in ((",", quote), (".", '"?'))
-    }
-    return "," if found[","] and not found["."] else "."
+    def occurs(mark: str, quote: str) -> bool:
+        edge = re.escape(delimiter)
+        number = rf"[-+]?\d+{re.escape(mark)}\d+(?:[eE][-+]?\d+)?"
+        pattern = rf"(?:^|{edge}) *{quote} *{number} *{quote} *(?={edge}|\r?$)"
+        return re.search(pattern, text, re.MULTILINE) is not None
+
+    if delimiter == "," and '"' not in text:
+        return "."
+    comma = occurs(",", '"' if delimiter == "," else '"?')
+    return "," if comma and not occurs(".", '"?') else "."
 
 
 @dataclass(frozen=True)
@@ -300,6 +298,8 @@ class Table:
     def _arrow(self, names: tuple[str, ...]) -> dict[str, Any]:
         """Columns as they are stored: strings of a text table, types of their own in Parquet."""
         self.require(names)
+        if not names:
+            return {}
         if self.dialect is None:
             table = _parquet(self.path, list(names))
             return {name: _plain(table[name]) for name in names}

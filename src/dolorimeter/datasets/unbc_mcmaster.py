@@ -114,11 +114,7 @@ class UNBCMcMaster:
 
     def subjects(self) -> tuple[str, ...]:
         """Subjects (``042-ll042``) with a folder of frame labels, sorted."""
-        found = {
-            folder.name
-            for tree in _FRAME_FOLDERS
-            for folder in list_dirs(self.root / tree, root=self.root)
-        }
+        found = {folder.name for tree in _FRAME_FOLDERS for folder in list_dirs(self.root / tree)}
         return tuple(sorted(name for name in found if _SUBJECT.fullmatch(name)))
 
     def recordings(self, subjects: Sequence[str] | None = None) -> list[Recording]:
@@ -195,7 +191,7 @@ class UNBCMcMaster:
         found = {
             folder.name
             for tree in _FRAME_FOLDERS
-            for folder in list_dirs(self.root / tree / subject, root=self.root)
+            for folder in list_dirs(self.root / tree / subject)
         }
         return sorted(found, key=natural_key)
 
@@ -212,7 +208,7 @@ class UNBCMcMaster:
             return None
         trees = {"pspi": pspi, "facs": facs}
         span = (numbers[0], numbers[-1])
-        images = list_files(self.root / "Images" / name, ".png", root=self.root)
+        images = list_files(self.root / "Images" / name, ".png")
         return Recording(
             dataset="unbc_mcmaster",
             subject=subject,
@@ -233,7 +229,7 @@ class UNBCMcMaster:
     def _labels(self, tree: str, subject: str, sequence: str) -> dict[int, Path]:
         """Frame number → label file."""
         found = {}
-        for path in list_files(self.root / tree / subject / sequence, ".txt", root=self.root):
+        for path in list_files(self.root / tree / subject / sequence, ".txt"):
             match = _LABEL.fullmatch(path.name)
             if match:
                 found[int(match["number"])] = path

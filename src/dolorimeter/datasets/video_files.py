@@ -27,6 +27,7 @@ from dolorimeter.datasets._files import (
     walk_files,
     without_path,
 )
+from dolorimeter.datasets._open import video_problems
 from dolorimeter.datasets.labels import ABSENT, LABELS, FileLabels, Labels, read_labels
 from dolorimeter.datasets.participants import TABLE_NAMES, FileSubjects
 from dolorimeter.errors import DatasetError, RecordingError
@@ -153,6 +154,11 @@ class VideoFiles:
             problems += [
                 Problem(LABELS, n, "label", "warning") for n in labels.notes if "'condition'" in n
             ]
+        problems += [
+            problem
+            for recording in recordings
+            for problem in video_problems(relative(recording.sources[0], self.root), recording)
+        ]
         problems += self._files.problems()
         problems += duplicate_problems(self._paths, self.root)
         tables = [find_optional(self.root, name) for name in (LABELS, *TABLE_NAMES)]

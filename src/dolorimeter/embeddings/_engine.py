@@ -13,6 +13,8 @@ from dolorimeter import storage
 from dolorimeter.embeddings._encoder import Encoder
 from dolorimeter.embeddings.runtimes import runtime_of
 from dolorimeter.errors import SignalError
+from dolorimeter.registry import MODELS
+from dolorimeter.source_digest import NETWORKS, NOT_IN_SAMPLES, code_digest, package_digest
 from dolorimeter.types import Array
 
 Progress = Callable[[int], None]
@@ -100,7 +102,7 @@ class _Queue:
 
     def __post_init__(self) -> None:
         self.row = self.encoder.row
-        self.identity = "" if self.cache is None else self.encoder.digest
+        self.identity = "" if self.cache is None else _identity(self.encoder)
         # Filled in place: a caller may reuse its own array for the next batch.
         self.buffer = np.empty((self.encoder.batch_size, *self.encoder.input.shape), np.uint8)
 
@@ -151,6 +153,12 @@ class _Queue:
         if features is None or features.shape != empty.shape or features.dtype != empty.dtype:
             return _Waiting(empty, key, len(batch))
         return _Waiting(features, key, 0)
+
+
+def _identity(encoder: Encoder) -> str:
+    """Digest of the encoder, of all code of its network, and of the versions in use."""
+    code = code_digest(MODELS.get(encoder.name), versions=NETWORKS)
+    return storage.digest(encoder.digest, code, package_digest(NOT_IN_SAMPLES))
 
 
 def check_pictures(encoder: Encoder, batch: object, what: str) -> None:

@@ -150,7 +150,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         early_stopping: bool = True,
         validation_share: float = 0.2,
         patience: int | None = 20,
-        class_weight: Literal["balanced"] | Mapping[Any, float] | None = None,
+        class_weight: Literal["balanced"] | Mapping[Any, Any] | None = None,
         random_state: Any = 0,
         threads: int | None = None,
         precision: str = "float32",

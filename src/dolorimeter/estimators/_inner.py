@@ -157,7 +157,7 @@ def log_probabilities(
     return out
 
 
-def class_weights(class_weight: Mapping[Any, float], classes: Any) -> Float[np.ndarray, " class"]:
+def class_weights(class_weight: Mapping[Any, Any], classes: Any) -> Float[np.ndarray, " class"]:
     """Return the weight of each class in a loss.
 
     Parameters
@@ -196,7 +196,7 @@ def class_weights(class_weight: Mapping[Any, float], classes: Any) -> Float[np.n
     return weights
 
 
-def prior_of(y: Any, class_weight: str | Mapping[Any, float] | None) -> list[float]:
+def prior_of(y: Any, class_weight: str | Mapping[Any, Any] | None) -> list[float]:
     """Return the share of each class as a loss with these weights counts it."""
     classes, counts = np.unique(np.asarray(y), return_counts=True)
     shares = counts.astype(float)

@@ -19,10 +19,19 @@ import sklearn
 from dolorimeter._extras import load
 from dolorimeter.errors import StorageError
 from dolorimeter.estimators._deep import NetworkClassifier
-from dolorimeter.storage import atomic_path, write_bytes, write_json
+from dolorimeter.storage import (
+    MANIFEST,
+    atomic_path,
+    damaged_files,
+    replaced_folder,
+    seal_folder,
+    write_bytes,
+    write_json,
+)
 
 FORMAT = 1
 TENSORS = "tensors.safetensors"
+FILES = ("estimator.json", "estimator.skops", TENSORS, MANIFEST)
 TRUSTED = (
     "dolorimeter.estimators._calibration.IsotonicCalibrated",
     "dolorimeter.estimators._calibration.TemperatureCalibrated",
@@ -47,7 +56,9 @@ They run no code on load; a forged tree could still make the process read beyond
 
 
 def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str] = ()) -> None:
-    """Write a fitted estimator as ``estimator.skops`` and a note.
+    """Write a fitted estimator as ``estimator.skops``, a note, and the digests of both.
+
+    An estimator that is there before is replaced as a whole, or stays as it is.
 
     Weights of networks go into ``tensors.safetensors``; without a network there is no such file.
 
@@ -66,10 +77,18 @@ def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str]
     StorageError
         If it holds a type that is not trusted, or the folder cannot be written.
     """
+    with replaced_folder(Path(folder), FILES) as part:
+        _write_estimator(estimator, part, Path(folder), trusted=trusted)
+
+
+def _write_estimator(
+    estimator: Any, part: Path, folder: Path, *, trusted: Sequence[str] = ()
+) -> None:
+    """Write the files of `save_estimator` into `part`, which is to become `folder`."""
     import skops.io
     from skops.io.exceptions import UnsupportedTypeException
 
-    folder = Path(folder)
+    part.mkdir(parents=True, exist_ok=True)
     bare = copy.deepcopy(estimator)
     networks = list(_networks(bare))
     tensors: dict[str, np.ndarray] = {}
@@ -83,14 +102,12 @@ def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str]
             "Use scikit-learn's own types, or save what it learned in arrays."
         ) from error
     _refuse_unknown(skops.io.get_untrusted_types(data=content), trusted, folder)
-    write_bytes(folder / "estimator.skops", content)
+    write_bytes(part / "estimator.skops", content)
     if networks:
-        with atomic_path(folder / TENSORS) as part:
-            load("safetensors.numpy").save_file(tensors, part)
-    else:
-        (folder / TENSORS).unlink(missing_ok=True)  # of an estimator that this one replaces
+        with atomic_path(part / TENSORS) as tensor_file:
+            load("safetensors.numpy").save_file(tensors, tensor_file)
     write_json(
-        folder / "estimator.json",
+        part / "estimator.json",
         {
             "format": FORMAT,
             "type": type(estimator).__name__,
@@ -99,6 +116,7 @@ def save_estimator(estimator: Any, folder: str | Path, *, trusted: Sequence[str]
             "trusted": sorted(trusted),
         },
     )
+    seal_folder(part, FILES[:-1])
 
 
 def load_estimator(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
@@ -121,6 +139,9 @@ def load_estimator(folder: str | Path, *, trusted: Sequence[str] = ()) -> Any:
                 f"{folder}: format {about['format']}, and this version reads {FORMAT}: install a "
                 "newer dolorimeter."
             )
+        if faults := damaged_files(folder):
+            _check_file(folder, faults[0].removesuffix(" is missing"))
+            raise _damaged(folder, "; ".join(faults))
         unknown = skops.io.get_untrusted_types(file=folder / "estimator.skops")
         _refuse_unknown(unknown, trusted, folder)
         estimator = skops.io.load(folder / "estimator.skops", trusted=unknown)
@@ -142,11 +163,11 @@ def _read_tensors(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _check_file(folder: Path, name: str) -> None:
-    if not (folder / name).is_file():
+    if name in FILES and not (folder / name).is_file():
         raise StorageError(f"{folder}: no {name}, so that this is no saved estimator.")
 
 
-def _damaged(folder: Path, error: Exception) -> StorageError:
+def _damaged(folder: Path, error: Exception | str) -> StorageError:
     return StorageError(f"{folder}: the saved estimator is damaged ({error}). Save it again.")
 
 

@@ -16,7 +16,7 @@ from dolorimeter.evaluation._label_units import (
     permuted_labels,
     permuted_within,
 )
-from dolorimeter.evaluation._labels import encode_labels, labels_of
+from dolorimeter.evaluation._labels import encode_labels, labels_of, lagged_targets
 from dolorimeter.evaluation._overlap import (
     refuse_overlap,
     seen_subjects,
@@ -69,6 +69,7 @@ __all__ = [
     "headline",
     "label_units",
     "labels_of",
+    "lagged_targets",
     "paired_gain",
     "permutation_test",
     "permuted_labels",

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import pickle
 import re
+import secrets
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from dolorimeter import __version__, metrics
+from dolorimeter import metrics
 from dolorimeter._on_demand import renamed_argument
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation._baselines import BASELINES
 from dolorimeter.evaluation._degradation import Missing, missing_parts
 from dolorimeter.evaluation._environment import environment
+from dolorimeter.evaluation._fold_store import FoldStore, FoldTables
 from dolorimeter.evaluation._folds import (
     FoldResult,
     Job,
@@ -28,7 +31,6 @@ from dolorimeter.evaluation._folds import (
     epoch_of_best,
     fold_stem,
     run_jobs,
-    store_fold,
 )
 from dolorimeter.evaluation._inputs import (
     check_estimator,
@@ -44,8 +46,9 @@ from dolorimeter.evaluation._recorder import empty_access, expand_access, sample
 from dolorimeter.evaluation._rows import ROW_COLUMNS
 from dolorimeter.evaluation._run import Question, Run
 from dolorimeter.samples import Samples
+from dolorimeter.source_digest import NOT_IN_FOLDS, OpaqueError, code_digest, package_digest
 from dolorimeter.splits import Fold, as_split, refuse_shared_subjects
-from dolorimeter.storage import digest, write_json
+from dolorimeter.storage import digest, locked
 from dolorimeter.types import TARGET_ACCESS_ORDER, Selection, TargetAccess, TargetKind
 
 _STAGED = ("oracle_fold_epoch", "oracle_global_epoch")
@@ -172,6 +175,178 @@ def evaluate(
     >>> run.scores().query("metric == 'accuracy'")["subject"].tolist()
     ['A', 'B', 'C', 'D']
     """
+    run_folder = None if run_dir is None else Path(run_dir)
+    if keep_models and run_folder is None:
+        raise EvaluationError("keep_models needs run_dir: the folder to store them in.")
+    plan = planned(
+        estimator,
+        X,
+        y,
+        split,
+        groups=groups,
+        scoring=scoring,
+        classes=classes,
+        target_kind=target_kind,
+        demographics=demographics,
+        seed=seed,
+        workers=workers,
+        backend=backend,
+        cluster_address=cluster_address,
+        selection=selection,
+        question=question,
+        threads_per_fold=threads_per_fold,
+        keep_models=run_folder / "models" if keep_models and run_folder is not None else None,
+        baselines=baselines,
+        degradation=degradation,
+    )
+    settings = plan.settings
+    fingerprint = _fingerprint(settings)
+    writer, seeds = plan.writer, plan.seeds
+    stored = settings | {
+        "demographics": digest(*writer.groups),
+        "baselines": digest(str(baselines)),
+    }
+    with ExitStack() as stack:
+        if run_folder is not None:
+            stack.enter_context(locked(run_folder, "this run"))
+        store = FoldStore(run_folder, stored, plan.job.keep_models)
+        todo = [(fold, s) for fold, s in plan.todo if not store.has(fold, s)]
+        total, results = len(plan.todo), []
+        for done, result in enumerate(plan.results(todo), total - len(todo) + 1):
+            results.append(result)
+            if result.error:
+                store.store_failure(result, _subjects_of(result, writer))
+            elif selection != "oracle_global_epoch":  # which needs the epochs of every fold
+                store.store(result, _tables(result, writer, None))
+            if progress:
+                progress(done, total)
+            if verbose:
+                print(f"folds {done}/{total}", file=sys.stderr)  # noqa: T201
+        tables = store.load() + plan.tables(results)
+    failed = [r for r in results if r.error]
+    if not any(len(t[0]) for t in tables):
+        first = " ".join(failed[0].error.split())
+        raise EvaluationError(f"all {len(failed)} folds failed. The first one: {first}")
+    retried = store.earlier_failures({fold_stem(r.fold, r.seed) for r in failed})
+    remarks = [plan.remark, *store.notes, *retried]
+    run = _run(tables, failed, writer, plan.names, model or name_of(estimator), seeds,
+               tuple(modalities), threads_per_fold, fingerprint, remarks)  # fmt: skip
+    return replace(run, scoring=plan.metrics_named)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides an evaluation, checked; nothing is fitted yet.
+
+    Parameters
+    ----------
+    job : Job
+        What all folds share.
+    split : split
+        Makes the folds.
+    folds : sequence of Fold
+    seeds : tuple of int
+    names : tuple of str
+        Class names in the order of the class indices.
+    writer : _Rows
+        Turns outputs into rows.
+    metrics_named : tuple of str
+        Selected metrics.
+    remark : str
+        Why missing streams were not tried; empty otherwise.
+    workers, backend, cluster_address
+        As in `evaluate`.
+    """
+
+    job: Job
+    split: Any
+    folds: Sequence[Fold]
+    seeds: tuple[int, ...]
+    names: tuple[str, ...]
+    writer: _Rows
+    metrics_named: tuple[str, ...]
+    remark: str
+    workers: int
+    backend: str | None
+    cluster_address: str | None
+
+    @property
+    def todo(self) -> list[tuple[Fold, int]]:
+        """Every fold with every seed."""
+        return [(fold, seed) for seed in self.seeds for fold in self.folds]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Digests of everything that the rows of a run depend on, by what they cover."""
+        return _settings(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """One digest of `settings`."""
+        return _fingerprint(self.settings)
+
+    def with_labels(self, y: Labels) -> Plan:
+        """Return the same plan with other labels of the same samples, such as permuted ones."""
+        folds = self.split.folds(self.job.samples.meta, y)
+        writer = copy.copy(self.writer)
+        writer.y = y
+        return replace(self, job=replace(self.job, y=y), folds=folds, writer=writer)
+
+    def results(self, todo: Sequence[tuple[Fold, int]]) -> Iterator[FoldResult]:
+        """Fit and predict folds; yield each result as it comes."""
+        return run_jobs(self.job, todo, self.workers, self.backend, self.cluster_address)
+
+    def tables(self, results: Sequence[FoldResult]) -> list[FoldTables]:
+        """Return the tables of folds; an oracle over folds chooses its epoch here."""
+        staged = self.writer.selection == "oracle_global_epoch"
+        epoch = _global_epoch(results, self.writer.y) if staged else None
+        return [_tables(result, self.writer, epoch) for result in results]
+
+    def predictions(self) -> pd.DataFrame:
+        """Fit and predict every fold; return the rows in the order of seed, fold and row.
+
+        Raises
+        ------
+        EvaluationError
+            If every fold failed.
+        """
+        results = list(self.results(self.todo))
+        rows = _sorted([t[0] for t in self.tables(results)], ["seed", "fold", "row"])
+        if not len(rows):
+            first = " ".join(results[0].error.split())
+            raise EvaluationError(f"all {len(results)} folds failed. The first one: {first}")
+        return rows
+
+
+def planned(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    split: Any,
+    *,
+    groups: Any = None,
+    scoring: Any = None,
+    classes: Any = None,
+    target_kind: Any = None,
+    demographics: Any = (),
+    seed: Any = 0,
+    workers: int = 1,
+    backend: str | None = None,
+    cluster_address: str | None = None,
+    selection: Any = "fixed",
+    question: Question | None = None,
+    threads_per_fold: int = 1,
+    keep_models: Path | None = None,
+    baselines: bool = True,
+    degradation: bool = False,
+) -> Plan:
+    """Check the arguments of `evaluate`, of any type, and return what they decide.
+
+    Raises
+    ------
+    ConfigError, EvaluationError, SplitError
+        As `evaluate`.
+    """
     kind = kind_of(estimator, target_kind)
     groups, demographics = renamed_groups(X, groups, demographics)
     samples = samples_of(X, y, groups)
@@ -182,7 +357,6 @@ def evaluate(
     seeds = seeds_of(seed)
     chosen = as_split(split, seeds[0])
     metrics_named = () if scoring is None else metrics.named(scoring, kind)
-    run_folder = None if run_dir is None else Path(run_dir)
     if selection in ("oracle_hyper", "oracle_seed"):
         raise EvaluationError(f"selection '{selection}' chooses among runs: use select_oracle.")
     if selection not in get_args(Selection):
@@ -196,9 +370,6 @@ def evaluate(
     refuse_shared_subjects(folds, samples.subjects, chosen)
     access = max(samples.target_access, chosen.target_access, key=TARGET_ACCESS_ORDER.index)
     missing, remark = _missing(samples, selection, degradation)
-    fingerprint = _fingerprint(estimator, samples, labels, folds, question, seeds, missing)
-    if keep_models and run_folder is None:
-        raise EvaluationError("keep_models needs run_dir: the folder to store them in.")
     job = Job(
         estimator,
         samples,
@@ -208,36 +379,13 @@ def evaluate(
         selection in _STAGED,
         threads_per_fold,
         baselines,
-        run_folder / "models" if keep_models and run_folder is not None else None,
+        keep_models,
         sample_keys(samples.x),
         missing,
     )
     writer = _Rows(question, samples, labels, kind, selection, access, tuple(demographics))
-    settings = {
-        "fingerprint": fingerprint,
-        "demographics": list(demographics),
-        "baselines": baselines,
-    }
-    kept = _Kept(run_folder, settings, job.keep_models)
-    todo = [(fold, s) for s in seeds for fold in folds if not kept.has(fold, s)]
-    total, results = len(folds) * len(seeds), []
-    jobs = run_jobs(job, todo, workers, backend, cluster_address)
-    for done, result in enumerate(jobs, total - len(todo) + 1):
-        results.append(result)
-        kept.store(result, writer)
-        if progress:
-            progress(done, total)
-        if verbose:
-            print(f"folds {done}/{total}", file=sys.stderr)  # noqa: T201
-    epoch = _global_epoch(results, labels) if selection == "oracle_global_epoch" else None
-    tables = kept.load() + [_tables(r, writer, epoch) for r in results]
-    failed = [r for r in results if r.error]
-    if not any(len(t[0]) for t in tables):
-        first = " ".join(failed[0].error.split())
-        raise EvaluationError(f"all {len(failed)} folds failed. The first one: {first}")
-    run = _run(tables, failed, writer, names, model or name_of(estimator), seeds,
-               tuple(modalities), threads_per_fold, fingerprint, remark)  # fmt: skip
-    return replace(run, scoring=metrics_named)
+    return Plan(job, chosen, folds, seeds, names, writer, metrics_named, remark,
+                workers, backend, cluster_address)  # fmt: skip
 
 
 def select_oracle(runs: Sequence[Run], kind: Selection) -> Run:
@@ -383,9 +531,6 @@ class _Rows:
         return ["+".join(n for n, mask in masks if mask[i]) for i in range(len(fold.test))]
 
 
-_Tables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str], pd.DataFrame]
-
-
 MOST_GROUPS = 5
 """Values of a numeric demographic column that are groups of their own; more are split in two."""
 
@@ -408,7 +553,7 @@ def _groups_of(meta: pd.DataFrame, name: str) -> np.ndarray:
     return np.where(missing, "(missing)", texts).astype(object)
 
 
-def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> _Tables:
+def _tables(result: FoldResult, writer: _Rows, epoch: int | None) -> FoldTables:
     """Predictions, access, baselines, warnings and degradation of one fold."""
     output = result.output
     if result.staged is not None:
@@ -451,62 +596,6 @@ def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-class _Kept:
-    """Folds that an interrupted run has finished, in ``run_dir/folds``."""
-
-    def __init__(
-        self, run_dir: Path | None, settings: Mapping[str, Any], models: Path | None
-    ) -> None:
-        self.folder = None if run_dir is None else run_dir / "folds"
-        self.stems: set[str] = set()
-        if self.folder is None:
-            return
-        mark = self.folder / "fingerprint.json"
-        before = json.loads(mark.read_text(encoding="utf-8")) if mark.is_file() else {}
-        if any(before.get(name, value) != value for name, value in settings.items()):
-            raise EvaluationError(
-                f"{run_dir}: holds folds of another experiment (data, labels, model, split, "
-                "seeds, demographics, baselines or the version of dolorimeter differ). Pass "
-                "another folder, or remove this one."
-            )
-        write_json(mark, settings)
-        self.stems = {
-            path.name.removesuffix(".predictions.parquet")
-            for path in sorted(self.folder.glob("*.predictions.parquet"))
-        }
-        if models is not None:  # a fold whose model was not kept is fitted again
-            self.stems = {stem for stem in self.stems if (models / stem).is_dir()}
-
-    def has(self, fold: Fold, seed: int) -> bool:
-        return fold_stem(fold, seed) in self.stems
-
-    def store(self, result: FoldResult, writer: _Rows) -> None:
-        """Keep a finished fold; failed ones are tried again, oracles over folds need them all."""
-        if self.folder is None or result.error or writer.selection == "oracle_global_epoch":
-            return
-        rows, _, base, _, degraded = _tables(result, writer, None)
-        store_fold(self.folder, result, rows, base, degraded)
-
-    def load(self) -> list[_Tables]:
-        if self.folder is None:
-            return []
-        found: list[_Tables] = []
-        for stem in sorted(self.stems):
-            try:
-                parts = [
-                    pd.read_parquet(self.folder / f"{stem}.{name}.parquet")
-                    for name in ("predictions", "access", "baselines", "warnings", "degradation")
-                ]
-            except (OSError, ValueError) as error:
-                raise EvaluationError(
-                    f"{self.folder / stem}: a damaged fold ({error}). Remove the files of that "
-                    "name and start again: the fold is fitted anew."
-                ) from error
-            warned = dict(zip(parts[3]["warning"], parts[3]["count"], strict=True))
-            found.append((parts[0], parts[1], parts[2], Counter(warned), parts[4]))
-        return found
-
-
 def _global_epoch(results: Sequence[FoldResult], y: Labels) -> int | None:
     """The epoch of highest accuracy over all folds, among those that every fold has."""
     staged = [(r.staged, y[r.fold.test]) for r in results if r.staged is not None]
@@ -544,44 +633,61 @@ def _missing(
     return missing_parts(samples)
 
 
-def _fingerprint(
-    estimator: Any,
-    samples: Samples,
-    y: Labels,
-    folds: Sequence[Fold],
-    question: Question,
-    seeds: tuple[int, ...],
-    missing: Mapping[str, Missing],
-) -> str:
-    """Digest of everything that the rows of a run depend on."""
-    x = samples.x
-    arrays = [x[k] for k in sorted(x)] if isinstance(x, Mapping) else [x]
+def _settings(plan: Plan) -> dict[str, str]:
+    """Digests of everything that the rows of a run depend on, by what they cover."""
+    samples, job = plan.job.samples, plan.job
+    x = samples.x if isinstance(samples.x, Mapping) else {"": samples.x}
     facts = pd.DataFrame() if samples.facts is None else samples.facts
-    return digest(
-        __version__,
-        _told(estimator),
-        facts.to_json(orient="split"),
-        question.hash,
-        repr((seeds, sorted(missing))),
-        samples.meta.to_json(orient="split"),
-        *(np.ascontiguousarray(a) for a in arrays),
-        y,
-        *(rows for fold in folds for rows in (fold.fit_rows, fold.test)),
-    )
+    present = samples.present or {}
+    quality = np.empty(0) if samples.quality is None else samples.quality
+    return {
+        "data": digest(
+            *(part for name in sorted(x) for part in (name, np.ascontiguousarray(x[name]))),
+            *(part for name in sorted(present) for part in (name, present[name])),
+            quality,
+            _table_digest(samples.meta),
+            _table_digest(facts),
+            repr((samples.feature_names, sorted(job.missing))),
+        ),
+        "labels": digest(job.y, job.target_kind, str(job.n_classes)),
+        "estimator": _estimator_digest(job.estimator),
+        "code of dolorimeter": package_digest(NOT_IN_FOLDS),
+        "split": digest(
+            *(rows for fold in plan.folds for rows in (fold.fit_rows, fold.test)),
+        ),
+        "question": plan.writer.question.hash,
+        "seeds": digest(repr(plan.seeds)),
+    }
 
 
-def _told(estimator: Any) -> str:
-    """Digest of an estimator; of its class and arguments where its class cannot be pickled."""
-    import joblib
+def _fingerprint(settings: Mapping[str, str]) -> str:
+    return digest(json.dumps(settings, sort_keys=True))
 
+
+def _table_digest(table: pd.DataFrame) -> str:
+    """Digest of a table's columns, types and values, to the last bit of a number."""
+    columns = repr([(str(name), str(table[name].dtype)) for name in table.columns])
+    values = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return digest(columns, values)
+
+
+def _estimator_digest(estimator: Any) -> str:
+    """Digest of an estimator's parameters and of all code behind it.
+
+    What cannot be compared gets a digest of its own in each call, so that it never resumes.
+    """
     try:
-        return str(joblib.hash(estimator))
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return digest(f"{type(estimator).__qualname__} {estimator.get_params()!r}")
+        return code_digest(estimator, versions=("torch",))
+    except OpaqueError as error:
+        return f"it cannot be compared with another one ({error}): {secrets.token_hex(8)}"
+
+
+def _subjects_of(result: FoldResult, writer: _Rows) -> str:
+    return "; ".join(sorted(set(writer.samples.subjects[result.fold.test].astype(str))))
 
 
 def _run(
-    tables: Sequence[_Tables],
+    tables: Sequence[FoldTables],
     failed: Sequence[FoldResult],
     writer: _Rows,
     names: tuple[str, ...],
@@ -590,21 +696,20 @@ def _run(
     modalities: tuple[str, ...],
     threads: int,
     fingerprint: str,
-    remark: str,
+    remarks: Sequence[str],
 ) -> Run:
     """One run of the tables of its folds, in the order of seed, fold and row."""
     samples = writer.samples
     warned: Counter[str] = sum((t[3] for t in tables), Counter())
     notes = [*samples.notes, *(f"{n} × {text}" for text, n in sorted(warned.items()))]
-    if remark:
-        notes.append(remark)
+    notes += [remark for remark in remarks if remark]
     if failed:
         notes.append(f"{len(failed)} of {len(tables)} folds failed: {failed[0].error}")
     failures = [
         {
             "fold": r.fold.index,
             "seed": r.seed,
-            "subjects": "; ".join(sorted(set(samples.subjects[r.fold.test].astype(str)))),
+            "subjects": _subjects_of(r, writer),
             "error": r.error,
             "traceback": r.trace,
         }
@@ -634,6 +739,7 @@ def _run(
         notes=tuple(notes),
         environment=environment() | {"threads_per_fold": threads, "seeds": list(seeds)},
         fingerprint=fingerprint,
+        cohort=tuple(sorted(set(samples.subjects.astype(str).tolist()))),
     )
 
 

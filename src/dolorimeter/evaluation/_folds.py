@@ -10,7 +10,7 @@ import threading
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
-from dolorimeter.clusters import cluster
+from dolorimeter.clusters import as_they_come, cluster, end_with
 from dolorimeter.errors import DependencyError, EvaluationError
 from dolorimeter.estimators import fit_with_groups, notes_of, save_estimator
 from dolorimeter.evaluation._baselines import baseline_outputs
@@ -28,7 +28,6 @@ from dolorimeter.evaluation._degradation import Missing, blanked
 from dolorimeter.evaluation._recorder import Recorder, SampleKeys, empty_access
 from dolorimeter.samples import Samples, take_rows
 from dolorimeter.splits import Fold
-from dolorimeter.storage import write_parquet
 from dolorimeter.types import TargetKind
 
 Labels = Shaped[np.ndarray, " sample"]
@@ -128,6 +127,7 @@ def _fit_and_predict(job: Job, fold: Fold, seed: int, result: FoldResult) -> Non
         _predict(job, estimator, fold, result)
         differ = _answers_that_differ(job, estimator, fold, result)
     result.access = recorder.table()
+    result.remarks += recorder.remarks
     if differ:
         result.warned[DIFFERENT_ANSWER] += differ
     result.warned.update(note[:200] for note in notes_of(estimator))
@@ -189,18 +189,35 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 @contextmanager
 def global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators, which some estimators use, and put NumPy's and Python's back."""
+    """Seed the global generators of Python, NumPy and torch; put them back afterwards."""
     state = np.random.get_state()  # noqa: NPY002  # the user's estimator may use it
     plain = random.getstate()
     np.random.seed(seed)  # noqa: NPY002
     random.seed(seed)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)
+    restore_torch = _seed_torch(seed)
     try:
         yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
         random.setstate(plain)
+        restore_torch()
+
+
+def _seed_torch(seed: int) -> Callable[[], None]:
+    """Seed torch's generators if it is loaded; return what puts them back."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return lambda: None
+    state = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    torch.manual_seed(seed)
+
+    def restore() -> None:
+        torch.set_rng_state(state)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+
+    return restore
 
 
 @contextmanager
@@ -372,35 +389,23 @@ def run_jobs(
         return
     from joblib import Parallel, delayed, parallel_config
 
-    run = run_fold if backend is None else run_fold_there
-    calls = (delayed(run)(job, fold, seed) for fold, seed in todo)
     if backend is None:
+        calls = (delayed(_run_fold_in_worker)(job, fold, seed, os.getpid()) for fold, seed in todo)
         yield from Parallel(n_jobs=workers, return_as="generator_unordered")(calls)
         return
+    calls = (delayed(run_fold_there)(job, fold, seed) for fold, seed in todo)
     with cluster(backend, workers, cluster_address), parallel_config(backend, n_jobs=workers):
-        yield from Parallel()(calls)
+        yield from as_they_come(list(calls), workers)
+
+
+def _run_fold_in_worker(job: Job, fold: Fold, seed: int, driver: int) -> FoldResult:
+    end_with(driver)
+    return run_fold(job, fold, seed)
 
 
 def fold_stem(fold: Fold, seed: int) -> str:
     """Name of the files, and of the kept model, of one fold and seed."""
     return f"fold_{fold.index:04d}_seed_{seed}"
-
-
-def store_fold(
-    folder: Path,
-    result: FoldResult,
-    table: pd.DataFrame,
-    base: pd.DataFrame,
-    degraded: pd.DataFrame,
-) -> None:
-    """Keep one finished fold, so that an interrupted run goes on after it."""
-    stem = fold_stem(result.fold, result.seed)
-    write_parquet(folder / f"{stem}.access.parquet", result.access)
-    write_parquet(folder / f"{stem}.baselines.parquet", base)
-    write_parquet(folder / f"{stem}.degradation.parquet", degraded)
-    warned = pd.DataFrame(sorted(result.warned.items()), columns=["warning", "count"])
-    write_parquet(folder / f"{stem}.warnings.parquet", warned)
-    write_parquet(folder / f"{stem}.predictions.parquet", table)
 
 
 def epoch_of_best(

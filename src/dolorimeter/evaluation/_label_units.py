@@ -79,7 +79,7 @@ def label_units(samples: Samples, y: Labels, kind: TargetKind) -> LabelUnits:
             )
         return LabelUnits(np.arange(len(y)), False, _NAMES["row"], _changeless(samples, y))
     following, widths = int(unit.max()) + 1, []
-    clusters = _RunsTest()
+    clusters = RunsTest()
     for number in np.unique(recording[~named]):
         rows = order[(recording[order] == number) & ~named[order]]
         width = math.gcd(*_run_lengths(codes[rows]).tolist())
@@ -129,9 +129,10 @@ def permuted_labels(
         return _rotated(samples, y, rng)
     shuffled = permuted_within(y, subjects, rng, units.unit)
     single = _single_labels(subjects, y)
-    names = sorted(single)
-    for name, donor in zip(names, rng.permutation(names), strict=True):
-        shuffled[subjects == name] = single[donor]
+    if len(set(single.values())) > 1:
+        names = sorted(single)
+        for name, donor in zip(names, rng.permutation(names), strict=True):
+            shuffled[subjects == name] = single[donor]
     return shuffled
 
 
@@ -147,11 +148,10 @@ def permuted_within(
     """
     units = np.arange(len(y)) if units is None else units
     _, first, place = np.unique(units, return_index=True, return_inverse=True)
-    of_unit, owner = y[first], subjects.astype(str)[first]
-    shuffled = of_unit.copy()
-    for subject in np.unique(owner):
-        rows = np.flatnonzero(owner == subject)
-        shuffled[rows] = of_unit[rng.permutation(rows)]
+    owner = pd.factorize(subjects[first].astype(str))[0]
+    shuffled = y[first]
+    by_subject = np.argsort(owner, kind="stable")
+    shuffled[by_subject] = y[first][np.lexsort((rng.random(len(first)), owner))]
     return shuffled[place]
 
 
@@ -198,7 +198,7 @@ def _run_lengths(codes: Int[np.ndarray, " sample"]) -> Int[np.ndarray, " run"]:
     return np.diff(np.concatenate([[0], ends]))
 
 
-class _RunsTest:
+class RunsTest:
     """Wald–Wolfowitz test of fewer runs than in random order, over several sequences."""
 
     def __init__(self) -> None:

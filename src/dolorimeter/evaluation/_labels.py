@@ -7,9 +7,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
+from jaxtyping import Float, Int, Shaped
 
 from dolorimeter.errors import EvaluationError
+from dolorimeter.samples import Samples
 from dolorimeter.types import TargetKind
 
 Labels = Shaped[np.ndarray, " sample"]
@@ -78,6 +79,69 @@ def encode_labels(
             )
         order = tuple(known)
     return _indices(values, known, order)
+
+
+def lagged_targets(
+    samples: Samples, y: Any, lag: float
+) -> tuple[Int[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    """Return the target that each window has `lag` seconds later, where there is one.
+
+    A continuous rating (such as COVAS) follows the pain that it rates. Windows are paired with the
+    rating of the window that starts `lag` seconds later in the same recording, interpolated
+    between windows. Windows without a later one are left out; their number is
+    ``len(samples) − len(rows)``.
+
+    Parameters
+    ----------
+    samples : Samples
+        With the start of each window.
+    y : array-like of shape (n_samples,)
+        Target of each window, without lag.
+    lag : float
+        Seconds by which the rating follows, at least 0. State it where results are reported.
+
+    Returns
+    -------
+    rows : ndarray of int
+        Windows that have a later target, for ``samples.take(rows)``.
+    targets : ndarray of float
+        Their targets.
+
+    Raises
+    ------
+    EvaluationError
+        If `lag` is negative or not finite, or a start is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dolorimeter.samples import Samples
+    >>> samples = Samples.from_arrays(
+    ...     np.zeros((4, 1)), subject=["a"] * 4, recording=["r"] * 4, start=[0.0, 1.0, 2.0, 3.0])
+    >>> rows, targets = lagged_targets(samples, [0.0, 10.0, 20.0, 30.0], lag=1.5)
+    >>> rows.tolist(), targets.tolist()
+    ([0, 1], [15.0, 25.0])
+    """
+    if not (np.isfinite(lag) and lag >= 0):
+        raise EvaluationError(f"lag is {lag}, expected seconds of at least 0.")
+    values, _ = _values(y, len(samples))
+    targets = _targets(values)
+    start = samples.meta["start"].to_numpy(dtype=float)
+    if not np.isfinite(start).all():
+        raise EvaluationError(
+            f"lag: {int((~np.isfinite(start)).sum())} windows have no start; expected the start "
+            "of each window in seconds (Samples.from_arrays(…, start=…))."
+        )
+    later = np.full(len(targets), np.nan)
+    names = [samples.meta[column].astype(str) for column in ("subject", "recording")]
+    for _, part in samples.meta.groupby(names, sort=False):
+        rows = part.index.to_numpy()
+        rows = rows[np.argsort(start[rows], kind="stable")]
+        wanted = start[rows] + lag
+        inside = wanted <= start[rows[-1]] + 1e-9
+        later[rows[inside]] = np.interp(wanted[inside], start[rows], targets[rows])
+    found: Int[np.ndarray, " row"] = np.flatnonzero(np.isfinite(later))
+    return found, later[found]
 
 
 @runtime_checkable

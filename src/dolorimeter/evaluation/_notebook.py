@@ -30,7 +30,9 @@ def run_html(run: Any, summary: Any) -> str:
     rows += [(model, summary.main, score) for model, score in summary.baselines.items()]
     body = "".join(
         f"<tr><td>{escape(model)}</td><td>{escape(name.replace('_', ' '))}</td>"
-        f"<td>{_number(score.mean)}</td><td>{_number(score.low)} – {_number(score.high)}</td>"
+        f"<td>{_number(score.mean)}{' (pooled)' if score.pooled else ''}</td>"
+        f"<td>{_number(score.low)} – {_number(score.high)}"
+        f"{' (unreliable)' if score.unreliable else ''}</td>"
         f"<td>{score.subjects}</td><td>{score.undefined or ''}</td></tr>"
         for model, name, score in rows
     )
@@ -54,6 +56,11 @@ def _lines(run: Any, summary: Any) -> list[str]:
     lines = []
     if run.lookalike:
         lines.append("Look-alike data: no statement about people.")
+    main = summary.by_subject[summary.main]
+    if main.unreliable:
+        lines.append(f"The interval is unreliable: {main.unreliable}.")
+    if main.pooled:
+        lines.append(f"There is no mean of subjects: {main.pooled}.")
     level = summary.chance.get("main", math.nan)
     if math.isfinite(level):
         lines.append(f"Chance in {summary.main.replace('_', ' ')}: {level:.3f}.")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Shaped
 
 from dolorimeter import metrics, statistics
+from dolorimeter.clusters import cluster
 from dolorimeter.errors import EvaluationError
-from dolorimeter.evaluation._evaluate import evaluate
+from dolorimeter.evaluation._evaluate import planned
+from dolorimeter.evaluation._fold_store import PermutationStore
 from dolorimeter.evaluation._inputs import seeds_of
 from dolorimeter.evaluation._label_units import label_units, permuted_labels
 from dolorimeter.evaluation._rows import aggregate, headline
 from dolorimeter.evaluation._summary import Permutations
 from dolorimeter.samples import Samples
+from dolorimeter.storage import digest, locked
 from dolorimeter.types import TargetKind
 
 
@@ -28,6 +33,9 @@ def permutation_test(
     permutations: int,
     seed: int | Sequence[int] = 0,
     workers: int = 1,
+    backend: str | None = None,
+    cluster_address: str | None = None,
+    run_dir: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Permutations:
@@ -43,6 +51,10 @@ def permutation_test(
         At least 999 for shallow models; fewer are called coarse.
     seed : int or sequence of int, default 0
         Seeds of the fits. The first one also is the seed of the permutations.
+    workers, backend, cluster_address
+        As in `evaluate`.
+    run_dir : str or Path, optional
+        Each score is stored here as it comes. The same call resumes an interrupted test.
     progress : callable, optional
         Called with the number of finished permutations and of all permutations.
     options
@@ -57,24 +69,40 @@ def permutation_test(
         raise EvaluationError(f"permutations is {permutations}, expected at least 1.")
     seeds = seeds_of(seed)
     options |= {"baselines": False, "workers": workers, "seed": seeds}
+    options |= {"backend": backend, "cluster_address": cluster_address}
     kind: TargetKind = options.get("target_kind") or "classifier"
     scoring = options.get("scoring")
     name = metrics.named(scoring, kind)[0] if scoring else next(iter(metrics.by_kind(kind)))
+    plan = planned(estimator, samples, y, split, **options)
+    store = PermutationStore(
+        None if run_dir is None else Path(run_dir), digest(plan.fingerprint, name)
+    )
 
     def score(labels: Shaped[np.ndarray, " sample"]) -> float:
-        run = evaluate(estimator, samples, labels, split, **options)
-        return headline(aggregate(run.predictions, run.question.aggregation), name, kind)
+        key = digest(labels)
+        known = store.get(key)
+        if known is None:
+            rows = plan.with_labels(labels).predictions()
+            known = headline(aggregate(rows, plan.writer.question.aggregation), name, kind)
+            store.add(key, known)
+        return known
 
-    observed = score(y)
-    units = label_units(samples, y, kind)
-    if units.reason:
-        return Permutations(observed, (), float("nan"), False, reason=units.reason)
+    labels = plan.job.y
+    units = label_units(samples, labels, kind)
     rng = np.random.default_rng(seeds[0])
     permuted = []
-    for done in range(1, permutations + 1):
-        permuted.append(score(permuted_labels(units, samples, y, rng)))
-        if progress:
-            progress(done, permutations)
+    with ExitStack() as stack:
+        if run_dir is not None:
+            stack.enter_context(locked(Path(run_dir), "this run"))
+        if backend is not None:  # one cluster for all permutations
+            stack.enter_context(cluster(backend, workers, cluster_address))
+        observed = score(labels)
+        if units.reason:
+            return Permutations(observed, (), float("nan"), False, reason=units.reason)
+        for done in range(1, permutations + 1):
+            permuted.append(score(permuted_labels(units, samples, labels, rng)))
+            if progress:
+                progress(done, permutations)
     sign = -1.0 if name in metrics.LOWER_IS_BETTER else 1.0
     p = statistics.permutation_p(sign * observed, sign * np.array(permuted))
     return Permutations(observed, tuple(permuted), p, permutations < 999, units.name)

@@ -77,6 +77,7 @@ class Recorder:
         self._notes: list[tuple[str, str, str, int, Int[np.ndarray, " row"]]] = []
         self._calls: dict[tuple[str, str], int] = {}
         self._inside: Any = None
+        self.remarks: list[str] = []
 
     def outer(self, estimator: Any, method: str, rows: Int[np.ndarray, " row"]) -> None:
         """Note that the estimator that was handed in is given `rows` in `method`."""
@@ -86,18 +87,30 @@ class Recorder:
 
     @contextmanager
     def watching(self, estimator: Any) -> Iterator[None]:
-        """While inside, note the rows that parts of `estimator` touch."""
-        patched: list[tuple[type, str]] = []
+        """While inside, note the rows that parts of `estimator` touch.
+
+        A class that is loaded again meanwhile (a Dask worker that receives the next job with a
+        class of ``__main__``) is no longer watched. `remarks` says so.
+        """
+        patched: list[tuple[type, str, Any, Any]] = []
         for part in sorted(_classes(estimator), key=lambda c: (c.__module__, c.__qualname__)):
             for method in WATCHED:
                 if inspect.isfunction(part.__dict__.get(method)):
-                    setattr(part, method, self._watched(method, part.__dict__[method]))
-                    patched.append((part, method))
+                    original = part.__dict__[method]
+                    watched = self._watched(method, original)
+                    setattr(part, method, watched)
+                    patched.append((part, method, original, watched))
         try:
             yield
         finally:
-            for part, method in patched:
-                setattr(part, method, part.__dict__[method].__wrapped__)
+            for part, method, original, watched in patched:
+                if part.__dict__.get(method) is watched:
+                    setattr(part, method, original)
+                else:
+                    self.remarks.append(
+                        f"the access record lacks calls of {part.__name__}.{method}: the class "
+                        "was loaded again during the fit. Define it in a module."
+                    )
 
     def table(self) -> pd.DataFrame:
         """The record: one line for each stretch ``first`` … ``last`` of rows of a call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,10 +26,23 @@ from dolorimeter.evaluation._rows import (
     untested_subjects,
 )
 from dolorimeter.evaluation._summary import Permutations, Summary, summarise
-from dolorimeter.storage import digest, write_json, write_parquet
+from dolorimeter.storage import (
+    MANIFEST,
+    damaged_files,
+    digest,
+    seal_folder,
+    write_json,
+    write_parquet,
+    write_secret,
+)
 from dolorimeter.types import LabelSource, Selection, TargetKind
 
 TABLES = ("predictions", "access", "baselines", "degradation", "failures", "exclusions")
+FILES = ("run.json", "environment.json", *(f"{table}.parquet" for table in TABLES))
+"""Files of a finished run, besides the manifest with their digests."""
+
+SALT = "pseudonyms.salt"
+"""File with the secret behind the pseudonyms. Do not pass it on with a report."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,11 @@ class Run:
         Scores on labels shuffled within each subject, where they were asked for.
     scoring : tuple of str
         Selected metrics, the main one first; empty for all, led by the default.
+    cohort : tuple of str
+        Subjects of all samples, tested or not.
+    salt : str
+        Secret that orders the pseudonyms of a report. It is stored in a file of its own that only
+        its owner can read.
     fingerprint : str
         Of the data, labels, estimator, split and seeds; the same call has the same one.
     """
@@ -128,6 +147,8 @@ class Run:
     degradation: pd.DataFrame = field(default_factory=pd.DataFrame)
     permutation: Permutations | None = None
     scoring: tuple[str, ...] = ()
+    cohort: tuple[str, ...] = ()
+    salt: str = field(default_factory=lambda: secrets.token_hex(16), repr=False, compare=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -149,6 +170,14 @@ class Run:
     def subjects(self) -> tuple[str, ...]:
         """People tested, sorted."""
         return tuple(sorted(self.predictions["subject"].astype(str).unique()))
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Subjects that the run names anywhere: of the samples, tested, failed or left out."""
+        named = {*self.cohort, *self.subjects, *self.exclusions["subject"].astype(str)}
+        for subjects in self.failures["subjects"].astype(str):
+            named.update(subjects.split("; "))
+        return tuple(sorted(named - {""}))
 
     def scores(self, *, baselines: bool = False) -> pd.DataFrame:
         """Return every metric of every subject and seed as a tidy table.
@@ -199,9 +228,10 @@ class Run:
         return run_html(self, self.summary())
 
     def save(self, folder: str | Path) -> None:
-        """Write the run folder; each file is whole or absent."""
+        """Write the run folder: tables, ``run.json``, and last a manifest with their digests."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
         for name in TABLES:
             table = shrink_access(self.access) if name == "access" else getattr(self, name)
             write_parquet(folder / f"{name}.parquet", table)
@@ -209,7 +239,7 @@ class Run:
         write_json(
             folder / "run.json",
             {
-                "format": 1,
+                "format": 2,
                 "question": asdict(self.question),
                 "question_hash": self.question.hash,
                 "model": self.model,
@@ -223,9 +253,12 @@ class Run:
                 "lookalike": self.lookalike,
                 "notes": list(self.notes),
                 "fingerprint": self.fingerprint,
+                "cohort": list(self.cohort),
                 "permutation": _plain_permutations(self.permutation),
             },
         )
+        write_secret(folder / SALT, self.salt)
+        seal_folder(folder, FILES)
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:
@@ -234,22 +267,29 @@ class Run:
         Raises
         ------
         EvaluationError
-            If the folder is not a finished run.
+            If the folder is not a finished run, or a bit of it has changed.
         """
         folder = Path(folder)
-        missing = [
-            name
-            for name in ("run.json", "environment.json", *(f"{t}.parquet" for t in TABLES))
-            if not (folder / name).is_file()
-        ]
+        missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:
             raise EvaluationError(
                 f"{folder}: not a finished run, {missing[0]} is missing. Expected a folder "
                 "written by `dolorimeter evaluate … --out RUN`; an interrupted run goes on with "
                 "the same command."
             )
+        faults = damaged_files(folder, FILES)
+        if faults:
+            raise EvaluationError(
+                f"{folder}: a damaged run, or one of another version ({'; '.join(faults)}). "
+                "Evaluate again."
+            )
         try:
             told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            if told.get("format") != 1 and not (folder / MANIFEST).is_file():
+                raise EvaluationError(
+                    f"{folder}: not a finished run, {MANIFEST} is missing: the run was being "
+                    "written. The same command goes on."
+                )
             tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
             return cls(
                 question=Question(**told["question"]),
@@ -271,12 +311,20 @@ class Run:
                 lookalike=told["lookalike"],
                 notes=tuple(told["notes"]),
                 fingerprint=told["fingerprint"],
+                cohort=tuple(told.get("cohort", ())),
+                **_salt(folder),
                 environment=json.loads((folder / "environment.json").read_text(encoding="utf-8")),
             )
         except (json.JSONDecodeError, KeyError, TypeError, OSError, ValueError) as error:
             raise EvaluationError(
                 f"{folder}: a damaged run, or one of another version ({error}). Evaluate again."
             ) from error
+
+
+def _salt(folder: Path) -> dict[str, str]:
+    """The run's own salt; a run without the file gets a new one."""
+    path = folder / SALT
+    return {"salt": path.read_text(encoding="utf-8").strip()} if path.is_file() else {}
 
 
 def _plain_permutations(found: Permutations | None) -> dict[str, Any] | None:

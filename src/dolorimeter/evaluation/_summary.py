@@ -28,6 +28,9 @@ from dolorimeter.evaluation._rows import (
 from dolorimeter.evaluation._thinning import THINNED
 from dolorimeter.types import TargetKind
 
+BLOCKS_FROM = 12
+"""Windows of a recording from which its target counts as a time series."""
+
 ANSWERED = (0.25, 0.5, 0.75, 1.0)
 """Shares of windows answered at which a summary tells the share wrong."""
 
@@ -199,6 +202,11 @@ class Summary:
         the difference from the fixed score of guessing.
     baseline_gains : mapping of baseline to Paired
         The same of each other baseline against the majority class.
+    by_blocks : Score or None
+        Pooled main metric of targets that change within recordings, with an interval by blocks of
+        neighbouring windows within recordings of drawn subjects. None for other targets.
+    block_windows : int
+        Windows per block; 0 without `by_blocks`.
     coverage : Coverage or None
         Of the windows' sets or intervals, where the estimator gave any.
     """
@@ -231,6 +239,8 @@ class Summary:
     net_benefit: Mapping[float, tuple[float, float]] = field(default_factory=dict)
     gains: Mapping[str, statistics.Paired] = field(default_factory=dict)
     baseline_gains: Mapping[str, statistics.Paired] = field(default_factory=dict)
+    by_blocks: Score | None = None
+    block_windows: int = 0
 
     @property
     def groups(self) -> Mapping[str, list[statistics.Group]]:
@@ -301,6 +311,7 @@ def summarise(run: Evaluated) -> Summary:
         coverage=coverage_of(run.predictions),
         gains=_gains(rows, {k: v for k, v in baselines.items() if k != THINNED}, main, kind)
         | ({} if majority is not None else _over_guessing(of_main, main, run)),
+        **(_by_blocks(rows, main) if regression else {}),
         baseline_gains={}
         if majority is None
         else {
@@ -386,9 +397,9 @@ def _of_metric(
         return found
     metric = metrics.by_kind(run.target_kind)[name]
     bounds, _ = _bootstrap([rows], metric, limits)
-    reasons = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
+    listed = "; ".join(f"{count} × {reason}" for reason, count in found.reasons.items())
     why = (
-        f"{found.undefined} of {len(values)} subjects have no {name.replace('_', ' ')} ({reasons})"
+        f"{found.undefined} of {len(values)} subjects have no {name.replace('_', ' ')} ({listed})"
     )
     return replace(
         found,
@@ -427,6 +438,29 @@ def _bootstrap(
         return figures[0] - figures[1] if len(figures) == 2 else figures[0]
 
     return statistics.bootstrap_interval(statistic, subjects, strata, limits=limits)
+
+
+def _by_blocks(rows: pd.DataFrame, main: str) -> dict[str, Any]:
+    """Pooled score of a target that changes within recordings, with an interval by blocks."""
+    first = rows[rows["seed"] == rows["seed"].iloc[0]].reset_index(drop=True)
+    first = first.sort_values(["subject", "recording", "window_start", "row"], ignore_index=True)
+    groups = first.groupby(["subject", "recording"], sort=False)
+    changing = groups["target"].transform(lambda target: target.ne(target.iloc[0]).any())
+    if not changing.any() or groups.size().max() < BLOCKS_FROM:
+        return {}
+    target, prediction = truth_and_output(first)
+    metric = metrics.by_kind("regressor")[main]
+    recordings = [part.index.to_numpy() for _, part in groups]
+    subjects = [str(first["subject"].iloc[r[0]]) for r in recordings]
+    length = statistics.block_length([(target - prediction)[r] for r in recordings])
+    limits = metrics.RANGES[main]
+    found = statistics.block_interval(
+        lambda r: metric(target[r], prediction[r]), recordings, subjects, length, limits=limits
+    )
+    value = float(metric(target, prediction))
+    count = len(set(subjects))
+    score = Score(value, found.low, found.high, math.nan, count, 0, found.unreliable)
+    return {"by_blocks": score, "block_windows": length}
 
 
 def _baseline_rows(run: Evaluated) -> dict[str, pd.DataFrame]:

@@ -20,6 +20,7 @@ _HOMES = {
         "write_experiment",
     ),
     "_embed": ("EmbeddingPlan", "embed", "plan_embedding"),
+    "_erasure": ("Erased", "erase_subject"),
     "_export": ("export",),
     "_models": ("predict", "train"),
     "_prepare": ("Prepared", "chosen_subjects", "prepare"),

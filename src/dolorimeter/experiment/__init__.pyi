@@ -16,6 +16,7 @@ from dolorimeter.experiment._config import (
     write_experiment,
 )
 from dolorimeter.experiment._embed import EmbeddingPlan, embed, plan_embedding
+from dolorimeter.experiment._erasure import Erased, erase_subject
 from dolorimeter.experiment._export import export
 from dolorimeter.experiment._models import predict, train
 from dolorimeter.experiment._prepare import Prepared, chosen_subjects, prepare
@@ -26,6 +27,7 @@ from dolorimeter.experiment._studies import occlusion, sweep
 __all__ = [
     "DatasetConfig",
     "EmbeddingPlan",
+    "Erased",
     "Experiment",
     "Named",
     "Prepared",
@@ -34,6 +36,7 @@ __all__ = [
     "audit_run",
     "chosen_subjects",
     "embed",
+    "erase_subject",
     "experiment_from",
     "export",
     "occlusion",

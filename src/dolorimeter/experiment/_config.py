@@ -19,11 +19,11 @@ from dolorimeter.chain import (
     Pipeline,
     Stream,
     build,
-    check_types,
     encoder_of,
     reference_of,
 )
 from dolorimeter.errors import ConfigError, did_you_mean
+from dolorimeter.option_types import check_types
 from dolorimeter.registry import DATASETS, ESTIMATORS, PREPROCESSING, REPRESENTATIONS
 from dolorimeter.samples import Samples
 from dolorimeter.storage import write_text

@@ -13,11 +13,24 @@ import pandas as pd
 from jaxtyping import Shaped
 
 from dolorimeter import splits
-from dolorimeter.chain import Pipeline, Progress, in_time, reference_of
-from dolorimeter.conditions import condition_counts, lacking, misspelt, unused_note
+from dolorimeter.chain import (
+    Pipeline,
+    Progress,
+    QualityGate,
+    check_live,
+    in_time,
+    reference_of,
+)
+from dolorimeter.conditions import (
+    UNLABELLED,
+    condition_counts,
+    lacking,
+    misspelt,
+    unused_note,
+)
 from dolorimeter.datasets import OfficialSplit, open_dataset
 from dolorimeter.datasets._files import EMPTY_CELLS
-from dolorimeter.errors import ConfigError, did_you_mean
+from dolorimeter.errors import ConfigError, DatasetError, did_you_mean
 from dolorimeter.experiment._config import DatasetConfig, Experiment, Task, split_of
 from dolorimeter.preprocessing.standardise import TARGET_ACCESS, within_subject
 from dolorimeter.samples import Samples
@@ -49,6 +62,7 @@ def prepare(
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    as_live: bool = False,
 ) -> Prepared:
     """Read the data set and make its samples and labels.
 
@@ -58,9 +72,18 @@ def prepare(
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
     test_root : str or Path, optional
         Of the second data set, for a cross-data-set experiment.
+    as_live : bool, default False
+        Apply the gate of a live session to every window: modalities of low quality are missing,
+        and windows on which a session abstains are exclusions.
     """
     samples, reader = gathered(
-        experiment, root, test_root=test_root, cache=cache, workers=workers, progress=progress
+        experiment,
+        root,
+        test_root=test_root,
+        cache=cache,
+        workers=workers,
+        progress=progress,
+        as_live=as_live,
     )
     samples = standardised_table(experiment, samples)
     if leans_on_balance(experiment):
@@ -98,6 +121,7 @@ def gathered(
     workers: int = 1,
     progress: Progress | None = None,
     standardise: bool = True,
+    as_live: bool = False,
 ) -> tuple[Samples, Any]:
     """All samples of the data set or the two, and the first one's reader.
 
@@ -108,8 +132,22 @@ def gathered(
         As in `prepare`.
     standardise : bool, default True
         False leaves out the standardisation within subject, of the same windows.
+    as_live : bool, default False
+        As in `prepare`.
+
+    Raises
+    ------
+    ConfigError
+        If `as_live` is set for an experiment that cannot run live.
     """
     chain = experiment.chain()
+    if as_live and chain is None:
+        raise ConfigError(
+            "--as-live needs an experiment with [[streams]]: a feature table has no signals whose "
+            "quality could be judged."
+        )
+    if as_live and chain is not None:
+        check_live(chain)
     if chain is not None and not standardise:
         chain = replace(chain, standardise="none", baseline=())
     options: dict[str, Any] = {
@@ -117,6 +155,7 @@ def gathered(
         "cache": cache,
         "workers": workers,
         "progress": progress,
+        "gate": QualityGate() if as_live else None,
     }
     samples, reader = _samples(experiment, experiment.dataset, root, **options)
     if experiment.test_dataset is not None:
@@ -143,6 +182,37 @@ def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samp
     return replace(samples, notes=(*notes, *samples.notes))
 
 
+def _spoken(samples: Samples, abstained: Sequence[str]) -> Samples:
+    """Samples of the windows on which a live session gives an estimate; the others are listed."""
+    silent = np.array([bool(reason) for reason in abstained])
+    exclusions = [
+        Exclusion(
+            str(row.subject),
+            str(row.recording),
+            f"window at {row.start:g} s",
+            f"as live: {reason}",
+        )
+        for row, reason in zip(samples.meta.itertuples(), abstained, strict=True)
+        if reason
+    ]
+    note = (
+        "as live: the gate of a live session was applied to the windows of training and test; a "
+        f"session abstains on {int(silent.sum())} of {len(samples)}, which are exclusions"
+    )
+    if silent.all():
+        raise DatasetError(
+            f"as live, a session abstains on all {len(samples)} windows; the first: "
+            f"{abstained[0]}. Look at the signals' quality (dolorimeter check), or evaluate "
+            "without --as-live."
+        )
+    spoken = samples.take(~silent)
+    return replace(
+        spoken,
+        exclusions=(*samples.exclusions, *exclusions),
+        notes=(note, *samples.notes),
+    )
+
+
 def _samples(
     experiment: Experiment,
     config: DatasetConfig,
@@ -152,6 +222,7 @@ def _samples(
     cache: Cache | None,
     workers: int,
     progress: Progress | None,
+    gate: QualityGate | None,
 ) -> tuple[Samples, Any]:
     """Samples of one data set, and its reader."""
     reader = open_dataset(config.name, root, **config.options)
@@ -166,15 +237,18 @@ def _samples(
         recordings = reader.recordings(chosen)
         exclusions = exclusions_of(reader, config, chosen)
         counts = condition_counts(recordings)
-        samples = chain.samples(
-            recordings,
-            label_source=reader.card.label_source,
-            lookalike=lookalike,
-            exclusions=[*exclusions, *_misspelt_events(recordings, counts, experiment.task)],
-            cache=cache,
-            workers=workers,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "label_source": reader.card.label_source,
+            "lookalike": lookalike,
+            "exclusions": [*exclusions, *_misspelt_events(recordings, counts, experiment.task)],
+            "cache": cache,
+            "workers": workers,
+            "progress": progress,
+        }
+        if gate is None:
+            samples = chain.samples(recordings, **options)
+        else:
+            samples = _spoken(*chain.gated_samples(recordings, gate, **options))
     else:
         if not hasattr(reader, "samples"):
             raise ConfigError(
@@ -245,6 +319,8 @@ def _misspelt_events(
 ) -> list[Exclusion]:
     """Stimuli whose condition is one of the task but for its spelling, per recording."""
     wrong = misspelt(counts, task.wanted) if task.wanted else {}
+    if not wrong:
+        return []
     return [
         _misspelling(recording.subject, recording.name, name, number, wrong[name])
         for recording in recordings
@@ -256,10 +332,10 @@ def _misspelt_events(
 def _misspelt_rows(samples: Samples, counts: pd.DataFrame, task: Task) -> list[Exclusion]:
     wrong = misspelt(counts, task.wanted) if task.wanted else {}
     rows = samples.meta[samples.meta["condition"].isin(list(wrong))]
-    grouped = rows.groupby(["subject", "recording", "condition"], sort=True).size()
+    keys = zip(*(rows[c].astype(str) for c in ("subject", "recording", "condition")), strict=True)
     return [
-        _misspelling(str(subject), str(recording), name, int(number), wrong[name])
-        for (subject, recording, name), number in grouped.items()
+        _misspelling(subject, recording, name, number, wrong[name])
+        for (subject, recording, name), number in sorted(Counter(keys).items())
     ]
 
 
@@ -282,11 +358,15 @@ def _without_condition(
         *(e.subject for e in samples.exclusions),
     }
     asked = ", ".join(wanted)
-    return tuple(
-        Exclusion(subject, "", "subject", f"has none of the conditions {asked}; it has: "
-                  f"{', '.join(name for name in counts if counts.loc[subject, name]) or 'none'}")
-        for subject in map(str, counts.index) if subject not in named
-    )  # fmt: skip
+    found = []
+    for place, subject in enumerate(map(str, counts.index)):
+        row = counts.iloc[place]
+        have = [str(name) for name in row.index[row > 0]]
+        if subject in named or have == [UNLABELLED]:  # withheld labels are no fault of the data
+            continue
+        reason = f"has none of the conditions {asked}; it has: {', '.join(have) or 'none'}"
+        found.append(Exclusion(subject, "", "subject", reason))
+    return tuple(found)
 
 
 def dataset_notes(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from dolorimeter._extras import load
 from dolorimeter.audits import Finding, audit
 from dolorimeter.audits import leak_o_meter as measure_leak
 from dolorimeter.chain import Progress
-from dolorimeter.errors import ConfigError, DatasetError, DolorimeterError, StorageError
+from dolorimeter.errors import (
+    ConfigError,
+    DatasetError,
+    DolorimeterError,
+    EvaluationError,
+    StorageError,
+    StorageWarning,
+)
 from dolorimeter.evaluation import (
     Run,
     evaluate,
@@ -40,7 +49,7 @@ from dolorimeter.experiment._prepare import (
 from dolorimeter.experiment._thinned import thinned_rows
 from dolorimeter.registry import MODELS, Weights
 from dolorimeter.samples import Samples
-from dolorimeter.storage import find_root, write_json
+from dolorimeter.storage import LOCK, damaged_files, find_root, locked, seal_folder, write_json
 from dolorimeter.toml_files import absolute_paths
 
 
@@ -57,6 +66,7 @@ def run(
     keep_models: bool = False,
     cache: bool = True,
     permutations: int = 0,
+    as_live: bool = False,
     progress: Callable[[str], Progress] | None = None,
 ) -> Run:
     """Run an experiment: samples, folds, baselines, audit; written to `out` if it is given.
@@ -80,27 +90,67 @@ def run(
         Keep represented windows in the user cache.
     permutations : int
         Refit on labels shuffled within subject so many times; 0 leaves it.
+    as_live : bool, default False
+        Evaluate what a live session would say, as in `prepare`.
     progress : callable, optional
         Given a title, returns what is called with counts done and in all.
 
     Raises
     ------
     ConfigError
-        If `out` holds another experiment.
+        If `out` holds another experiment, or `as_live` is set for one that cannot run live.
     """
     out = None if out is None else Path(out)
     outside(out, root or find_root(experiment.dataset.name), test_root)
     tuple(_weights_of(experiment))  # an unknown network is refused before any video is read
-    if out is not None:
-        same_experiment(out, experiment)
     if permutations < 0:
         raise ConfigError(f"permutations is {permutations}, expected 0 or more.")
+    with ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(locked(out, "this run"))
+            same_experiment(out, experiment)
+        return _run(
+            experiment,
+            root,
+            out,
+            test_root=test_root,
+            workers=workers,
+            backend=backend,
+            cluster_address=cluster_address,
+            threads_per_fold=threads_per_fold,
+            keep_models=keep_models,
+            cache=cache,
+            permutations=permutations,
+            as_live=as_live,
+            progress=progress,
+        )
+
+
+def _run(
+    experiment: Experiment,
+    root: str | Path | None,
+    out: Path | None,
+    *,
+    test_root: str | Path | None,
+    workers: int,
+    backend: str | None,
+    cluster_address: str | None,
+    threads_per_fold: int,
+    keep_models: bool,
+    cache: bool,
+    permutations: int,
+    as_live: bool,
+    progress: Callable[[str], Progress] | None,
+) -> Run:
+    """Run an experiment in a folder that no other process writes."""
     data: dict[str, Any] = {
         "test_root": test_root,
         "cache": sample_cache() if cache else None,
         "workers": workers,
     }
-    prepared = prepare(experiment, root, **data, progress=progress and progress("windows"))
+    prepared = prepare(
+        experiment, root, **data, as_live=as_live, progress=progress and progress("windows")
+    )
     prepared = _weights_met_nobody(experiment, prepared)
     estimator = experiment.estimator()
     asked: dict[str, Any] = {
@@ -151,6 +201,9 @@ def run(
             permutations=permutations,
             seed=experiment.seeds[0],
             workers=workers,
+            backend=backend,
+            cluster_address=cluster_address,
+            run_dir=out,
             progress=progress and progress("permutations"),
             **asked,
         )
@@ -218,7 +271,7 @@ def _files_of(arguments: Mapping[str, Any]) -> Iterator[Path]:
 def same_experiment(out: Path, experiment: Experiment) -> None:
     """Refuse a folder that holds another experiment; note this one in a new folder."""
     path = out / "experiment.toml"
-    begun = path.is_file() and any(p != path for p in out.iterdir())  # else nothing came of it
+    begun = path.is_file() and any(p.name not in (path.name, LOCK) for p in out.iterdir())
     if begun and not _holds(path, experiment):
         raise ConfigError(
             f"{out}: holds another experiment (its experiment.toml differs from the one asked "
@@ -240,9 +293,15 @@ def _finished(out: Path, found: Run, permutations: int) -> Run | None:
 
     Permutations that it has stay where none are asked for: they took long.
     """
-    if not ((out / "run.json").is_file() and (out / "audit.json").is_file()):
+    audited = (out / "audit.json").is_file() and not damaged_files(out, ["audit.json"])
+    if not ((out / "run.json").is_file() and audited):
         return None
-    stored = Run.load(out)
+    try:
+        stored = Run.load(out)
+    except EvaluationError as error:
+        message = f"{error} It is written again from its folds."
+        warnings.warn(message, StorageWarning, stacklevel=2)
+        return None
     have = 0 if stored.permutation is None else len(stored.permutation.permuted)
     same = stored.fingerprint == found.fingerprint and permutations in (0, have)
     return stored if same and stored.failures.empty else None
@@ -252,6 +311,7 @@ def audit_run(
     folder: str | Path,
     root: str | Path | None = None,
     *,
+    test_root: str | Path | None = None,
     rerun: int = 0,
     leak_o_meter: bool = False,
 ) -> tuple[list[Finding], dict[str, Any] | None]:
@@ -263,6 +323,8 @@ def audit_run(
         Written by `run`.
     root : str or Path, optional
         Of the data set; without the data only what was observed can be checked.
+    test_root : str or Path, optional
+        Of the second data set of a run across data sets.
     rerun : int
         Refits on labels shuffled within subject.
     leak_o_meter : bool
@@ -282,10 +344,10 @@ def audit_run(
     found = Run.load(folder)
     experiment = _experiment_of(folder)
     try:
-        prepared = prepare(experiment, root, cache=sample_cache())
+        prepared = prepare(experiment, root, test_root=test_root, cache=sample_cache())
         _same_rows(found, prepared.samples, folder)
     except DatasetError:
-        if root is not None or rerun or leak_o_meter:
+        if root is not None or test_root is not None or rerun or leak_o_meter:
             raise
         findings = audit(found)
         _write_findings(folder, findings)
@@ -325,11 +387,17 @@ def _experiment_of(folder: Path) -> Experiment:
             f"{folder}: no experiment.toml here, expected a run folder written by "
             "`dolorimeter evaluate … --out RUN`."
         )
+    if damaged_files(folder, [path.name]):
+        raise ConfigError(
+            f"{path}: has changed since the run was written, so that it may not describe it. "
+            "Evaluate again into another folder, or restore the file."
+        )
     return read_experiment(path)
 
 
 def _write_findings(out: Path, findings: Sequence[Finding]) -> None:
     write_json(out / "audit.json", [f.to_dict() for f in findings])
+    seal_folder(out, ["audit.json", "experiment.toml"])
 
 
 def read_findings(folder: str | Path) -> list[Finding]:
@@ -337,6 +405,8 @@ def read_findings(folder: str | Path) -> list[Finding]:
     path = Path(folder) / "audit.json"
     if not path.is_file():
         return []
+    if damaged_files(path.parent, [path.name]):
+        raise StorageError(f"{path}: is damaged. Run the audit again.")
     try:
         return [Finding.from_dict(v) for v in json.loads(path.read_text(encoding="utf-8"))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from dolorimeter.chain import LiveChain
+from dolorimeter.chain import LiveChain, needed_of
 from dolorimeter.errors import DolorimeterError
 from dolorimeter.monitor.judgement import Judge, Judgement
 from dolorimeter.monitor.nouns import ModalityState
 from dolorimeter.predictor import Predictor
-from dolorimeter.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -23,21 +21,16 @@ class Assessor:
     ----------
     live : LiveChain
     predictor : Predictor
+        Its gate decides which modalities count and when there is no estimate.
     judge : Judge
-    least_share : float
-        Share of the model's modalities below which it abstains.
-    warm_up : float
-        Seconds of a person that a running baseline needs before an estimate is given.
     """
 
     live: LiveChain
     predictor: Predictor
     judge: Judge
-    least_share: float
-    warm_up: float
 
     def __call__(
-        self, start: float, since: float, states: dict[str, ModalityState]
+        self, start: float, states: dict[str, ModalityState]
     ) -> tuple[Judgement, dict[str, ModalityState]]:
         """The judgement of the window from `start`, and how each modality stood in it.
 
@@ -45,8 +38,6 @@ class Assessor:
         ----------
         start : float
             Seconds on the session's clock.
-        since : float
-            Seconds that the person has been followed, at the end of the window.
         states : dict
             As the gate sees the modalities.
         """
@@ -56,15 +47,19 @@ class Assessor:
         except DolorimeterError as error:
             gone = {name: replace(s, present=False) for name, s in states.items()}
             return Judgement(abstained=_told(states) or str(error)), gone
-        states = _without_empty(samples, self.live, states)
-        missing = sum(not s.present for s in states.values()) / len(states)
-        if 1 - missing < self.least_share or missing == 1:
+        gate, chain = self.predictor.gate, self.live.chain
+        if chain.standardise == "running" and (why := gate.learning(self.live.learned)):
+            return Judgement(abstained=why), states
+        trusted = {n: np.array([states[n].present]) for n in needed_of(chain.streams)}
+        usable = gate.usable(samples, chain.streams, trusted)
+        states = {
+            name: replace(state, present=False, reasons=(*state.reasons, _EMPTY))
+            if state.present and name in usable and not usable[name][0]
+            else state
+            for name, state in states.items()
+        }
+        if gate.abstains(usable)[0]:
             return Judgement(abstained=_told(states) or "too little is there"), states
-        if self.live.chain.standardise == "running" and since < self.warm_up:
-            return Judgement(
-                abstained=f"the person's baseline is being learned: {since:.0f} of "
-                f"{self.warm_up:.0f} s"
-            ), states
         try:
             row = self.predictor.predict_samples(samples).iloc[0]
         except (DolorimeterError, ValueError) as error:
@@ -75,7 +70,11 @@ class Assessor:
                 else str(error) or repr(error)
             )
             return Judgement(abstained=reason), states
+        missing = float(np.mean([not there[0] for there in usable.values()]))
         return self.judge(row, missing), states
+
+
+_EMPTY = "samples are missing, no number can be computed"
 
 
 def _told(states: dict[str, ModalityState]) -> str:
@@ -85,36 +84,3 @@ def _told(states: dict[str, ModalityState]) -> str:
         for name, state in states.items()
         if not state.present
     )
-
-
-def _without_empty(
-    samples: Samples, live: LiveChain, states: dict[str, ModalityState]
-) -> dict[str, ModalityState]:
-    """A modality of which no stream has a single number is not there, whatever its quality."""
-    given: dict[str, bool] = {}
-    for stream in live.chain.streams:
-        there = samples.present is None or bool(samples.present[stream.name][0])
-        there &= _known(samples, stream.name, len(live.chain.streams) > 1)
-        for name in live.modalities_of(stream):
-            given[name] = given.get(name, False) or there
-    return {
-        name: state
-        if given.get(name, True) or not state.present
-        else replace(
-            state,
-            present=False,
-            reasons=(*state.reasons, "samples are missing, no number can be computed"),
-        )
-        for name, state in states.items()
-    }
-
-
-def _known(samples: Samples, stream: str, several: bool) -> bool:
-    x: Any = samples.x
-    if not isinstance(x, np.ndarray):
-        own = np.asarray(x[stream])
-    elif samples.feature_names and several:
-        own = x[0, [name.startswith(f"{stream}.") for name in samples.feature_names]]
-    else:
-        own = x
-    return not own.size or own.dtype.kind != "f" or bool(np.isfinite(own).any())

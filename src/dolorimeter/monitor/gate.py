@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-
-import numpy as np
 
 from dolorimeter.chain import FaceRing, LiveChain
 from dolorimeter.errors import SignalError
 from dolorimeter.monitor.nouns import ModalityState
 from dolorimeter.preprocessing import Quality, window_quality
-from dolorimeter.types import FaceTrack, Signal, Window
+from dolorimeter.types import FaceTrack, Window
 
 LEAST_QUALITY = 0.5
 """A modality of lower quality is left out."""
-
-PLAUSIBLE: Mapping[str, tuple[float, float, str]] = {
-    "ecg": (20e-6, 20e-3, "V"),
-    "emg_trapezius": (0.1e-6, 20e-3, "V"),
-    "emg_corrugator": (0.1e-6, 20e-3, "V"),
-    "emg_zygomaticus": (0.1e-6, 20e-3, "V"),
-}
-"""Smallest and largest swing (99th minus 1st percentile) that a body gives in this unit: outside,
-the unit is not what it was said to be. Only asked where the unit is confirmed."""
-
-BODY: Mapping[str, tuple[float, float, str]] = {
-    "temperature": (15.0, 45.0, "degC"),
-    "spo2": (0.3, 1.0, "1"),
-    "hr": (20.0, 250.0, "1/min"),
-}
-"""Smallest and largest value that a body gives."""
 
 
 @dataclass(frozen=True)
@@ -88,34 +69,8 @@ class Gate:
         ring = live.face(name)
         if ring is not None:
             return _face_quality(ring, window.recording.faces[name], window, now)
-        signal = window.signal(name)
-        found = window_quality(signal, name)
-        if wrong := implausible(signal, name):
-            return 0.0, (wrong,)
+        found = window_quality(window.signal(name), name)
         return found.score, _words(found) if found.score < 0.9 else ()
-
-
-def implausible(signal: Signal, name: str) -> str:
-    """Why no body gives such a signal in its unit; empty where one could."""
-    if not signal.unit_confirmed:
-        return ""
-    known = signal.values[np.isfinite(signal.values)]
-    if not known.size:
-        return ""
-    if name in PLAUSIBLE and signal.unit == PLAUSIBLE[name][2]:
-        low, high, unit = PLAUSIBLE[name]
-        swing = float(np.subtract(*np.percentile(known, [99, 1])))
-        if swing and not low <= swing <= high:
-            return (
-                f"swings by {swing:.2g} {unit}, which no body gives: the unit is wrong, or there "
-                "is no contact"
-            )
-    if name in BODY and signal.unit == BODY[name][2]:
-        low, high, unit = BODY[name]
-        middle = float(np.median(known))
-        if not low <= middle <= high:
-            return f"is at {middle:.3g} {unit}, which no body gives: the unit is wrong"
-    return ""
 
 
 def _words(quality: Quality) -> tuple[str, ...]:

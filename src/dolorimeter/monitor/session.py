@@ -43,10 +43,6 @@ STEP = 0.5
 """Seconds from one estimate to the next."""
 PATIENCE = 1.0
 """Seconds that a window waits for a modality that lags before it goes on without."""
-WARM_UP = 30.0
-"""Seconds of a person that a running baseline needs before an estimate is given."""
-LEAST_SHARE = 0.5
-"""Share of the model's modalities below which it abstains."""
 POLL = 0.02
 """Seconds between two looks for new samples."""
 KEPT = 1200
@@ -59,22 +55,19 @@ SLICE = 1.0
 
 @dataclass(frozen=True)
 class Settings:
-    """How a session goes about its work; see the constants of this module."""
+    """How a session goes about its work; see the constants of this module.
+
+    Which modalities count and when the model abstains is not among it: see `Predictor.gate`.
+    """
 
     step: float = STEP
     patience: float = PATIENCE
-    warm_up: float = WARM_UP
-    least_share: float = LEAST_SHARE
-    least_quality: float = 0.5
     levels: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("step", "patience"):
             if not 0 < getattr(self, name) <= 60:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 60 s.")
-        for name in ("least_share", "least_quality"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 to 1.")
 
 
 class Session:
@@ -125,7 +118,7 @@ class Session:
         self._predictor, self._sources = predictor, tuple(sources)
         self._live = LiveChain(
             predictor.chain, subject=subject, feature_names=predictor.feature_names, facts=facts,
-            spare=max(SHOWN, BRIDGED + 2.0),
+            spare=max(SHOWN, BRIDGED + 2.0), gate=predictor.gate,
         )  # fmt: skip
         self._judge = Judge(predictor, self._settings.levels)
         low, high = self._judge.levels
@@ -134,10 +127,8 @@ class Session:
                 f"alert from level {alert.threshold:g}, but this model's levels go from {low:g} "
                 f"to {high:g}: it would be on always, or never."
             )
-        self._assess = Assessor(
-            self._live, predictor, self._judge, self._settings.least_share, self._settings.warm_up
-        )
-        self._gate = Gate(self._settings.least_quality)
+        self._assess = Assessor(self._live, predictor, self._judge)
+        self._gate = Gate(predictor.gate.least_quality)
         self._alert, self._digest, self._subject = alert, model_digest, subject
         self._speed, self._wall = speed, wall
         self._newest_only = speed > 0
@@ -405,8 +396,7 @@ class Session:
             name: self._gate.look(self._live, name, window, time, self._intake.silence(name))
             for name in self._live.sources
         }
-        since = start + self._live.duration - (self._intake.begun or 0.0)
-        return self._assess(start, since, states)
+        return self._assess(start, states)
 
     def _publish(self, estimate: Estimate) -> None:
         with self._lock:

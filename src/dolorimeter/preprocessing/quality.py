@@ -42,6 +42,22 @@ SKIN = (0.05e-6, 60e-6)
 """Siemens that skin can have; outside, the electrode has no contact or a short (Kleckner et al.,
 IEEE Trans. Biomed. Eng. 65:1460, 2018). Only asked where the unit is confirmed."""
 
+PLAUSIBLE: Mapping[str, tuple[float, float, str]] = {
+    "ecg": (20e-6, 20e-3, "V"),
+    "emg_trapezius": (0.1e-6, 20e-3, "V"),
+    "emg_corrugator": (0.1e-6, 20e-3, "V"),
+    "emg_zygomaticus": (0.1e-6, 20e-3, "V"),
+}
+"""Smallest and largest swing (99th minus 1st percentile) that a body gives in this unit: outside,
+the unit is not what it was said to be. Only asked where the unit is confirmed."""
+
+BODY: Mapping[str, tuple[float, float, str]] = {
+    "temperature": (15.0, 45.0, "degC"),
+    "spo2": (0.3, 1.0, "1"),
+    "hr": (20.0, 250.0, "1/min"),
+}
+"""Smallest and largest value that a body gives."""
+
 _NOTICEABLE = 0.05  # share from which a fault is named as a reason
 _UNLIKE = 0.6  # Orphanidou et al. 2015 accept beats that correlate above 0.66 (ECG), 0.86 (pulse)
 _FEW_BEATS = "fewer than three whole beats detected"
@@ -57,7 +73,7 @@ class Quality:
     score : float
         From 0 (unusable) to 1: the share of samples that are present, moving and unclipped, and
         for ECG and pulse that share times how alike the beats are, for skin conductance times
-        the share that skin can have.
+        the share that skin can have. 0 where no body gives such values in the stated unit.
     flat, clipped, missing : float
         Shares of samples, the mean over channels.
     reasons : tuple of str
@@ -93,6 +109,8 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     missing = float(missing_share(values).mean())
     if missing == 1.0:
         return Quality(0.0, 0.0, 0.0, 1.0, ("every sample is missing",))
+    if wrong := _implausible(signal, modality):
+        return Quality(0.0, 0.0, 0.0, missing, (wrong,))
     still = LONGEST_STILL.get(modality)
     span = None if still is None else min(still, signal.duration)
     flat = 0.0
@@ -113,6 +131,29 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     if modality in ("ecg", "ppg") and flat < 1.0:
         score *= _beats(signal, modality, reasons)
     return Quality(score, flat, clipped, missing, tuple(reasons))
+
+
+def _implausible(signal: Signal, name: str) -> str:
+    """Why no body gives such a signal in its unit; empty where one could."""
+    if not signal.unit_confirmed:
+        return ""
+    known = signal.values[np.isfinite(signal.values)]
+    if not known.size:
+        return ""
+    if name in PLAUSIBLE and signal.unit == PLAUSIBLE[name][2]:
+        low, high, unit = PLAUSIBLE[name]
+        swing = float(np.subtract(*np.percentile(known, [99, 1])))
+        if swing and not low <= swing <= high:
+            return (
+                f"swings by {swing:.2g} {unit}, which no body gives: the unit is wrong, or there "
+                "is no contact"
+            )
+    if name in BODY and signal.unit == BODY[name][2]:
+        low, high, unit = BODY[name]
+        middle = float(np.median(known))
+        if not low <= middle <= high:
+            return f"is at {middle:.3g} {unit}, which no body gives: the unit is wrong"
+    return ""
 
 
 def _without_contact(values: Float[np.ndarray, "channel time"], reasons: list[str]) -> float:

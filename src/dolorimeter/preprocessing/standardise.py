@@ -49,17 +49,26 @@ class RunningBaseline:
         self._squares = np.zeros(features)
 
     def push(self, row: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " feature"]:
-        """The row standardised against earlier rows only; it then joins them (Welford 1962)."""
+        """The row standardised against earlier rows only; it then joins them."""
+        out = self.score(row)
+        self.add(row)
+        return out
+
+    def score(self, row: Float[np.ndarray, " feature"]) -> Float[np.ndarray, " feature"]:
+        """The row against the rows added so far; NaN where there are fewer than `least`."""
         out = np.full(row.shape, np.nan)
         ready = self._count >= self._least
         spread = np.sqrt(self._squares[ready] / self._count[ready])
         out[ready] = (row[ready] - self._mean[ready]) / np.where(spread > 0, spread, 1.0)
+        return out
+
+    def add(self, row: Float[np.ndarray, " feature"]) -> None:
+        """Let a row join mean and deviation (Welford 1962); NaN is left out."""
         known = np.isfinite(row)
         self._count[known] += 1
         step = row[known] - self._mean[known]
         self._mean[known] += step / self._count[known]
         self._squares[known] += step * (row[known] - self._mean[known])
-        return out
 
 
 def within_subject(

@@ -225,7 +225,10 @@ def _index(path: Path) -> tuple[_Rows, dict[str, int]]:
     """Index of a shard, from the cache if the file is as it was."""
     told = path.stat()
     cache = Cache()
-    key = digest("tar index 1", str(path.resolve()), str(told.st_size), str(told.st_mtime_ns))
+    code = Path(__file__)
+    key = digest(
+        "tar index 1", code, str(path.resolve()), str(told.st_size), str(told.st_mtime_ns)
+    )
     kept = cache.get(key)
     if kept is None:
         rows, faults = _scan(path)

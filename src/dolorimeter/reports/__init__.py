@@ -28,7 +28,6 @@ from dolorimeter.reports.page import (
     runs_table,
     verdict,
 )
-from dolorimeter.reports.pseudonyms import hide
 from dolorimeter.storage import write_text
 
 __all__ = [
@@ -243,7 +242,7 @@ def statements(run: Run, findings: Sequence[Finding] = ()) -> list[str]:
     list of str
         Sentences, without names of subjects.
     """
-    entry = Entry("A", run, numbers(run), tuple(findings), {})
+    entry = Entry("A", run, numbers(run), tuple(findings))
     return list(verdict(entry, run).sentences)
 
 
@@ -263,12 +262,8 @@ def markdown_table(runs: Sequence[Run]) -> str:
 
 
 def _plain_run(entry: Entry) -> dict[str, Any]:
-    """One run of the JSON document, with subjects under their printed names."""
-    run, n = entry.run, asdict(entry.numbers)
-    n["scores"] = {entry.names.get(s, s): v for s, v in entry.numbers.scores.items()}
-    n["lowest"] = hide(entry.numbers.lowest, entry.names)
-    n["remarks"] = [hide(text, entry.names) for text in entry.numbers.remarks]
-    excluded = run.exclusions.to_dict("records")
+    """One run of the JSON document, under pseudonyms."""
+    run = entry.run
     return {
         "label": entry.label,
         "model": run.model,
@@ -277,25 +272,10 @@ def _plain_run(entry: Entry) -> dict[str, Any]:
         "lookalike": run.lookalike,
         "label_source": run.label_source,
         "seeds": list(run.seeds),
-        "numbers": n,
-        "findings": [
-            f.to_dict()
-            | {
-                "where": hide(f.where, entry.names, numbers=True),
-                "message": hide(f.message, entry.names),
-            }
-            for f in entry.findings
-        ],
-        "exclusions": [
-            {
-                "subject": entry.names.get(str(row["subject"]), str(row["subject"])),
-                "recording": hide(str(row["recording"]), entry.names, numbers=True),
-                "what": str(row["what"]),
-                "reason": hide(str(row["reason"]), entry.names),
-            }
-            for row in excluded
-        ],
-        "notes": [hide(note, entry.names) for note in run.notes],
+        "numbers": asdict(entry.numbers),
+        "findings": [f.to_dict() for f in entry.findings],
+        "exclusions": run.exclusions.to_dict("records"),
+        "notes": list(run.notes),
         "environment": dict(run.environment),
     }
 

@@ -152,7 +152,7 @@ def _pooled_pair(first: Run, second: Run, name: str) -> tuple[Paired, tuple[floa
         aggregate(run.predictions[run.predictions["subject"].isin(shared)], run.aggregation)
         for run in (first, second)
     ]
-    gain = paired_gain(*tables, name, first.target_kind)
+    gain = paired_gain(tables[0], tables[1], name, first.target_kind)
     if gain is None:
         raise EvaluationError(
             f"{name} is undefined for most subjects, and the runs do not have the same rows: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,16 +12,13 @@ from dolorimeter.reports.blocks import Figure
 from dolorimeter.reports.numbers import Numbers
 
 
-def of_run(
-    letter: str, run: Run, n: Numbers, names: Mapping[str, str], watermark: str
-) -> Iterator[Figure]:
+def of_run(letter: str, run: Run, n: Numbers, watermark: str) -> Iterator[Figure]:
     """Figures of one run.
 
     Parameters
     ----------
     letter : str
         Of the run on the page; keeps the figures' identifiers apart.
-    names : mapping of subject to printed name
     watermark : str
         Across every figure when not empty.
     """
@@ -31,7 +28,7 @@ def of_run(
         yield Figure(
             figures.per_subject(
                 f"{name}-people",
-                {_short(names.get(s, s)): unit * v for s, v in n.scores.items()},
+                {_short(s): unit * v for s, v in n.scores.items()},
                 chance=None if n.chance is None else unit * n.chance,
                 mean=unit * n.main.mean,
                 interval=(unit * n.main.low, unit * n.main.high) if n.main.has_interval else None,

@@ -281,6 +281,14 @@ def _remarks(s: Summary) -> Iterator[str]:
         yield f"The interval of {words.metric_name(s.main)} is unreliable: {main.unreliable}."
     if main.pooled:
         yield f"{words.capital(words.metric_name(s.main))} is pooled over windows: {main.pooled}."
+    if s.by_blocks is not None:
+        b = s.by_blocks
+        yield (
+            f"The target changes within recordings: {words.metric_name(s.main)} pooled over "
+            f"windows {words.value(b.mean, s.main)} "
+            f"({words.interval(b.low, b.high, s.main, b.unreliable)}, from blocks of "
+            f"{s.block_windows} neighbouring windows within recordings of drawn people)."
+        )
     if s.permutation is not None:
         yield _permutation_words(s, s.permutation)
     if s.spread is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 import dolorimeter
-from dolorimeter.audits import CHECKS, Finding
+from dolorimeter.audits import CHECKS, NOT_DETECTABLE, Finding
 from dolorimeter.conditions import everything_takes_part
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run
@@ -30,7 +30,13 @@ from dolorimeter.reports.blocks import (
 )
 from dolorimeter.reports.comparison import Comparison, compare_all, question_differences
 from dolorimeter.reports.numbers import Estimate, Numbers, numbers
-from dolorimeter.reports.pseudonyms import hide, pseudonyms
+from dolorimeter.reports.pseudonyms import (
+    hidden,
+    hidden_finding,
+    pseudonymised,
+    pseudonyms,
+    with_plain_names,
+)
 from dolorimeter.reports.robustness import fragile, missing_table, silence_table, worth_table
 from dolorimeter.statistics import Paired
 
@@ -75,13 +81,12 @@ EVIDENCE = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One run on a page: its letter, its numbers, its findings, its subjects' names."""
+    """One run on a page, under pseudonyms: its letter, its numbers, its findings."""
 
     letter: str
     run: Run
     numbers: Numbers
     findings: tuple[Finding, ...]
-    names: Mapping[str, str]
 
     @property
     def label(self) -> str:
@@ -108,13 +113,19 @@ def build(
     command : str
         What made the page, printed at its end.
     """
-    everyone = [s for run in runs for s in run.predictions["subject"].astype(str).unique()]
-    kept_out = [str(s) for run in runs for s in run.exclusions["subject"] if str(s)]
-    names = pseudonyms([*everyone, *kept_out], reveal=reveal_subjects)
+    people = {subject for run in runs for subject in run.people}
+    named = pseudonyms(people, salt=runs[0].salt, reveal=reveal_subjects)
+    names = with_plain_names(named)
     entries = [
-        Entry(_letter(i), run, numbers(run), tuple(found), names)
+        Entry(
+            _letter(i),
+            pseudonymised(run, names),
+            hidden(numbers(run), names),
+            tuple(hidden_finding(f, names) for f in found),
+        )
         for i, (run, found) in enumerate(zip(runs, findings, strict=True))
     ]
+    runs = [entry.run for entry in entries]
     lookalike = any(run.lookalike for run in runs)
     lead = runs[0].question
     sections = [section for section in _sections(entries, command) if section.blocks]
@@ -557,9 +568,7 @@ def _figure_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         mark = LOOKALIKE_SHORT if entry.run.lookalike else ""
         if len(entries) > 1:
             yield Paragraph("", label=entry.label)
-        yield Figures(
-            tuple(drawings.of_run(entry.letter, entry.run, entry.numbers, entry.names, mark))
-        )
+        yield Figures(tuple(drawings.of_run(entry.letter, entry.run, entry.numbers, mark)))
 
 
 def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
@@ -576,25 +585,26 @@ def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
         )
         order = list(SEVERITIES)
         ranked = sorted(entry.findings, key=lambda f: order.index(f.severity))
-        loud = [_finding_row(f, entry.names) for f in ranked if f.severity != "passed"]
-        quiet = [_finding_row(f, entry.names) for f in ranked if f.severity == "passed"]
+        loud = [_finding_row(f) for f in ranked if f.severity != "passed"]
+        quiet = [_finding_row(f) for f in ranked if f.severity == "passed"]
         columns = ("Result", "Check", "Evidence", "Where", "What was found")
         if loud:
             yield table(f"{entry.label}: found, or not verified", columns, loud)
         if quiet:
             yield table(f"{entry.label}: {len(quiet)} passed", columns, quiet, folded=True)
     yield Paragraph(EVIDENCE, "quiet")
+    yield Paragraph(f"No check can detect: {' '.join(NOT_DETECTABLE)}", "quiet")
 
 
-def _finding_row(f: Finding, names: Mapping[str, str]) -> Row:
+def _finding_row(f: Finding) -> Row:
     said, tone = SEVERITIES[f.severity]
     return Row(
         (
             said,
             f.check.replace("_", " "),
             f.evidence,
-            hide(f.where, names, numbers=True),
-            hide(f.message, names),
+            f.where,
+            f.message,
         ),
         tone,
     )
@@ -632,7 +642,7 @@ def _number_tables(entries: Sequence[Entry]) -> Iterator[Block]:
             rows,
             numeric=(1, 2, 3, 4, 5),
         )
-        yield Items(tuple(hide(text, entry.names) for text in n.remarks))
+        yield Items(tuple(n.remarks))
         for made in (missing_table, silence_table, worth_table):
             if beyond := made(entry.label, n):
                 yield beyond
@@ -656,7 +666,7 @@ def _data_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
     for entry in entries:
         run, n = entry.run, entry.numbers
         facts = [f"{words.people(n.subjects)}, {n.windows:,} windows tested; {n.class_counts}"]
-        facts += [hide(note, entry.names) for note in run.notes]
+        facts += run.notes
         if run.label_source:
             facts.append(words.LABEL_SOURCES[run.label_source])
         if len(entries) > 1:
@@ -677,15 +687,14 @@ def _kept_out(entry: Entry) -> Iterator[Block]:
             else "Nothing of the task's conditions was kept out; the others are listed above."
         )
         return
-    shown = out.assign(reason=[hide(str(r), entry.names) for r in out["reason"]])
-    grouped = shown.groupby(["what", "reason"], sort=True)
+    grouped = out.groupby(["what", "reason"], sort=True)
     rows = [
         (
             what,
             reason,
             len(part),
             part["subject"].nunique(),
-            ", ".join(sorted({entry.names.get(str(s), "–") for s in part["subject"]})[:8]),
+            ", ".join(sorted({str(s) or "–" for s in part["subject"]})[:8]),
         )
         for (what, reason), part in grouped
     ]
@@ -706,8 +715,8 @@ def _failed(entry: Entry) -> Iterator[Block]:
         Row(
             (
                 str(row["fold"]),
-                hide(str(row["subjects"]), entry.names, numbers=True),
-                hide(str(row["error"]), entry.names),
+                str(row["subjects"]),
+                str(row["error"]),
             ),
             "bad",
         )
@@ -773,7 +782,7 @@ def _known(entries: Sequence[Entry]) -> dict[str, str]:
     if n.groups:
         known["14"] = "Scores by group are in All numbers."
     if n.lowest:
-        known["23b"] = hide(n.lowest, entry.names)
+        known["23b"] = n.lowest
     return {number: text for number, text in known.items() if text}
 
 

@@ -177,8 +177,8 @@ def protocol_words(question: Question) -> str:
         "hold_out": "people held out once",
         "cross_dataset": f"trained on {arguments.get('train', 'one data set')}, tested on "
         f"{arguments.get('test', 'another')}",
-        "personalised": f"with {arguments.get('k', 'a few')} labelled windows a class of the "
-        "person tested",
+        "personalised": f"with {arguments.get('k', 'a few')} labelled stimuli per class of "
+        "the subject tested",
     }
     return known.get(name, name.replace("_", " "))
 

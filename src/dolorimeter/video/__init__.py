@@ -13,7 +13,15 @@ dynamic range are not tone-mapped, and interlaced ones not deinterlaced.
 
 from __future__ import annotations
 
-from dolorimeter.video.reading import Frame, FrameReader, VideoInfo, probe, read_frames
+from dolorimeter.video.reading import Frame, FrameReader, VideoInfo, frame_gaps, probe, read_frames
 from dolorimeter.video.writing import VideoWriter
 
-__all__ = ["Frame", "FrameReader", "VideoInfo", "VideoWriter", "probe", "read_frames"]
+__all__ = [
+    "Frame",
+    "FrameReader",
+    "VideoInfo",
+    "VideoWriter",
+    "frame_gaps",
+    "probe",
+    "read_frames",
+]

@@ -188,6 +188,21 @@ class Source:
         for _ in range(self._cut_off() - faults):
             yield Damage(None)
 
+    def packet_times(self) -> list[float]:
+        """Return the time of every frame from the first one in seconds, ascending, undecoded.
+
+        Empty where the file times neither frames nor places.
+        """
+        ticks = self.stream.time_base
+        stamps = [
+            packet.pts if self._timed else packet.dts
+            for packet in self._packets()
+            if packet is not None and packet.size and not packet.is_discard
+        ]
+        timed = sorted(stamp for stamp in stamps if stamp is not None)
+        step = ticks if self._timed else self.step
+        return [float((stamp - timed[0]) * step) for stamp in timed] if step else []
+
     @property
     def dropped(self) -> int:
         """Frames so far that the camera dropped: places of an AVI file without a frame."""

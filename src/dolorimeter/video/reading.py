@@ -113,6 +113,34 @@ def probe(path: str | Path) -> VideoInfo:
         )
 
 
+def frame_gaps(path: str | Path, *, shortest: float = 0.5) -> list[tuple[float, float]]:
+    """Return the stretches of a video without a frame, from its packets, undecoded.
+
+    Parameters
+    ----------
+    path : path
+        Any file that FFmpeg decodes.
+    shortest : float, default=0.5
+        Seconds from one frame to the next that count as a gap, if they are also more than three
+        times the median.
+
+    Returns
+    -------
+    list of (float, float)
+        Time of the frame before and of the frame after each gap, in seconds from the first frame.
+
+    Raises
+    ------
+    RecordingError
+        If the file is missing, empty, or not a video.
+    """
+    with Source(Path(path), threads=1) as source:
+        times = source.packet_times()
+    steps = np.diff(times)
+    limit = max(shortest, 3 * float(np.median(steps))) if steps.size else shortest
+    return [(times[k], times[k + 1]) for k in np.flatnonzero(steps > limit).tolist()]
+
+
 def read_frames(
     path: str | Path,
     *,

@@ -118,11 +118,11 @@ def copied_subject(case: EvaluationUnderAudit) -> Iterator[Finding]:
     codes, names = pd.factorize(case.identities)
     limit = min(COPY_RATIO, COPY_CHANCE ** (1 / _effective_dimensions(z)))
     asked, votes = _votes(z, codes, limit, case.seed)
-    different = votes.groupby(["subject", "other"])["partner"].nunique()
+    different = votes.drop_duplicates().groupby(["subject", "other"], as_index=False).size()
     copies = [
-        (min(pair), max(pair))
-        for pair, count in different.items()
-        if count >= max(MIN_MATCHES, COPY_SHARE * asked[pair[0]])
+        (min(subject, other), max(subject, other))
+        for subject, other, count in different.to_numpy(dtype=int).tolist()
+        if count >= max(MIN_MATCHES, COPY_SHARE * int(asked[subject]))
     ]
     where = [
         (names[a], names[b])
@@ -293,7 +293,7 @@ def _close_pairs(
     if len(once) > 1:
         tree = cKDTree(few)
         asked = np.unique(np.linspace(0, len(once) - 1, min(len(once), 2000)).astype(int))
-        near = tree.query(few[asked], k=2)[1][:, 1]
+        near = np.asarray(tree.query(few[asked], k=2)[1]).reshape(-1, 2)[:, 1]
         typical = float(np.median(np.linalg.norm(z[once[asked]] - z[once[near]], axis=1)))
         radius = max(NEAR * typical, 1e-9)
         close = tree.query_pairs(radius, output_type="ndarray")
@@ -388,7 +388,8 @@ def _votes(
         mine = np.flatnonzero(codes == subject)
         chosen.append(mine[np.unique(np.linspace(0, len(mine) - 1, ROWS_PER_SUBJECT).astype(int))])
     rows = np.concatenate(chosen)
-    near = cKDTree(few).query(few[rows], k=min(NEIGHBOURS, len(z)))[1]
+    k = min(NEIGHBOURS, len(z))
+    near = np.asarray(cKDTree(few).query(few[rows], k=k)[1]).reshape(-1, k)
     distance = np.linalg.norm(z[near] - z[rows][:, None], axis=2)
     distance[codes[near] == codes[rows][:, None]] = np.inf
     known = np.isfinite(distance).sum(axis=1)
@@ -423,7 +424,7 @@ def _mixtures(z: Float[np.ndarray, "row column"], seed: int) -> Int[np.ndarray, 
     few = _projected(z, seed)
     rows = np.unique(np.linspace(0, len(z) - 1, min(len(z), MIXTURE_ROWS)).astype(int))
     k = min(12, len(z))
-    near = cKDTree(few).query(few[rows], k=k)[1]
+    near = np.asarray(cKDTree(few).query(few[rows], k=k)[1]).reshape(-1, k)
     hits = [np.empty((0, 3), dtype=int)]
     away = z[near] - z[rows][:, None]
     length = np.linalg.norm(away, axis=2)

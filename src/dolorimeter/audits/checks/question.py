@@ -14,6 +14,7 @@ from dolorimeter.audits.evaluation_under_audit import EvaluationUnderAudit
 from dolorimeter.audits.findings import Finding, not_checked, passed, some
 from dolorimeter.evaluation import Run
 from dolorimeter.evaluation._baselines import level_before as level_before_of
+from dolorimeter.evaluation._label_units import label_units
 from dolorimeter.types import Array
 
 ALPHA = 1e-3
@@ -121,9 +122,9 @@ def file_size(case: EvaluationUnderAudit) -> Iterator[Finding]:
     separations = []
     for subject in np.unique(case.subjects):
         mine = (case.subjects == subject) & np.isfinite(sizes)
-        areas = _separations(sizes[mine], case.y[mine])
-        if areas:
-            separations.append(float(np.mean(areas)))
+        pairs = _separations(sizes[mine], case.y[mine])
+        if pairs:
+            separations.append(float(np.mean(pairs)))
     areas = np.array(separations)
     if len(areas) < MIN_SUBJECTS or areas.std() == 0:
         yield not_checked(check, "file sizes do not vary within enough subjects.")
@@ -216,13 +217,9 @@ def _p_of_order(case: EvaluationUnderAudit) -> float:
     """Share of random orders of the stimuli in which the previous one tells as much."""
     if case.samples is None or case.y is None:
         return 0.0
-    meta, y = case.meta, case.y.astype(int)
-    alone = (meta["stimulus"] == "").to_numpy()
-    key = case.identities + "\0" + meta["recording"] + "\0" + meta["stimulus"]
-    key = key.where(~alone, pd.Series(np.arange(len(y)).astype(str), index=meta.index))
-    _, first, place = np.unique(key.to_numpy(), return_index=True, return_inverse=True)
-    if (y[first][place] != y).any():  # a stimulus with several labels: each window by itself
-        first = place = np.arange(len(y))
+    y = case.y.astype(int)
+    units = label_units(case.samples, y, "classifier").unit
+    _, first, place = np.unique(units, return_index=True, return_inverse=True)
     before = level_before_of(case.samples, place)
     known = before >= 0
     before, unit = before[known], place[known]

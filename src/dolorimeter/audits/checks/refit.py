@@ -35,13 +35,14 @@ PERMUTATION_SUBJECTS = 12
 """Subjects in the subsample on which labels are shuffled."""
 
 PERMUTATION_FOLDS = 3
-"""Folds per set of shuffled labels, where the split has more."""
+"""Folds of the subsample, where the split has more. Each set of labels is tried on one of them."""
 
 MIN_PERMUTATIONS = 3
 """Sets of shuffled labels below which nothing is concluded."""
 
 ALPHA = 1e-3
-"""One-sided level of the tests on shuffled labels (a t-test over the sets)."""
+"""One-sided level of the tests on shuffled labels: a t-test over the sets, and a test with the
+standard error of so many independent guesses, since a few sets may agree by chance."""
 
 MIN_EXCESS = 0.03
 """Smallest excess over chance that is reported, in balanced accuracy or correlation."""
@@ -262,7 +263,10 @@ def _score_of_shuffled(
         yield not_checked(check, "no subject of the subsample has labels that can be shuffled.")
         return
     mean, spread = float(excess.mean()), float(excess.std(ddof=1)) / np.sqrt(len(excess))
-    limit = stats.t.ppf(1 - ALPHA, len(excess) - 1) * spread
+    least = (0.5 if case.is_classifier else 1.0) / np.sqrt(case.memo["guesses"])
+    limit = max(
+        stats.t.ppf(1 - ALPHA, len(excess) - 1) * spread, stats.norm.ppf(1 - ALPHA) * least
+    )
     unit = "in balanced accuracy" if case.is_classifier else "in correlation"
     words = f"{mean:+.3f} above chance {unit} (standard error {spread:.3f}, {len(excess)} sets)"
     if mean > max(MIN_EXCESS, float(limit)):
@@ -299,6 +303,9 @@ def _permutations(case: EvaluationUnderAudit) -> pd.DataFrame:
                 "true": _excess(guess, y[tested], groups, case.is_classifier),
             }
         )
+    case.memo["guesses"] = sum(
+        len(table) if by_subject else table["subject"].nunique() for table in tables
+    )
     case.memo["permutations"] = pd.DataFrame(scores)
     return case.memo["permutations"]
 
@@ -340,20 +347,20 @@ def independent_shuffle(
 
 def _independent(y: Array, rng: np.random.Generator, is_classifier: bool) -> Array:
     """A permutation of `y` with little association with `y`: the best of a few draws."""
-    draws = [rng.permutation(y) for _ in range(2 if len(y) < 3 else 40)]
-    codes = pd.get_dummies(pd.Series(y)).to_numpy(dtype=float) if is_classifier else None
+    draws = [rng.permutation(len(y)) for _ in range(2 if len(y) < 3 else 40)]
+    names, codes = np.unique(y, return_inverse=True)
+    share = np.bincount(codes) / len(y)
+    expected = np.outer(share, share).ravel() * len(y)
 
     def association(draw: Array) -> float:
-        if codes is None:
-            return abs(float(np.dot(draw - draw.mean(), y - y.mean())))
-        other = pd.get_dummies(pd.Series(draw)).to_numpy(dtype=float)
-        table = codes.T @ other
-        expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / len(y)
-        return float(np.abs(table - expected).sum())
+        if not is_classifier:
+            return abs(float(np.dot(y[draw] - y.mean(), y - y.mean())))
+        pairs = codes * len(names) + codes[draw]
+        return float(np.abs(np.bincount(pairs, minlength=len(expected)) - expected).sum())
 
     values = np.array([association(draw) for draw in draws])
     best = np.flatnonzero(values <= values.min() + 1e-12)
-    return draws[int(rng.choice(best))]
+    return y[draws[int(rng.choice(best))]]
 
 
 def _labels_vary_within(y: Array, subjects: Array) -> bool:

@@ -154,7 +154,7 @@ def shared_recordings(case: EvaluationUnderAudit) -> frozenset[str]:
     several = users[users > 1]
     people = meta.groupby("dataset")["identity"].nunique()
     shared = set()
-    for (dataset, name), count in several.items():
+    for dataset, name, count in several.reset_index().to_numpy().tolist():
         rows = meta[(meta["dataset"] == dataset) & (meta["recording"] == name)]
         overlaps, expected = _overlaps_between(rows)
         few = len(several) <= 2 and count < people[dataset] / 2
@@ -220,8 +220,8 @@ def stimulus_in_two_sets(case: EvaluationUnderAudit) -> Iterator[Finding]:
     keys = keys[named]
     where, known = [], False
     for sets in case.sets:
-        test = keys.reindex(keys.index.intersection(sets.test)).unique()
-        train = keys.reindex(keys.index.intersection(sets.train)).unique()
+        test = keys.reindex(keys.index.intersection(pd.Index(sets.test))).unique()
+        train = keys.reindex(keys.index.intersection(pd.Index(sets.train))).unique()
         known = known or len(test) > 0
         both = sorted(set(test) & set(train))
         where += [f"fold {sets.fold}: {key.rpartition(chr(0))[2]}" for key in both]
@@ -256,8 +256,8 @@ def overlapping_windows(case: EvaluationUnderAudit) -> Iterator[Finding]:
     place = pd.Series(np.arange(len(case.meta)), index=case.meta.index)
     where = []
     for sets in case.sets:
-        train = place.reindex(place.index.intersection(sets.train)).to_numpy(dtype=int)
-        test = place.reindex(place.index.intersection(sets.test)).to_numpy(dtype=int)
+        train = place.reindex(place.index.intersection(pd.Index(sets.train))).to_numpy(dtype=int)
+        test = place.reindex(place.index.intersection(pd.Index(sets.test))).to_numpy(dtype=int)
         train = train[np.isin(keys[train], keys[test])]
         rows = np.concatenate([train, test])
         side = np.concatenate([np.zeros(len(train), int), np.ones(len(test), int)])

@@ -1,4 +1,4 @@
-"""Whether values from a file are of the types that a stage's arguments are declared with."""
+"""Check options from a file or the command line against the declared types of arguments."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ WORDS = {int: "a whole number", float: "a finite number", str: "a text", bool: "
 PLURALS = {int: "whole numbers", float: "finite numbers", str: "texts"}
 
 
-def check_types(owner: str, kind: type, values: Mapping[str, object]) -> None:
-    """Refuse values that are not what the fields of a dataclass say.
+def check_types(owner: str, kind: Any, values: Mapping[str, object]) -> None:
+    """Raise if a value is not of the type that an argument is declared with.
 
     Parameters
     ----------
     owner : str
-        How a message begins: what the values are for.
-    kind : type
-        A dataclass. Annotations other than numbers, texts, booleans and lists of them are left to
-        the class itself.
+        Start of the message: what the values are for.
+    kind : type or function
+        A dataclass, or a function such as the ``__init__`` of a class. Annotations other than
+        numbers, texts, booleans, lists of them and mappings are not checked.
     values : mapping
-        Names of fields to values.
+        Names of arguments to values.
 
     Raises
     ------
     ConfigError
-        Naming the field, what was found, and what was wanted.
+        Naming the argument, the value and the expected type.
     """
     try:
         hints = get_type_hints(kind)
-    except NameError:  # a class from outside may import its types for type checkers alone
+    except NameError:  # a class from outside may import its types only for type checkers
         return
     for name, value in values.items():
         if name in hints and not _fits(value, hints[name]):
@@ -43,7 +43,7 @@ def check_types(owner: str, kind: type, values: Mapping[str, object]) -> None:
 
 def _fits(value: object, hint: Any) -> bool:
     options = _options(hint)
-    return not all(_told(option) for option in options) or any(_is(value, o) for o in options)
+    return not all(_known(option) for option in options) or any(_is(value, o) for o in options)
 
 
 def _options(hint: Any) -> tuple[Any, ...]:
@@ -51,10 +51,15 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
-def _told(hint: Any) -> bool:
+def _known(hint: Any) -> bool:
     """Whether `_is` knows the type."""
     inner = _inner(hint)
-    return hint is types.NoneType or hint in WORDS or inner in PLURALS
+    return hint is types.NoneType or hint in WORDS or inner in PLURALS or _is_mapping(hint)
+
+
+def _is_mapping(hint: Any) -> bool:
+    origin = get_origin(hint)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def _inner(hint: Any) -> Any:
@@ -67,6 +72,8 @@ def _inner(hint: Any) -> Any:
 def _is(value: object, hint: Any) -> bool:
     if hint is types.NoneType or value is None:
         return hint is types.NoneType and value is None
+    if _is_mapping(hint):
+        return isinstance(value, Mapping)
     inner = _inner(hint)
     if inner is not None:
         return isinstance(value, list | tuple) and all(_is(entry, inner) for entry in value)
@@ -80,7 +87,11 @@ def _is(value: object, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    """What is expected, in words."""
-    named = [WORDS[o] if o in WORDS else f"a list of {PLURALS[_inner(o)]}"
-             for o in _options(hint) if o is not types.NoneType]  # fmt: skip
-    return " or ".join(named)
+    """The expected type in words."""
+    return " or ".join(_word(o) for o in _options(hint) if o is not types.NoneType)
+
+
+def _word(hint: Any) -> str:
+    if _is_mapping(hint):
+        return "a table of names and values"
+    return WORDS[hint] if hint in WORDS else f"a list of {PLURALS[_inner(hint)]}"
