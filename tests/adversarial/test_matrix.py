@@ -123,7 +123,8 @@ def _clean(cell: Cell, outcome: Outcome, _: Bench) -> None:
     if cell.verb == "check":
         found = len(expected(cell.layout, cell.properties))
         found += 2 if cell.layout == "ai4pain_2025" else 0  # the test set has no labels
-        assert outcome.json["subjects"] == found
+        # "12 of 87" where the size of the published data set is known
+        assert str(outcome.json["subjects"]).split()[0] == str(found)
 
 
 def _warning(cell: Cell, outcome: Outcome, _: Bench) -> None:
