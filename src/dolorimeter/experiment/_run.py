@@ -157,7 +157,7 @@ def _run(
         "target_kind": experiment.task.kind,
         "classes": experiment.task.class_names if experiment.task.kind != "regressor" else None,
         "selection": experiment.selection,
-        "question": experiment.question(prepared.part),
+        "question": experiment.question(prepared.part, as_live=as_live),
         "threads_per_fold": threads_per_fold,
     }
     found = evaluate(
@@ -199,7 +199,7 @@ def _run(
             prepared.y,
             prepared.split,
             permutations=permutations,
-            seed=experiment.seeds[0],
+            seed=experiment.seeds,
             workers=workers,
             backend=backend,
             cluster_address=cluster_address,
@@ -344,7 +344,13 @@ def audit_run(
     found = Run.load(folder)
     experiment = _experiment_of(folder)
     try:
-        prepared = prepare(experiment, root, test_root=test_root, cache=sample_cache())
+        prepared = prepare(
+            experiment,
+            root,
+            test_root=test_root,
+            cache=sample_cache(),
+            as_live=bool(found.question.windows.get("as_live", False)),
+        )
         _same_rows(found, prepared.samples, folder)
     except DatasetError:
         if root is not None or test_root is not None or rerun or leak_o_meter:
