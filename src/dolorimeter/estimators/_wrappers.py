@@ -45,7 +45,10 @@ def chooses_on_subjects(estimator: Any) -> bool:
     """
     if isinstance(estimator, Pipeline):
         return chooses_on_subjects(estimator.steps[-1][1])
-    if isinstance(estimator, (*METHODS.values(), ConformalClassifier, ConformalRegressor)):
+    if isinstance(
+        estimator,
+        TemperatureCalibrated | IsotonicCalibrated | ConformalClassifier | ConformalRegressor,
+    ):
         return chooses_on_subjects(estimator.estimator)
     if not hasattr(estimator, "fit") or groups_parameter(estimator) is None:
         return False

@@ -160,8 +160,8 @@ def targets_after(
         )
     later = np.full(len(targets), np.nan)
     names = [samples.meta[column].astype(str).to_numpy() for column in ("subject", "recording")]
-    for rows in pd.Series(np.arange(len(start))).groupby(names, sort=False).indices.values():
-        rows = rows[np.argsort(start[rows], kind="stable")]
+    for part in pd.Series(np.arange(len(start))).groupby(names, sort=False).indices.values():
+        rows = part[np.argsort(start[part], kind="stable")]
         later[rows] = _between(start[rows] + lag, start[rows], targets[rows])
     return later
 
