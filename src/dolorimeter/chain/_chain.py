@@ -9,9 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from dolorimeter.chain._join import (
     refuse_changed,
     stamps_of,
 )
-from dolorimeter.chain._kept import key_of, pack, unpack
+from dolorimeter.chain._kept import keys_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
 from dolorimeter.clusters import cluster, end_with
@@ -382,15 +380,11 @@ class Pipeline:
     def keys(
         self, batches: Sequence[Sequence[Recording]], cache: Cache | None
     ) -> list[str | None]:
-        """Address of each batch in the cache; None where it is not to be kept.
-
-        Two threads read and digest files, which is most of a run that finds all in the cache.
-        """
+        """Address of each batch in the cache; None where it is not to be kept."""
         if cache is None:
             return [None] * len(batches)
         unfitted = replace(self, standardise="none", baseline=()).identity()
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(partial(key_of, unfitted, self.streams), batches))
+        return keys_of(unfitted, self.streams, batches)
 
     def parts(
         self,

@@ -191,6 +191,8 @@ class Experiment:
     ``declared_baseline`` names its conditions in `baseline`. `demographics` names
     columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
     fold per seed.
+    `as_live` applies the quality gate of a live session to every window, in training and in test:
+    modalities of low quality are missing, and windows on which a session abstains are exclusions.
     `target_access` declares that self-supervised weights may have met the people under test, as
     ``unlabelled_target``; without it such weights are refused.
     """
@@ -206,6 +208,7 @@ class Experiment:
     streams: tuple[StreamConfig, ...] = ()
     standardise: str = "none"
     baseline: tuple[str, ...] = ()
+    as_live: bool = False
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
     demographics: tuple[str, ...] = ()
