@@ -626,3 +626,25 @@ def test_evaluate_as_live_tests_the_windows_that_predict_estimates(
     for lost in silent:
         key = f"{lost.recording} {lost.what.removeprefix('window at ').removesuffix(' s')}"
         assert lost.reason == f"as live: {said[key]}"
+
+
+@pytest.mark.shared
+@pytest.mark.long
+def test_thinned_windows_keep_the_running_baseline_of_their_recording(data_root: Path) -> None:
+    root = data_root / "stress_predict"
+    experiment = experiment_from(
+        {
+            "title": "thinned",
+            "dataset": {"name": "stress_predict", "subjects": ["S02"]},
+            "task": {"classes": [["relax1", "relax2"], ["stroop", "interview"]]},
+            "windows": {"duration": 30.0, "anchor": "sliding", "inside_stimulus": True},
+            "streams": [{"modality": "eda"}],
+            "classifier": {"name": "majority"},
+            "split": {"name": "leave_one_subject_out"},
+            "standardise": "running",
+        }
+    )
+    full = prepare(experiment, root).samples
+    thinned, y, rows = _thinned(experiment, root, None, None, 1)
+    assert 0 < len(y) < len(full)
+    np.testing.assert_array_equal(np.asarray(thinned.x), np.asarray(full.x)[rows])

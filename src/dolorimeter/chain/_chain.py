@@ -442,9 +442,26 @@ class Pipeline:
         return parts
 
     def standardised(self, samples: Samples) -> Samples:
-        """Samples of a chain without standardisation, standardised as this one does."""
+        """Return samples of a pipeline without standardisation, standardised as this one does.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of this pipeline, without standardisation.
+
+        Raises
+        ------
+        ConfigError
+            If the samples are no feature table, or the reference is ``running``: its baseline is
+            made of windows of the recordings (`against_running`), not of the samples.
+        """
         if self.standardise == "none":
             return samples
+        if self.standardise == "running":
+            raise ConfigError(
+                "a running baseline is made of windows of the recordings, not of the samples: use "
+                "Pipeline.samples, or baseline_samples and against_running."
+            )
         x = _table(samples)
         reference = reference_of(self.standardise)
         return replace(
@@ -456,7 +473,6 @@ class Pipeline:
                 rows=samples.meta["condition"].isin(self.baseline).to_numpy()
                 if self.baseline
                 else None,
-                order=in_time(samples) if reference == "running" else None,
             ),
             target_access=self.target_access,
         )
