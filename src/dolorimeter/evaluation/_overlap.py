@@ -85,7 +85,8 @@ def _namespace(name: str) -> str:
     wanted = identity(name)
     for dataset in DATASETS.names():
         if identity(dataset) == wanted:
-            return identity(DATASETS.card(dataset).person_namespace or dataset)
+            card = DATASETS.card(dataset)
+            return identity(getattr(card, "person_namespace", "") or dataset)
     return wanted
 
 
