@@ -18,6 +18,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import json
 import platform
 import sys
 import sysconfig
@@ -105,7 +106,7 @@ def code_digest(*things: Any, versions: tuple[str, ...] = ()) -> str:
     walk.visit_files()
     known = [f"{name} {_version(name)}" for name in (*NUMERIC, *versions)]
     known += [f"{name} {_top_version(name)}" for name in sorted(walk.libraries)]
-    return digest(platform.python_version(), *walk.parts, *known)
+    return digest(json.dumps([platform.python_version(), walk.parts, known]))
 
 
 @lru_cache(maxsize=8)

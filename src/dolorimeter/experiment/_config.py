@@ -215,6 +215,8 @@ class Experiment:
     ``declared_baseline`` names its conditions in `baseline`. `demographics` names
     columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
     fold per seed.
+    `as_live` applies the quality gate of a live session to every window, in training and in test:
+    modalities of low quality are missing, and windows on which a session abstains are exclusions.
     `target_access` declares that self-supervised weights may have met the people under test, as
     ``unlabelled_target``; without it such weights are refused.
     """
@@ -230,6 +232,7 @@ class Experiment:
     streams: tuple[StreamConfig, ...] = ()
     standardise: str = "none"
     baseline: tuple[str, ...] = ()
+    as_live: bool = False
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
     demographics: tuple[str, ...] = ()
@@ -281,15 +284,13 @@ class Experiment:
         except TypeError as error:
             raise ConfigError(f"{where}: {error}.") from error
 
-    def question(self, part: str = "", *, as_live: bool = False) -> Question:
+    def question(self, part: str = "") -> Question:
         """What is asked, in the form that is hashed and compared.
 
         Parameters
         ----------
         part : str, default ""
             Of the data set.
-        as_live : bool, default False
-            Whether windows pass the gate of a live session first, as in `prepare`.
         """
         from dolorimeter.evaluation import Question  # brings scikit-learn along
 
@@ -311,7 +312,7 @@ class Experiment:
             subset=subset,
             windows=dict(self.windows)
             | {"shifted": shifted, "source": source}
-            | ({"as_live": True} if as_live else {}),
+            | ({"as_live": True} if self.as_live else {}),
             task={
                 "kind": self.task.kind,
                 "classes": [list(group) for group in self.task.classes],

@@ -66,7 +66,6 @@ def run(
     keep_models: bool = False,
     cache: bool = True,
     permutations: int = 0,
-    as_live: bool = False,
     progress: Callable[[str], Progress] | None = None,
 ) -> Run:
     """Run an experiment: samples, folds, baselines, audit; written to `out` if it is given.
@@ -90,15 +89,13 @@ def run(
         Keep represented windows in the user cache.
     permutations : int
         Refit on labels shuffled within subject so many times; 0 leaves it.
-    as_live : bool, default False
-        Evaluate what a live session would say, as in `prepare`.
     progress : callable, optional
         Given a title, returns what is called with counts done and in all.
 
     Raises
     ------
     ConfigError
-        If `out` holds another experiment, or `as_live` is set for one that cannot run live.
+        If `out` holds another experiment, or an experiment with ``as_live`` cannot run live.
     """
     out = None if out is None else Path(out)
     outside(out, root or find_root(experiment.dataset.name), test_root)
@@ -121,7 +118,6 @@ def run(
             keep_models=keep_models,
             cache=cache,
             permutations=permutations,
-            as_live=as_live,
             progress=progress,
         )
 
@@ -139,7 +135,6 @@ def _run(
     keep_models: bool,
     cache: bool,
     permutations: int,
-    as_live: bool,
     progress: Callable[[str], Progress] | None,
 ) -> Run:
     """Run an experiment in a folder that no other process writes."""
@@ -148,16 +143,14 @@ def _run(
         "cache": sample_cache() if cache else None,
         "workers": workers,
     }
-    prepared = prepare(
-        experiment, root, **data, as_live=as_live, progress=progress and progress("windows")
-    )
+    prepared = prepare(experiment, root, **data, progress=progress and progress("windows"))
     prepared = _weights_met_nobody(experiment, prepared)
     estimator = experiment.estimator()
     asked: dict[str, Any] = {
         "target_kind": experiment.task.kind,
         "classes": experiment.task.class_names if experiment.task.kind != "regressor" else None,
         "selection": experiment.selection,
-        "question": experiment.question(prepared.part, as_live=as_live),
+        "question": experiment.question(prepared.part),
         "threads_per_fold": threads_per_fold,
     }
     found = evaluate(
@@ -344,13 +337,7 @@ def audit_run(
     found = Run.load(folder)
     experiment = _experiment_of(folder)
     try:
-        prepared = prepare(
-            experiment,
-            root,
-            test_root=test_root,
-            cache=sample_cache(),
-            as_live=bool(found.question.windows.get("as_live", False)),
-        )
+        prepared = prepare(experiment, root, test_root=test_root, cache=sample_cache())
         _same_rows(found, prepared.samples, folder)
     except DatasetError:
         if root is not None or test_root is not None or rerun or leak_o_meter:
