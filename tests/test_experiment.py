@@ -225,6 +225,22 @@ def test_permutations_stay_where_none_are_asked_for(tmp_path: Path) -> None:
     assert again.permutation == first.permutation is not None
 
 
+def test_the_p_of_several_seeds_is_of_the_figure_that_is_reported(tmp_path: Path) -> None:
+    """A forest differs per seed: `observed` was the score of the first seed alone."""
+    root = table_file(tmp_path / "data").parent
+    forest = {"name": "random_forest", "arguments": {"n_estimators": 5}}
+    values = TABLE | {"classifier": forest, "seeds": [1, 2, 3]}
+    found = run(experiment_from(values), root, permutations=1)
+    scores = found.scores().query("metric == 'balanced_accuracy'")
+    per_seed = scores.groupby("seed")["value"].mean()
+    assert len(set(per_seed)) > 1
+    assert found.permutation is not None
+    assert found.permutation.observed == pytest.approx(per_seed.mean(), abs=1e-12)
+    assert found.permutation.observed == pytest.approx(
+        found.summary().by_subject["balanced_accuracy"].mean, abs=1e-12
+    )
+
+
 def test_an_audit_refuses_data_that_are_not_those_of_the_run(tmp_path: Path) -> None:
     """Row numbers mean nothing in other data: every check would look at the wrong rows."""
     run(experiment_from(TABLE), table_file(tmp_path / "data").parent, tmp_path / "run")
@@ -554,6 +570,13 @@ def test_as_live_windows_on_which_a_session_abstains_are_exclusions(tmp_path: Pa
         ConfigError, match=r"as_live = true needs an experiment with \[\[streams\]\]"
     ):
         prepare(experiment_from(TABLE | {"as_live": True}), tmp_path)
+    gated = experiment_from(values | {"as_live": True})
+    run(gated, root, tmp_path / "run", cache=False)
+    stored = Run.load(tmp_path / "run")
+    assert stored.question.windows["as_live"] is True
+    assert stored.question.hash != experiment_from(values).question("A").hash
+    findings, _ = audit_run(tmp_path / "run", root)  # of the windows on which a session speaks
+    assert not [f for f in findings if f.message.startswith("not checked: samples")]
 
 
 @pytest.mark.parametrize("as_live", [False, True])
@@ -578,6 +601,7 @@ def test_evaluate_trains_on_the_windows_that_train_fits(tmp_path: Path, as_live:
         }
     )
     samples, y = (found := prepare(experiment, root)).samples, found.y
+    assert samples.present is not None
     gated = ~samples.present["eda"]
     assert gated.sum() == (12 if as_live else 0)
     predictor = train(experiment, root)

@@ -59,7 +59,7 @@ def test_a_participants_table_gives_facts_and_the_spelling(tmp_path: Path) -> No
     assert subjects.facts("1") == {"age": 30.0, "sex": "f"}
     assert subjects.facts("02") == {"sex": "m"}
     assert subjects.facts("3") == {}
-    assert subjects.notes() == ("01, 1 are read as one subject, 01 (participants table).",)
+    assert subjects.notes() == ("subjects 01, 1 are read as subject 01 (participants table).",)
     assert [p.what for p in subjects.problems()] == ["02: no file of this subject"]
     subjects.of("9.edf", default="9")
     assert [p.what for p in subjects.problems()][1:] == ["9: not in the table"]

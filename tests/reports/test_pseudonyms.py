@@ -44,6 +44,9 @@ def test_names_are_shown_only_when_asked() -> None:
         ("25 windows of subject 25", False, "25 windows of subject S02"),
         ("25_fmov.csv", True, "S02_fmov.csv"),
         ("071309_w_210", False, "071309_w_210"),
+        ("event rest at 25 s", True, "event rest at 25 s"),
+        ("25 of condition High", True, "25 of condition High"),
+        ("subject 25 s.csv", True, "subject S02 s.csv"),
     ],
 )
 def test_names_inside_texts_are_replaced(text: str, numbers: bool, wanted: str) -> None:
@@ -68,6 +71,14 @@ def test_no_pseudonym_is_the_name_of_somebody() -> None:
         ("3.5 s of 12 windows of subject '12'", "3.5 s of 12 windows of subject 'S08'"),
         ("/data/3/ecg.csv and sub-12_eeg.edf", "/data/S07/ecg.csv and sub-S08_eeg.edf"),
         ("3_fmov.csv is damaged", "S07_fmov.csv is damaged"),
+        (
+            "subjects 3, 03 and 3.0 are read as subject 3",
+            "subjects S07, S07 and S07 are read as subject S07",
+        ),
+        (
+            "2 of 5 subjects have no window of high: subjects 3, 12",
+            "2 of 5 subjects have no window of high: subjects S07, S08",
+        ),
     ],
 )
 def test_identifiers_of_digits_are_told_from_numbers(text: str, wanted: str) -> None:

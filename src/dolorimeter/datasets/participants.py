@@ -414,7 +414,9 @@ class FileSubjects:
         for subject, raw in sorted(self._raw.items()):
             if len(raw) > 1:
                 names = ", ".join(sorted(raw))
-                notes.append(f"{names} are read as one subject, {subject} (participants table).")
+                notes.append(
+                    f"subjects {names} are read as subject {subject} (participants table)."
+                )
         notes += spelling_notes(self._raw)
         return (*notes, *self._session_notes())
 
@@ -450,10 +452,10 @@ def spelling_notes(subjects: Iterable[str]) -> list[str]:
     Examples
     --------
     >>> spelling_notes(["001", "1", "2"])[0].split(".")[0]
-    '001 and 1 look like one subject'
+    'subjects 001 and 1 look like one'
     """
     return [
-        f"{', '.join(names[:-1])} and {names[-1]} look like one subject. Use one spelling, or "
+        f"subjects {', '.join(names[:-1])} and {names[-1]} look like one. Use one spelling, or "
         "list the subject in a participants table."
         for names in spellings(subjects)
     ]

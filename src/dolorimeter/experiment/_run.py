@@ -192,7 +192,7 @@ def _run(
             prepared.y,
             prepared.split,
             permutations=permutations,
-            seed=experiment.seeds[0],
+            seed=experiment.seeds,
             workers=workers,
             backend=backend,
             cluster_address=cluster_address,

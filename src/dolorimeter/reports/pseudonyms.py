@@ -16,11 +16,15 @@ from typing import Any
 import pandas as pd
 
 from dolorimeter.audits import Finding
+from dolorimeter.datasets.participants import identity
 from dolorimeter.evaluation import Question, Run
 from dolorimeter.storage import digest
 
 PREFIXES = ("S", "P", "X", "Q")
-COUNTED = r"\b(?:folds?|seeds?|rows?|epochs?|classe?s?|columns?|calls?)\s+\d+(?:,\s*\d+)*\b"
+COUNTED = (
+    r"\b(?:folds?|seeds?|rows?|epochs?|classe?s?|columns?|calls?)\s+\d+(?:,\s*\d+)*\b"
+    r"|(?<!subject )(?<![\w.])\d+(?:\.\d+)? (?:s|Hz|of condition)\b"
+)
 """Numbers that are not subjects, whatever the subjects are called."""
 
 RECORDING = "recording"
@@ -68,8 +72,9 @@ def hide(text: str, names: Mapping[str, str], *, numbers: bool = False) -> str:
     The longest identifier goes first. One of letters counts where no letter or digit touches it,
     one that mixes letters and digits counts anywhere but inside a longer number. One of digits is
     replaced after the word "subject" and in names of files, since a sentence has other numbers;
-    with `numbers` (places and names of recordings) it is replaced wherever it stands alone. Case
-    and Unicode composition are ignored.
+    with `numbers` (places and names of recordings) it is replaced wherever it is a separate word.
+    In a list after the word "subjects" its other spellings (``1``, ``1.0`` of ``01``) are replaced
+    too. Case and Unicode composition are ignored.
 
     Parameters
     ----------
@@ -105,9 +110,15 @@ def hide(text: str, names: Mapping[str, str], *, numbers: bool = False) -> str:
     found = re.compile("|".join(f"(?:{c})" for c in choices), re.IGNORECASE)
     text = found.sub(lambda m: known.get(_folded(m.group(0)), m.group(0)), text)
     if digits and not numbers:
-        listed = re.compile(rf"(?i)(?<=subjects )'?{any_of}'?(?:(?:, | and |; )'?{any_of}'?)*\b")
-        each = re.compile(rf"(?<!\w){any_of}(?!\w)")
-        text = listed.sub(lambda m: each.sub(lambda one: known[one.group(0)], m.group(0)), text)
+        plain = {identity(n): known[n] for n in longest if n.isdigit()}
+        spelt = rf"0*(?:{'|'.join(map(re.escape, plain))})(?:\.0+)?"
+        listed = re.compile(rf"(?i)(?<=subjects )'?{spelt}'?(?:(?:, | and |; )'?{spelt}'?)*\b")
+
+        def pseudonym(match: re.Match[str]) -> str:
+            return known.get(match.group(0)) or plain[identity(match.group(0))]
+
+        each = re.compile(rf"(?<![\w.]){spelt}(?![\w.])")
+        text = listed.sub(lambda m: each.sub(pseudonym, m.group(0)), text)
     return text
 
 
