@@ -601,6 +601,7 @@ def test_evaluate_trains_on_the_windows_that_train_fits(tmp_path: Path, as_live:
         }
     )
     samples, y = (found := prepare(experiment, root)).samples, found.y
+    assert samples.present is not None
     gated = ~samples.present["eda"]
     assert gated.sum() == (12 if as_live else 0)
     predictor = train(experiment, root)
