@@ -1087,6 +1087,33 @@ def test_rows_mixed_before_the_split_are_seen() -> None:
     only(run_and_audit(samples=replace(samples, x=x), y=y), "mixed_rows")
 
 
+@pytest.mark.parametrize("levels", [1, 2, 12])
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_rows_that_differ_in_one_feature_are_no_mixtures(levels: int, noise: float) -> None:
+    """Every point of a line lies between two others."""
+    samples, y = cohort()
+    rng = np.random.default_rng(4)
+    line, level = rng.normal(size=len(y)), rng.normal(size=(levels, 4))[np.arange(len(y)) % levels]
+    x = level + line[:, None] * [1.0, -1.0, 2.0, 3.0] + noise * rng.normal(size=(len(y), 4))
+    findings = run_and_audit(samples=replace(samples, x=x, feature_names=()), y=y)
+    [found] = [f for f in findings if f.check == "mixed_rows"]
+    assert found.severity == "declared"
+    assert "between two others" in found.message
+
+
+def test_a_rare_class_over_sampled_many_times_is_seen() -> None:
+    samples, y = cohort()
+    rng = np.random.default_rng(4)
+    x = np.asarray(samples.x).copy()
+    [rare] = np.nonzero(y == 1)
+    base = x[rare[::8]].copy()
+    for row in rare:
+        a, b = base[rng.permutation(len(base))[:2]]
+        x[row] = a + rng.uniform(0.2, 0.8) * (b - a)
+    findings = run_and_audit(samples=replace(samples, x=x), y=y)
+    assert [f.severity for f in findings if f.check == "mixed_rows"] == ["fault"]
+
+
 def test_a_file_size_that_tells_the_label_is_a_warning_of_its_own() -> None:
     samples, y = cohort()
     rng = np.random.default_rng(0)

@@ -49,6 +49,15 @@ MIN_MATCHES = 6
 MIXTURE_ROWS = 3000
 """Rows that are tried as mixtures of two others, spread evenly over the table."""
 
+MIXTURE_EXCESS = 2
+"""Mixtures are reported from this multiple of the number that is expected by chance."""
+
+PARALLEL = 1 - 1e-9
+"""Cosine from which two directions are parallel."""
+
+DIRECTIONS = 2000
+"""Directions between neighbours that are compared to find how often they are parallel."""
+
 ANCHOR = 16
 """Consecutive samples that are hashed to find shared stretches of raw signals."""
 
@@ -151,8 +160,11 @@ def mixed_rows(case: EvaluationUnderAudit) -> Iterator[Finding]:
     """Report rows that lie exactly between two rows on the other side of a fold.
 
     Over-sampling by mixtures (SMOTE) before the split puts parts of test rows into training rows.
-    A row is a mixture if it lies on the segment between two of its neighbours, to 1e-6 of its
-    length, in at least three dimensions.
+    A row is a mixture if it lies on the segment between two of its neighbours: the cosine between
+    the directions to both is −1, to 1e-9. Rows that differ in one feature lie so without
+    over-sampling. Mixtures are therefore reported only if their segments span three dimensions,
+    and if there are at least twice as many as expected from how often directions between
+    neighbours on different lines are parallel.
     """
     check = "mixed_rows"
     if case.columns is None or not case.is_table:
@@ -162,13 +174,32 @@ def mixed_rows(case: EvaluationUnderAudit) -> Iterator[Finding]:
     if len(rows) < MIN_ROWS or z.shape[1] < 3:
         yield not_checked(check, "fewer than three columns with continuous values.")
         return
-    triples = _mixtures(z[rows], case.seed)
+    triples, chance = _mixtures(z[rows], case.seed)
     triples = rows[triples]
     crossing = case.crossing(triples[:, 0], triples[:, 1])
     crossing |= case.crossing(triples[:, 0], triples[:, 2])
-    mixed = np.unique(triples[crossing, 0])
+    triples = triples[crossing]
+    mixed = np.unique(triples[:, 0])
     tried = min(len(rows), MIXTURE_ROWS)
-    if len(mixed) >= max(3, 0.005 * tried):
+    enough = max(3, 0.005 * tried)
+    if len(mixed) < enough:
+        yield passed(
+            check,
+            "recomputed",
+            f"{tried} rows tried; none is a mixture of rows on the other side of a fold.",
+        )
+    elif _rank(z[triples[:, 1]] - z[triples[:, 2]]) < 3:
+        yield not_checked(
+            check,
+            "rows differ in one or two dimensions, where any row can lie between two others.",
+        )
+    elif len(mixed) < MIXTURE_EXCESS * chance * tried:
+        yield not_checked(
+            check,
+            "rows differ in the same direction so often (as where one feature varies) that about "
+            f"{chance:.0%} of them lie between two others by chance.",
+        )
+    else:
         yield Finding(
             check,
             "fault",
@@ -177,12 +208,6 @@ def mixed_rows(case: EvaluationUnderAudit) -> Iterator[Finding]:
             "rows are mixtures of two other rows, one of which is on the other side of the fold: "
             "the classes were over-sampled (SMOTE) before the split. Over-sample inside the "
             "estimator.",
-        )
-    else:
-        yield passed(
-            check,
-            "recomputed",
-            f"{tried} rows tried; none is a mixture of rows on the other side of a fold.",
         )
 
 
@@ -419,8 +444,13 @@ def _spelt(case: EvaluationUnderAudit, name: str) -> str:
     return str(case.meta.loc[(case.identities == name).to_numpy(), "subject"].iloc[0])
 
 
-def _mixtures(z: Float[np.ndarray, "row column"], seed: int) -> Int[np.ndarray, "hit three"]:
-    """Rows that lie on the segment between two of their neighbours: (row, one end, other end)."""
+def _mixtures(
+    z: Float[np.ndarray, "row column"], seed: int
+) -> tuple[Int[np.ndarray, "hit three"], float]:
+    """Rows that lie on the segment between two of their neighbours: (row, one end, other end).
+
+    Also returns the share of rows that would do so if directions to neighbours were independent.
+    """
     few = _projected(z, seed)
     rows = np.unique(np.linspace(0, len(z) - 1, min(len(z), MIXTURE_ROWS)).astype(int))
     k = min(12, len(z))
@@ -428,15 +458,40 @@ def _mixtures(z: Float[np.ndarray, "row column"], seed: int) -> Int[np.ndarray, 
     hits = [np.empty((0, 3), dtype=int)]
     away = z[near] - z[rows][:, None]
     length = np.linalg.norm(away, axis=2)
+    apart = length > 1e-6
     for a in range(k):
         for b in range(a + 1, k):
             # cosine of −1 between the two directions: the row lies between its neighbours
             product = length[:, a] * length[:, b]
             cosine = (away[:, a] * away[:, b]).sum(axis=1)
-            ok = (product > 0) & (length[:, a] > 1e-6) & (length[:, b] > 1e-6)
-            between = ok & (cosine < -(1 - 1e-9) * product)
+            between = apart[:, a] & apart[:, b] & (cosine < -PARALLEL * product)
             hits.append(np.stack([rows[between], near[between, a], near[between, b]], axis=1))
-    return np.concatenate(hits)
+    place, column = np.nonzero(apart)
+    ends = np.stack([rows[place], near[place, column]], axis=1)
+    parallel = _parallel_share(z, ends, seed)
+    pairs = k * (k - 1) / 2  # half of the parallel pairs are opposite
+    return np.concatenate(hits), min(1.0, pairs * parallel / 2)
+
+
+def _parallel_share(
+    z: Float[np.ndarray, "row column"], ends: Int[np.ndarray, "direction two"], seed: int
+) -> float:
+    """Share of pairs of directions, from row to row, that are parallel and on different lines."""
+    ends = np.random.default_rng(seed).permutation(ends)[:DIRECTIONS]
+    start = z[ends[:, 0]]
+    unit = z[ends[:, 1]] - start
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    first, second = np.nonzero(np.triu(np.abs(unit @ unit.T) > PARALLEL, k=1))
+    offset = start[second] - start[first]
+    along = np.abs((offset * unit[first]).sum(axis=1))
+    different = along <= PARALLEL * np.linalg.norm(offset, axis=1) - 1e-12
+    return float(different.sum()) / max(1.0, len(ends) * (len(ends) - 1) / 2)
+
+
+def _rank(directions: Float[np.ndarray, "direction column"]) -> int:
+    """Dimensions that the directions span, to 1/1,000 of the first."""
+    length = np.linalg.norm(directions, axis=1, keepdims=True)
+    return int(np.linalg.matrix_rank(directions / length, rtol=1e-3))
 
 
 def _candidates(signal: Float[np.ndarray, "row time"]) -> Int[np.ndarray, "pair three"]:
