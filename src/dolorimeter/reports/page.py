@@ -151,9 +151,11 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     main, metric = n.main, words.metric_name(n.main.metric)
     chance = "" if n.chance is None else f"; chance {words.value(n.chance, main.metric)}"
     pooled = ", pooled over windows" if main.pooled else ""
+    scored = n.subjects - (0 if main.pooled else n.undefined)
+    of = "" if scored == n.subjects else f"{scored} of "
     figure = (
         f"{words.capital(metric)}{pooled} {words.value(main.mean, main.metric)} "
-        f"(95 % interval over {words.people(n.subjects)}: "
+        f"(95 % interval over {of}{words.people(n.subjects)}: "
         f"{words.interval(main.low, main.high, main.metric, main.unreliable)}{chance})"
     )
     tone, answer = _answer(n)
