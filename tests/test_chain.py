@@ -211,6 +211,39 @@ def test_running_follows_time_and_never_names_that_hold_the_condition(tmp_path: 
         Pipeline(SPEC, (EDA,), standardise="running").samples([replace(r, facts={}) for r in told])
 
 
+def test_one_recording_in_another_unit_is_one_exclusion(tmp_path: Path) -> None:
+    """All clips of a subject are one batch: a volt among siemens costs the other clips nothing."""
+    recordings = cohort(tmp_path, subjects=2, clips=4, names=("eda",))
+    wrong = recordings[1].load()
+    signals = {"eda": replace(wrong.signals["eda"], unit="V")}
+    recordings[1] = replace(recordings[1], signals=signals)
+    samples = Pipeline(SPEC, (EDA,)).samples(recordings)
+    assert len(samples) == 7
+    (lost,) = samples.exclusions
+    assert (lost.subject, lost.recording) == (wrong.subject, wrong.name)
+    assert "eda is in V, which does not convert to uS" in lost.reason
+
+
+def test_pulses_that_point_downwards_are_counted(tmp_path: Path) -> None:
+    time = np.arange(500) / RATE
+    pulse = np.exp(4.0 * np.sin(2 * np.pi * 1.2 * time))[None]
+    recordings = [
+        replace(r, signals={"ppg": Signal(sign * pulse, RATE, "1", False, "pulse")})
+        for r, sign in zip(cohort(tmp_path, 1, 4), (1, -1, -1, 1), strict=True)
+    ]
+    samples = Pipeline(SPEC, (Stream("ppg", (), Features("ppg")),)).samples(recordings)
+    notes = [note for note in samples.notes if "points downwards" in note]
+    assert notes == ["ppg: the pulse points downwards; features turn it upright (windows: 2)"]
+    assert isinstance(samples.x, np.ndarray)
+    np.testing.assert_allclose(samples.x[1:3], samples.x[[0, 0]], rtol=1e-9)
+
+
+def test_samples_alone_cannot_be_put_against_a_running_baseline(tmp_path: Path) -> None:
+    samples = Pipeline(SPEC, (EDA,)).samples(cohort(tmp_path, 1, 4))
+    with pytest.raises(ConfigError, match="made of windows of the recordings"):
+        Pipeline(SPEC, (EDA,), "running").standardised(samples)
+
+
 def test_the_cache_sees_options_and_values_that_are_in_no_file(tmp_path: Path) -> None:
     chain, cache = Pipeline(SPEC, (EDA,)), Cache(tmp_path / "samples")
 

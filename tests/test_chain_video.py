@@ -614,7 +614,8 @@ def test_weights_that_have_met_the_people_under_test_are_refused(
     assert any("nobody has said whom" in note for note in found.notes)
     beside = weights.with_name(weights.name + ".json")
     beside.write_text(json.dumps({"trained_on": {"video_files": ["a", "x"]}}))
-    with pytest.raises(OverlapError, match="was trained on 1 of the people under test") as caught:
+    trained = "was trained on 1 of the subjects under test"
+    with pytest.raises(OverlapError, match=trained) as caught:
         run(experiment_from(given), labelled, cache=False)
     assert "(a of video_files)" in str(caught.value)
 

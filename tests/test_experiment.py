@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from dolorimeter.experiment import (
 from dolorimeter.experiment._prepare import gathered, official_hold_out
 from dolorimeter.experiment._thinned import _thinned
 from dolorimeter.predictor import Predictor
-from dolorimeter.registry import Weights
+from dolorimeter.registry import DATASETS, Weights
 from dolorimeter.synthesis import synthesise
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -222,6 +223,22 @@ def test_permutations_stay_where_none_are_asked_for(tmp_path: Path) -> None:
     first = run(experiment_from(TABLE), root, tmp_path / "run", permutations=2)
     again = run(experiment_from(TABLE), root, tmp_path / "run")
     assert again.permutation == first.permutation is not None
+
+
+def test_the_p_of_several_seeds_is_of_the_figure_that_is_reported(tmp_path: Path) -> None:
+    """A forest differs per seed: `observed` was the score of the first seed alone."""
+    root = table_file(tmp_path / "data").parent
+    forest = {"name": "random_forest", "arguments": {"n_estimators": 5}}
+    values = TABLE | {"classifier": forest, "seeds": [1, 2, 3]}
+    found = run(experiment_from(values), root, permutations=1)
+    scores = found.scores().query("metric == 'balanced_accuracy'")
+    per_seed = scores.groupby("seed")["value"].mean()
+    assert len(set(per_seed)) > 1
+    assert found.permutation is not None
+    assert found.permutation.observed == pytest.approx(per_seed.mean(), abs=1e-12)
+    assert found.permutation.observed == pytest.approx(
+        found.summary().by_subject["balanced_accuracy"].mean, abs=1e-12
+    )
 
 
 def test_an_audit_refuses_data_that_are_not_those_of_the_run(tmp_path: Path) -> None:
@@ -544,12 +561,116 @@ def test_as_live_windows_on_which_a_session_abstains_are_exclusions(tmp_path: Pa
         "split": {"name": "leave_one_subject_out"},
     }
     experiment = experiment_from(values)
-    usual, live = prepare(experiment, root), prepare(experiment, root, as_live=True)
+    usual, live = prepare(experiment, root), prepare(replace(experiment, as_live=True), root)
     assert len(live.samples) == len(usual.samples) - 1
     (lost,) = [e for e in live.samples.exclusions if e.reason.startswith("as live: ")]
     assert lost.reason == "as live: eda: quality 0.00"
     assert any("abstains on 1 of 12" in note for note in live.samples.notes)
     with pytest.raises(ConfigError, match=r"cannot run live.*use 'running'"):
-        prepare(experiment_from(values | {"standardise": "task_windows"}), root, as_live=True)
-    with pytest.raises(ConfigError, match=r"--as-live needs an experiment with \[\[streams\]\]"):
-        prepare(experiment_from(TABLE), tmp_path, as_live=True)
+        prepare(experiment_from(values | {"standardise": "task_windows", "as_live": True}), root)
+    with pytest.raises(
+        ConfigError, match=r"as_live = true needs an experiment with \[\[streams\]\]"
+    ):
+        prepare(experiment_from(TABLE | {"as_live": True}), tmp_path)
+    gated = experiment_from(values | {"as_live": True})
+    run(gated, root, tmp_path / "run", cache=False)
+    stored = Run.load(tmp_path / "run")
+    assert stored.question.windows["as_live"] is True
+    assert stored.question.hash != experiment_from(values).question("A").hash
+    findings, _ = audit_run(tmp_path / "run", root)  # of the windows on which a session speaks
+    assert not [f for f in findings if f.message.startswith("not checked: samples")]
+
+
+@pytest.mark.parametrize("as_live", [False, True])
+def test_evaluate_trains_on_the_windows_that_train_fits(tmp_path: Path, as_live: bool) -> None:
+    """Half of the skin conductance has no contact: with and without the gate, one table."""
+    root = tmp_path / "data"
+    synthesise("biovid", root, subjects=3, per_condition=4, conditions=("BL1", "PA4"), seed=0)
+    for spoilt in sorted(root.rglob("*_bio.csv"))[::2]:
+        table = pd.read_csv(spoilt, sep="\t")
+        table["gsr"] = table["gsr"].iloc[0]
+        table.to_csv(spoilt, sep="\t", index=False)
+    experiment = experiment_from(
+        {
+            "title": "as live",
+            "dataset": {"name": "biovid"},
+            "task": {"classes": [["BL1"], ["PA4"]]},
+            "windows": {"duration": 5.5},
+            "streams": [{"modality": "eda"}, {"modality": "ecg"}],
+            "classifier": {"name": "logistic_regression"},
+            "split": {"name": "leave_one_subject_out"},
+            "as_live": as_live,
+        }
+    )
+    samples, y = (found := prepare(experiment, root)).samples, found.y
+    assert samples.present is not None
+    gated = ~samples.present["eda"]
+    assert gated.sum() == (12 if as_live else 0)
+    predictor = train(experiment, root)
+    fitted = experiment.estimator().fit(samples.x, y)
+    np.testing.assert_allclose(
+        predictor.estimator.predict_proba(samples.x), fitted.predict_proba(samples.x), rtol=1e-9
+    )
+
+
+@pytest.mark.shared
+@pytest.mark.long
+@pytest.mark.parametrize("standardise", ["none", "running"])
+def test_evaluate_as_live_tests_the_windows_that_predict_estimates(
+    standardise: str, data_root: Path
+) -> None:
+    """A recorded wristband: the same windows, the same silence, the same features."""
+    root = data_root / "stress_predict"
+    values = {
+        "title": "as live",
+        "dataset": {"name": "stress_predict", "subjects": ["S02", "S03"]},
+        "task": {"classes": [["relax1", "relax2"], ["stroop", "interview"]]},
+        "windows": {"duration": 10.0, "anchor": "sliding", "inside_stimulus": True},
+        "streams": [{"modality": "ppg"}],
+        "classifier": {"name": "logistic_regression"},
+        "split": {"name": "leave_one_subject_out"},
+        "standardise": standardise,
+        "as_live": True,
+    }
+    experiment = experiment_from(values)
+    samples = prepare(experiment, root).samples
+    predictor = train(experiment, root)
+    rows = predictor.predict(DATASETS.get("stress_predict")(root).recordings(("S02", "S03")))
+    said = dict(
+        zip(rows["recording"] + rows["start"].map(" {:g}".format), rows["abstained"], strict=True)
+    )
+    place = ["subject", "recording", "start"]
+    rows = rows.merge(samples.meta[[*place]].assign(row=range(len(samples))), on=place)
+    assert len(rows) == len(samples) > 40
+    assert (rows["abstained"] == "").all()
+    x = np.asarray(samples.x)[rows["row"].to_numpy()]
+    np.testing.assert_allclose(
+        rows["p_stroop/interview"], predictor.estimator.predict_proba(x)[:, 1], rtol=1e-9
+    )
+    silent = [e for e in samples.exclusions if e.reason.startswith("as live: ")]
+    assert silent
+    for lost in silent:
+        key = f"{lost.recording} {lost.what.removeprefix('window at ').removesuffix(' s')}"
+        assert lost.reason == f"as live: {said[key]}"
+
+
+@pytest.mark.shared
+@pytest.mark.long
+def test_thinned_windows_keep_the_running_baseline_of_their_recording(data_root: Path) -> None:
+    root = data_root / "stress_predict"
+    experiment = experiment_from(
+        {
+            "title": "thinned",
+            "dataset": {"name": "stress_predict", "subjects": ["S02"]},
+            "task": {"classes": [["relax1", "relax2"], ["stroop", "interview"]]},
+            "windows": {"duration": 30.0, "anchor": "sliding", "inside_stimulus": True},
+            "streams": [{"modality": "eda"}],
+            "classifier": {"name": "majority"},
+            "split": {"name": "leave_one_subject_out"},
+            "standardise": "running",
+        }
+    )
+    full = prepare(experiment, root).samples
+    thinned, y, rows = _thinned(experiment, root, None, None, 1)
+    assert 0 < len(y) < len(full)
+    np.testing.assert_array_equal(np.asarray(thinned.x), np.asarray(full.x)[rows])

@@ -18,9 +18,11 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import json
 import platform
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -105,7 +107,7 @@ def code_digest(*things: Any, versions: tuple[str, ...] = ()) -> str:
     walk.visit_files()
     known = [f"{name} {_version(name)}" for name in (*NUMERIC, *versions)]
     known += [f"{name} {_top_version(name)}" for name in sorted(walk.libraries)]
-    return digest(platform.python_version(), *walk.parts, *known)
+    return digest(json.dumps([platform.python_version(), walk.parts, known]))
 
 
 @lru_cache(maxsize=8)
@@ -348,11 +350,16 @@ def _submodules(
                 yield file, f"{inside}.{name}"
 
 
+_PARSING = threading.Lock()
+"""Python 3.11 may raise `SystemError` where two threads parse at once (CPython issue 106905)."""
+
+
 @lru_cache(maxsize=256)
 def _imported(content: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
     """Import statements anywhere in a source file: level, module, names."""
     try:
-        tree = ast.parse(content)
+        with _PARSING:
+            tree = ast.parse(content)
     except (SyntaxError, ValueError):
         return ()  # a compiled module: its bytes are all there is
     found: list[tuple[int, str, tuple[str, ...]]] = []

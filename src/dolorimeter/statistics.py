@@ -585,7 +585,7 @@ def _ratio(mean: float, sd: float) -> float:
     return math.copysign(math.inf, mean) if mean else 0.0
 
 
-def block_length(series: Sequence[Float[np.ndarray, " window"]]) -> int:
+def block_length(series: Sequence[Float[np.ndarray, " _"]]) -> int:
     """Return the length of blocks that keep the dependence of neighbouring windows.
 
     It is four times the first lag at which the mean autocorrelation of the series is below 1/e,
@@ -623,7 +623,7 @@ def block_length(series: Sequence[Float[np.ndarray, " window"]]) -> int:
 
 def block_interval(
     statistic: Callable[[Int[np.ndarray, " row"]], float],
-    recordings: Sequence[Int[np.ndarray, " row"]],
+    recordings: Sequence[Int[np.ndarray, " _"]],
     subjects: Sequence[str],
     length: int,
     confidence: float = 0.95,

@@ -73,6 +73,10 @@ def expected(layout: str, properties: Sequence[str]) -> dict[str, Subject]:
             continue  # the test set is unlabelled
         if (number == 7 and "damaged_file" in has) or (number == 5 and "missing_events" in has):
             continue
+        # a BioVid clip without a column or of another length is no clip of the data set
+        refused = {9: "missing_modality", 11: "unequal_rates"}.get(number)
+        if layout == "biovid" and refused in has:
+            continue
         windows = dict.fromkeys(conditions, each)
         right = number not in REVERSED or (number == 12 and "copied_subject" in has)
         score = None if len(conditions) == 3 else float(right)

@@ -123,7 +123,8 @@ def _clean(cell: Cell, outcome: Outcome, _: Bench) -> None:
     if cell.verb == "check":
         found = len(expected(cell.layout, cell.properties))
         found += 2 if cell.layout == "ai4pain_2025" else 0  # the test set has no labels
-        assert outcome.json["subjects"].startswith(f"{found} of")
+        # "12 of 87" where the size of the published data set is known
+        assert str(outcome.json["subjects"]).split()[0] == str(found)
 
 
 def _warning(cell: Cell, outcome: Outcome, _: Bench) -> None:
@@ -144,7 +145,7 @@ def _number(cell: Cell, outcome: Outcome, bench: Bench) -> None:
     run = Run.load(bench.run_folder(cell.layout, *cell.properties))
     _compare(cell, run)
     # a line per window is lost only where the reason is the cell's own
-    assert not len(run.exclusions), run.exclusions.to_dict("records")
+    assert not _who(cell, run), run.exclusions.to_dict("records")
 
 
 def _note(cell: Cell, outcome: Outcome, bench: Bench) -> None:
@@ -172,12 +173,11 @@ def _exclusion(cell: Cell, outcome: Outcome, bench: Bench) -> None:
     run = Run.load(bench.run_folder(cell.layout, *cell.properties))
     if cell.numbers:
         _compare(cell, run)
-    subjects = set(run.exclusions["subject"].astype(str))
-    assert subjects == {cell.who}, run.exclusions.to_dict("records")
+    assert _who(cell, run) == {cell.who}, run.exclusions.to_dict("records")
     count = len(run.exclusions)
     assert re.search(rf"kept out\b.*\b{count}\b", outcome.out), "terminal"
     shown = bench.outcome("evaluate_json", cell.layout, *cell.properties).json[0]
-    assert sum(entry["count"] for entry in shown["kept_out"]) == count, "JSON"
+    assert shown["kept_out"] == count, "JSON"
     report = json.loads(_report(cell, bench, ".json"))
     assert len(report["runs"][0]["exclusions"]) == count, "report"
     page = _report(cell, bench, ".md")
@@ -194,6 +194,12 @@ CHECKS = {
     "note": _note,
     "exclusion": _exclusion,
 }
+
+
+def _who(cell: Cell, run: Run) -> set[str]:
+    """Subjects with an exclusion, except those of an unlabelled test set."""
+    unlabelled = {"11", "12"} if cell.layout == "ai4pain_2025" else set()
+    return set(run.exclusions["subject"].astype(str)) - unlabelled
 
 
 def _matches(patterns: Sequence[str], text: str) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dolorimeter.datasets import open_dataset
-from dolorimeter.errors import DatasetError, RecordingError
+from dolorimeter.errors import DatasetError, FileReadError, RecordingError
 from dolorimeter.types import Stimulus
 
 
@@ -66,7 +66,7 @@ def test_only_the_sensor_asked_for_is_read_and_recordings_travel(tmp_path: Path)
     (tmp_path / "p01" / "TEMP.csv").unlink()
     copy = pickle.loads(pickle.dumps(recording))
     assert copy.signals["eda"].values.shape == (1, 3)
-    with pytest.raises(RecordingError, match=r"TEMP\.csv: the file is missing"):
+    with pytest.raises(FileReadError, match=r"TEMP\.csv: the file is missing"):
         copy.load()
 
 

@@ -76,7 +76,10 @@ CASES = {
     "temperature": (GroupedTemperature(GaussianNB(), n_splits=2), ONE_CLASS),
     "sets": (GroupedSets(GaussianNB(), n_splits=2), ONE_ROW),
     "intervals": (GroupedIntervals(Ridge(), n_splits=2), ONE_ROW),
-    "search": (GroupedSearch(GaussianNB(), {"var_smoothing": [1e-9, 1e-6]}, n_splits=2), ONE_ROW),
+    "search": (
+        GroupedSearch(GaussianNB(), {"var_smoothing": [1e-9, 1e-6]}, n_splits=2),
+        ONE_ROW | ONE_CLASS,
+    ),
 }
 
 

@@ -126,3 +126,20 @@ def test_where_groups_go() -> None:
     assert groups_parameter(make_pipeline("passthrough")) is None
     assert groups_parameter(LogisticRegression()) is None
     assert groups_parameter(GridSearchCV(LogisticRegression(), {"C": [1.0]})) == "groups"
+
+
+@pytest.mark.parametrize(
+    "name", ["logistic_regression", "random_forest", "gradient_boosting", "svm"]
+)
+def test_weights_by_class_may_come_from_toml_where_keys_are_text(name: str) -> None:
+    """They ended every fold: scikit-learn does not find class 0 in {"0": 1}."""
+    rng = np.random.default_rng(0)
+    y, groups = np.tile([0, 1], 60), np.repeat(np.arange(12), 10)
+    x = rng.normal(size=(120, 3)) + 0.5 * y[:, None]
+    entry = ESTIMATORS.get(name)
+    text, number, none = (
+        fit_with_groups(entry(class_weight=weights), x, y, groups).predict_proba(x)
+        for weights in ({"0": 1.0, "1": 20.0}, {0: 1.0, 1: 20.0}, None)
+    )
+    np.testing.assert_array_equal(text, number)
+    assert np.abs(text - none).max() > 1e-3

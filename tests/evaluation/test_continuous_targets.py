@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from dolorimeter.errors import EvaluationError
+from dolorimeter.errors import ConfigError, EvaluationError
 from dolorimeter.evaluation import evaluate, lagged_targets
+from dolorimeter.experiment import Task
 from dolorimeter.reports import report
 from dolorimeter.samples import Samples
 from dolorimeter.statistics import block_interval, block_length
@@ -102,3 +105,50 @@ def test_a_report_of_ratings_names_the_blocks() -> None:
     per_stimulus = np.repeat(noisy[::60], 60)  # one value per recording is no time series
     flat = evaluate(LinearRegression(), samples, per_stimulus, target_kind="regressor")
     assert flat.summary().by_blocks is None
+
+
+def test_a_lag_does_not_bridge_a_pause() -> None:
+    """Two stretches of 2-s windows with 60 s between: nobody knows the rating in the pause."""
+    start = np.concatenate([2.0 * np.arange(5), 70.0 + 2.0 * np.arange(5)])
+    samples = Samples.from_arrays(
+        np.zeros((10, 1)), subject=["a"] * 10, recording=["r"] * 10, start=start
+    )
+    rows, targets = lagged_targets(samples, np.arange(10.0), 3.0)
+    assert rows.tolist() == [0, 1, 2, 5, 6, 7]
+    np.testing.assert_allclose(targets, [1.5, 2.5, 3.5, 6.5, 7.5, 8.5])
+    rows, targets = lagged_targets(samples, np.arange(10.0), 70.0)  # exactly a window, over it
+    assert rows.tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(targets, [5.0, 6.0, 7.0, 8.0, 9.0])
+
+
+def test_an_experiment_states_its_lag() -> None:
+    samples, y = ratings(subjects=2, windows=6, lag=1)
+    y = y.copy()
+    y[3] = np.nan
+    condition = np.tile(["pain", "pain", "pain", "pain", "rest", "rest"], 2)
+    meta = samples.meta.assign(rating_vas=y, condition=condition)
+    samples = replace(samples, meta=meta)
+    task = Task(kind="regressor", target="rating_vas", conditions=("pain",), lag=2.0)
+    taken, targets = task.label(samples)
+    # the window at 4 s precedes the missing rating; the last of pain has the rating of a rest
+    assert taken.meta["start"].tolist() == [0.0, 2.0, 6.0, 0.0, 2.0, 4.0, 6.0]
+    np.testing.assert_allclose(targets, y[[1, 2, 4, 7, 8, 9, 10]])
+    (lost,) = taken.exclusions
+    assert (lost.subject, lost.reason) == ("s00", "no rating_vas 2 s later")
+    assert taken.notes == ("the target of each window is rating_vas 2 s later",)
+    assert len(replace(task, lag=0.0).label(samples)[0]) == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "regressor", "target": "r", "lag": -1.0}, "lag is -1.0, expected seconds"),
+        ({"kind": "regressor", "target": "r", "lag": math.nan}, "lag is nan, expected seconds"),
+        ({"classes": (("a",), ("b",)), "lag": 1.0}, "needs kind = 'regressor'"),
+    ],
+)
+def test_a_lag_that_an_experiment_cannot_have_is_refused(
+    values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Task(**values)

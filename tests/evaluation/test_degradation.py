@@ -208,7 +208,7 @@ def test_a_baseline_that_fails_does_not_cost_the_fold(
     def fail(*_: Any) -> Any:
         raise ValueError("facts of no use")
 
-    monkeypatch.setattr(_baselines, "_nuisance", fail)
+    monkeypatch.setattr(_baselines, "fact_outputs", fail)
     run = evaluate(logistic_regression(), samples, y, group_k_fold(2))
     assert run.failures.empty
     assert len(run.predictions) == len(samples)

@@ -13,14 +13,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dolorimeter.errors import EvaluationError
-from dolorimeter.estimators import load_estimator
+from dolorimeter.estimators import (
+    NetworkClassifier,
+    SubjectSearch,
+    TemperatureCalibrated,
+    load_estimator,
+)
 from dolorimeter.evaluation import ROW_COLUMNS, evaluate, fit_fold, fold_seed, select_oracle
 from dolorimeter.evaluation._folds import global_seed
 from dolorimeter.samples import Samples
@@ -479,6 +484,41 @@ def test_models_that_are_kept_load_back(cohort: Cohort, tmp_path: Path) -> None:
         np.testing.assert_array_equal(
             load_estimator(folder).predict_proba(samples.x[mine]), run.probabilities[mine]
         )
+
+
+def test_a_predict_that_fails_ends_no_fold_and_is_a_note(cohort: Cohort) -> None:
+    """No score uses `predict`; an estimator for probabilities need not have one that works."""
+
+    class Probabilities(LogisticRegression):
+        def predict(self, X: Any) -> np.ndarray:
+            raise RuntimeError("no decisions here")
+
+    samples, y = cohort()
+    run = evaluate(Probabilities(), samples, y, leave_one_subject_out())
+    plain = evaluate(LogisticRegression(), samples, y, leave_one_subject_out())
+    np.testing.assert_array_equal(run.probabilities, plain.probabilities)
+    assert run.failures.empty
+    assert run.notes == (
+        "5 × predict was not compared with predict_proba: RuntimeError: no decisions here",
+    )
+
+
+def test_inner_selection_needs_an_estimator_that_chooses_on_subjects(cohort: Cohort) -> None:
+    """Boosting and a calibrated forest choose nothing on subjects: "chosen inside" is untrue."""
+    samples, y = cohort()
+    idle = (
+        GradientBoostingClassifier(n_estimators=2),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        TemperatureCalibrated(GradientBoostingClassifier(n_estimators=2)),
+        NetworkClassifier("perceptron", early_stopping=False),
+    )
+    for model in idle:
+        with pytest.raises(EvaluationError, match="chooses nothing on inner subjects"):
+            evaluate(model, samples, y, leave_one_subject_out(), selection="inner")
+    search = SubjectSearch(LogisticRegression(), {"C": [0.1, 1.0]}, n_splits=2)
+    for model in (search, make_pipeline(StandardScaler(), search)):
+        run = evaluate(model, samples, y, leave_one_subject_out(), selection="inner")
+        assert run.question.selection == "inner"
 
 
 def test_streams_of_a_mapping_reach_the_estimator(cohort: Cohort) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,28 @@ def test_scoring_takes_names_of_scikit_learn_and_leads_the_summary(table: Table)
     assert summary.main == "auroc"
     assert summary.chance["main"] == 0.5
     run = dl.evaluate(model(), X, y, groups=groups, scoring="log_loss")
-    assert "Guessing has no fixed log loss" in dl.report(run).markdown
+    said = dl.report(run).markdown
+    assert "chance (the majority baseline): " in said
+    assert "; chance" not in said  # guessing has no fixed log loss
     loss = run.summary()
     assert loss.lowest[1] == max(loss.scores["log_loss"].values())
     assert np.isnan(loss.chance["main"])
     with pytest.raises(EvaluationError, match="'r2' is not a metric of a classifier; known: bal"):
         dl.evaluate(model(), X, y, groups=groups, scoring="r2")
+
+
+@pytest.mark.parametrize(
+    ("metric", "constant"),
+    [("mae", "the mean target of the training subjects"), ("concordance", "a constant guess")],
+)
+def test_what_a_regressor_is_compared_with_follows_its_metric(
+    table: Table, metric: str, constant: str
+) -> None:
+    """A constant agrees with nothing (0), but its error is not 0."""
+    X, y, groups = table
+    target = X.iloc[:, 0] + (y == "pain")
+    said = dl.report(dl.evaluate(Ridge(), X, target, groups=groups, scoring=metric)).markdown
+    assert f"chance ({constant}" in said
 
 
 def test_scoring_survives_saving(table: Table, tmp_path: Path) -> None:
@@ -406,6 +423,26 @@ def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path
     made = dl.report(run, tmp_path / "report.html", findings=findings)
     assert "anna" not in made.html
     assert "nan" not in made.markdown.lower().split()
+
+
+def test_two_saved_runs_of_arrays_without_times_are_reported_and_compared(
+    table: Table, tmp_path: Path
+) -> None:
+    """No start and no duration is NaN in every row; JSON has no NaN."""
+    X, y, groups = table
+    models = (model(), RandomForestClassifier(20, random_state=0))
+    for place, each in enumerate(models):
+        dl.evaluate(each, X, y, groups=groups).save(tmp_path / str(place))
+    first, second = (dl.Run.load(tmp_path / str(place)) for place in range(2))
+    assert first.question.windows == {}
+    assert first.question.hash == second.question.hash
+    made = dl.report([first, second], tmp_path / "report")
+    assert "Two by two, person by person" in made.html
+    json.loads(made.json, parse_constant=pytest.fail)
+    one, other = (run.summary().by_subject["balanced_accuracy"].mean for run in (first, second))
+    found = dl.compare(first, second)
+    assert found.paired.difference == pytest.approx(one - other, abs=1e-12)
+    assert (found.only_first, found.only_second) == (0, 0)
 
 
 @pytest.mark.extra("cluster")

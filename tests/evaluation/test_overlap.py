@@ -65,3 +65,11 @@ def test_the_second_data_set_is_guarded_like_the_first(seen: dict[str, tuple[str
 def test_a_register_in_another_spelling_is_the_same_subject() -> None:
     assert seen_subjects({"x": ["001", "1-11"]}, {"x": ["1.0", "11-1"]}) == ["1.0 of x"]
     assert seen_subjects({"y": ["1"]}, {"x": ["1"]}) == []
+
+
+@pytest.mark.parametrize("name", ["ai4pain", "AI4Pain", "ai4pain_2024"])
+def test_a_register_may_name_the_data_set_in_any_spelling(name: str) -> None:
+    """Weights of ``AI4Pain`` were let onto the subjects of ``ai4pain`` without a word."""
+    assert seen_subjects({name: ()}, {"ai4pain": ["901"]}) == ["901 of ai4pain"]
+    assert seen_subjects({name: ("902",)}, {"ai4pain": ["901"]}) == []
+    assert seen_subjects({name: (), "biovid": ("1",)}, {"biovid": ["2"]}) == []

@@ -10,6 +10,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from dolorimeter.audits import audit
 from dolorimeter.errors import EvaluationError
 from dolorimeter.evaluation import Run, evaluate
 from dolorimeter.samples import Samples
@@ -98,6 +99,12 @@ def test_a_failed_fold_is_tried_again(cohort: Cohort, tmp_path: Path) -> None:
     again = evaluate(Unlucky(), samples, y, leave_one_subject_out(), run_dir=tmp_path / "r")
     assert not len(again.failures)
     assert len(again.predictions) == 40
+    (told,) = [f for f in audit(again) if f.check == "failed_folds"]
+    assert told.severity == "warning"
+    assert told.message.startswith(
+        "folds that failed in an earlier call and were fitted again: 1."
+    )
+    assert told.where == "fold_0003_seed_0"
 
 
 @pytest.mark.parametrize(

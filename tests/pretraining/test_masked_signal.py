@@ -307,7 +307,7 @@ def test_part_b_of_the_same_people_is_refused_until_declared(
         },
         "split": {"name": "group_k_fold", "arguments": {"n_splits": 2}},
     }  # fmt: skip
-    with pytest.raises(OverlapError, match=r"was trained on \d of the people under test"):
+    with pytest.raises(OverlapError, match=r"was trained on \d of the subjects under test"):
         run(experiment_from(values), b)
     declared = run(experiment_from(values | {"target_access": "unlabelled_target"}), b)
     assert any("without their labels" in note for note in declared.notes)

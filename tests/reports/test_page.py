@@ -344,7 +344,7 @@ def test_the_order_of_rows_does_not_part_two_runs() -> None:
     assert compare(one, replace(one, predictions=shuffled)).paired.difference == 0
 
 
-def test_tables_say_who_is_not_in_the_figure() -> None:
+def test_tables_say_who_is_not_in_the_figure(tmp_path: Path) -> None:
     """Failed folds, exclusions and subjects without a score are columns of the table of runs."""
     failures = pd.DataFrame(
         [(7, 0, "zoe", "ValueError: x", "")],
@@ -361,6 +361,7 @@ def test_tables_say_who_is_not_in_the_figure() -> None:
         "5", "1", "1", "2",
     ]  # fmt: skip
     assert table_rows([run])[0]["failed folds"] == "1"
+    assert "95 % interval over 4 of 5 people" in written(tmp_path, run)[1]  # anna has no score
 
 
 def test_many_comparisons_are_adjusted_together() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dolorimeter.errors import EvaluationError
+from dolorimeter.estimators import chooses_on_subjects
 from dolorimeter.evaluation import evaluate, fit_fold, scores_by_subject
 from dolorimeter.metrics import accuracy
 from dolorimeter.samples import Samples, take_rows
@@ -17,14 +18,15 @@ from dolorimeter.types import Array, Selection
 
 @dataclass(frozen=True)
 class LeakOMeter:
-    """One estimator, its epoch chosen on inner subjects and on the test fold.
+    """One estimator, its epoch chosen on the test fold, against an honest choice or none.
 
     All figures are accuracies (mean over subjects), between 0 and 1.
 
     Parameters
     ----------
     inner, inner_low, inner_high : float
-        Epoch chosen on inner validation subjects, with its 95 % interval over subjects.
+        Epoch chosen on inner validation subjects, with its 95 % interval over subjects. The last
+        epoch where the estimator chooses none.
     oracle : float
         Epoch chosen on each test subject's own labels.
     inflation : float
@@ -40,6 +42,8 @@ class LeakOMeter:
         People tested.
     windows_per_subject : float
         Mean number of windows of one person.
+    selection : str
+        ``inner``, or ``fixed`` where the estimator chooses no epoch on inner subjects.
     """
 
     inner: float
@@ -52,14 +56,16 @@ class LeakOMeter:
     epochs: int
     subjects: int
     windows_per_subject: float
+    selection: Selection = "inner"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
+        honest = "epoch chosen on inner subjects" if self.selection == "inner" else "last epoch"
         return (
-            f"epoch chosen on inner subjects: {100 * self.inner:.1f} % "
+            f"{honest}: {100 * self.inner:.1f} % "
             f"({100 * self.inner_low:.1f}–{100 * self.inner_high:.1f}, {self.subjects} subjects); "
             f"chosen on the test subject: {100 * self.oracle:.1f} %; inflation "
             f"{100 * self.inflation:+.1f} points from {self.epochs} epochs and "
@@ -77,7 +83,9 @@ def leak_o_meter(
     seed: int = 0,
     workers: int = 1,
 ) -> LeakOMeter:
-    """Run an estimator with ``inner`` and ``oracle_fold_epoch`` and measure the inflation.
+    """Run an estimator with ``oracle_fold_epoch`` and without, and measure the inflation.
+
+    The other run is ``inner``, or ``fixed`` if the estimator chooses nothing on inner subjects.
 
     Parameters
     ----------
@@ -99,7 +107,8 @@ def leak_o_meter(
             f"{type(estimator).__name__} has no staged_predict_proba(x), so there is no epoch to "
             "choose: give the leak-o-meter a model that is trained in epochs or stages."
         )
-    kinds: tuple[Selection, ...] = ("inner", "oracle_fold_epoch")
+    honest: Selection = "inner" if chooses_on_subjects(estimator) else "fixed"
+    kinds: tuple[Selection, ...] = (honest, "oracle_fold_epoch")
     runs = {
         selection: evaluate(
             estimator,
@@ -113,10 +122,10 @@ def leak_o_meter(
         )
         for selection in kinds
     }
-    inner = scores_by_subject(runs["inner"].predictions, accuracy)
+    inner = scores_by_subject(runs[honest].predictions, accuracy)
     oracle = scores_by_subject(runs["oracle_fold_epoch"].predictions, accuracy)
     low, high = interval_over_subjects(inner.to_numpy(dtype=float))
-    counts = runs["inner"].predictions.groupby("subject").size().to_numpy()
+    counts = runs[honest].predictions.groupby("subject").size().to_numpy()
     chance = float(np.bincount(y.astype(int)).max() / len(y))
     epochs = _epochs(estimator, samples, y, split, seed)
     quality = max(chance, float(inner.mean()))
@@ -131,6 +140,7 @@ def leak_o_meter(
         epochs=epochs,
         subjects=len(inner),
         windows_per_subject=float(counts.mean()),
+        selection=honest,
     )
 
 

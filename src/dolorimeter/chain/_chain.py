@@ -9,9 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from dolorimeter.chain._join import (
     refuse_changed,
     stamps_of,
 )
-from dolorimeter.chain._kept import key_of, pack, unpack
+from dolorimeter.chain._kept import keys_of, pack, unpack
 from dolorimeter.chain._parts import Part, stream_window, windows_of
 from dolorimeter.chain._stream import Stream, margins_of, sources_of
 from dolorimeter.clusters import cluster, end_with
@@ -382,15 +380,11 @@ class Pipeline:
     def keys(
         self, batches: Sequence[Sequence[Recording]], cache: Cache | None
     ) -> list[str | None]:
-        """Address of each batch in the cache; None where it is not to be kept.
-
-        Two threads read and digest files, which is most of a run that finds all in the cache.
-        """
+        """Address of each batch in the cache; None where it is not to be kept."""
         if cache is None:
             return [None] * len(batches)
         unfitted = replace(self, standardise="none", baseline=()).identity()
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(partial(key_of, unfitted, self.streams), batches))
+        return keys_of(unfitted, self.streams, batches)
 
     def parts(
         self,
@@ -448,9 +442,26 @@ class Pipeline:
         return parts
 
     def standardised(self, samples: Samples) -> Samples:
-        """Samples of a chain without standardisation, standardised as this one does."""
+        """Return samples of a pipeline without standardisation, standardised as this one does.
+
+        Parameters
+        ----------
+        samples : Samples
+            Of this pipeline, without standardisation.
+
+        Raises
+        ------
+        ConfigError
+            If the samples are no feature table, or the reference is ``running``: its baseline is
+            made of windows of the recordings (`against_running`), not of the samples.
+        """
         if self.standardise == "none":
             return samples
+        if self.standardise == "running":
+            raise ConfigError(
+                "a running baseline is made of windows of the recordings, not of the samples: use "
+                "Pipeline.samples, or baseline_samples and against_running."
+            )
         x = _table(samples)
         reference = reference_of(self.standardise)
         return replace(
@@ -462,7 +473,6 @@ class Pipeline:
                 rows=samples.meta["condition"].isin(self.baseline).to_numpy()
                 if self.baseline
                 else None,
-                order=in_time(samples) if reference == "running" else None,
             ),
             target_access=self.target_access,
         )

@@ -119,24 +119,28 @@ def _agreeing(parts: Sequence[Part]) -> list[Part]:
     """Parts whose streams fit into one array, and the others as exclusions.
 
     One recording in another unit or at another sampling rate must not end the run of all
-    others. The form that more than half of the subjects have is the one that counts.
+    others. The form that more than half of the subjects have is the one that counts; where
+    two have it in as many subjects, the one of more windows.
 
     Raises
     ------
     SignalError
-        If no form is that of more than half of the subjects.
+        If no form is that of more than half of the subjects, or two are equally frequent.
     """
     agreeing = list(parts)
     for name in next((tuple(part.streams) for part in parts if len(part.meta)), ()):
         forms: dict[_Form, set[str]] = {}
+        windows: Counter[_Form] = Counter()
         for part in agreeing:
             if (form := _form(part, name)) is not None:
                 forms.setdefault(form, set()).update(part.meta["subject"].astype(str))
+                windows[form] += len(part.meta)
         if len(forms) < 2:
             continue
         subjects = set().union(*forms.values())
-        usual = max(forms, key=lambda form: len(forms[form]))
-        if 2 * len(forms[usual]) <= len(subjects):
+        ranks = {form: (len(forms[form]), windows[form]) for form in forms}
+        usual, second = sorted(ranks, key=ranks.__getitem__, reverse=True)[:2]
+        if 2 * len(forms[usual]) <= len(subjects) or ranks[usual] == ranks[second]:
             one, other = list(forms)[:2]
             raise SignalError(
                 f"stream '{name}': recordings differ: {_described(other)} after "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -44,32 +45,73 @@ _SAID = tuple(
 )
 
 
-def key_of(
-    identity: Mapping[str, Any], streams: Sequence[Stream], batch: Sequence[Recording]
-) -> str | None:
-    """Digest of the code, the pipeline's identity, what the reader said, and the files' bytes.
+def keys_of(
+    identity: Mapping[str, Any], streams: Sequence[Stream], batches: Sequence[Sequence[Recording]]
+) -> list[str | None]:
+    """Return the address of each batch in the cache.
 
-    None when a file cannot be read: then the part is made, and says why. None too where pictures
-    of people would be kept: the cache holds numbers, never frames. None, with a warning, where the
-    code of a class or loader cannot be compared. Weights that cannot be read are no matter of one
-    recording: `StorageError`.
+    An address is the digest of the code, the pipeline's identity, what the reader said, and the
+    files' bytes. Two threads read and digest files, which is most of a run that finds all in the
+    cache.
+
+    Parameters
+    ----------
+    identity : mapping
+        Of the pipeline, without standardisation.
+    streams : sequence of Stream
+    batches : sequence of sequence of Recording
+
+    Returns
+    -------
+    list of str or None
+        None where a file cannot be read: then the part is made, and says why. None too where
+        images of people would be kept: the cache holds numbers, never frames. None, with a
+        warning, where the code of a class or loader cannot be compared.
+
+    Raises
+    ------
+    StorageError
+        If weights cannot be read, which is no matter of one recording.
     """
     if any(
         s.encoder is None and getattr(s.representation, "pictures_of_people", False)
         for s in streams
     ):
-        return None
-    code = _code_of(streams, batch)
-    if code is None:
-        return None
-    encoders = [s.encoder.digest for s in streams if s.encoder is not None]
+        return [None] * len(batches)
+    try:
+        stages = {
+            pictured: digest(
+                json.dumps(identity, sort_keys=True),
+                *(s.encoder.digest for s in streams if s.encoder is not None),
+                _code_of_stages(streams, pictured),
+            )
+            for pictured in {_is_pictured(batch) for batch in batches}
+        }
+    except OpaqueError as error:
+        _warn_opaque(error)
+        return [None] * len(batches)
     sources = sources_of(streams)
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda b: _key_of(stages[_is_pictured(b)], sources, b), batches))
+
+
+def _is_pictured(batch: Sequence[Recording]) -> bool:
+    return any(r.videos for r in batch)
+
+
+def _key_of(stages: str, sources: Sequence[str], batch: Sequence[Recording]) -> str | None:
+    """Address of one batch; `stages` is the digest of what all batches share."""
+    loaders = [r.signals.loader if isinstance(r.signals, LazySignals) else None for r in batch]
+    try:
+        code = code_digest([type(r.signals) for r in batch], loaders)
+    except OpaqueError as error:
+        _warn_opaque(error)
+        return None
     told = [_reader_told(r) + _signals_told(r) + _videos_told(r) for r in batch]
     try:
         return digest(
+            stages,
             code,
-            json.dumps(identity, sort_keys=True),
-            *encoders,
             *told,
             *(path for r in batch for path in r.sources),
             *(v.path for r in batch for k, v in sorted(r.videos.items()) if k in sources),
@@ -126,26 +168,27 @@ def _bytes_or_text(value: Any) -> Any:
     return value if isinstance(value, np.ndarray) else repr(value)
 
 
-def _code_of(streams: Sequence[Stream], batch: Sequence[Recording]) -> str | None:
-    """Digest of all code between the files and the part, the user's too; None if unknown."""
+def _code_of_stages(streams: Sequence[Stream], pictured: bool) -> str:
+    """Digest of the code between a loader and the part, the user's too."""
     encoded = any(s.encoder is not None for s in streams)
-    pictured = encoded or any(r.videos for r in batch)
-    versions = (*READERS, *(PICTURES if pictured else ()), *(NETWORKS if encoded else ()))
+    versions = (
+        *READERS,
+        *(PICTURES if pictured or encoded else ()),
+        *(NETWORKS if encoded else ()),
+    )
     kinds = [type(part) for s in streams for part in (s.representation, *s.steps)]
     kinds += [MODELS.get(s.encoder.name) for s in streams if s.encoder is not None]
-    loaders = [r.signals.loader if isinstance(r.signals, LazySignals) else None for r in batch]
-    signals = [type(r.signals) for r in batch]
-    try:
-        of_users = code_digest(kinds, signals, loaders, versions=versions)
-    except OpaqueError as error:
-        warnings.warn(
-            f"windows are not cached: the code that makes them cannot be compared ({error}). "
-            "Define classes and loaders in a file, with plain values as arguments.",
-            StorageWarning,
-            stacklevel=2,
-        )
-        return None
+    of_users = code_digest(kinds, versions=versions)
     return digest(package_digest(NOT_IN_SAMPLES), _landmarks(), of_users)
+
+
+def _warn_opaque(error: OpaqueError) -> None:
+    warnings.warn(
+        f"windows are not cached: the code that makes them cannot be compared ({error}). "
+        "Define classes and loaders in a file, with plain values as arguments.",
+        StorageWarning,
+        stacklevel=3,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -29,6 +29,10 @@ StorePlace = Annotated[
 ]
 Workers = Annotated[int, typer.Option(min=1, help="Processes.")]
 ExperimentFile = Annotated[Path, typer.Argument(help="A TOML file, see experiments/.")]
+AsLive = Annotated[
+    bool,
+    typer.Option(help="Gate the windows of training and test as a live session does."),
+]
 FirstSubjects = Annotated[int | None, typer.Option(min=2, help="Only the first so many subjects.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="DOTTED.KEY=VALUE instead of the file's.")

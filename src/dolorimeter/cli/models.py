@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dolorimeter.cli._app import (
+    AsLive,
     ExperimentFile,
     FirstSubjects,
     Json,
@@ -33,6 +34,7 @@ def train(
     root: Root = None,
     subjects: FirstSubjects = None,
     override: Overrides = None,
+    as_live: AsLive = False,
     workers: Workers = 1,
     as_json: Json = False,
 ) -> None:
@@ -41,6 +43,8 @@ def train(
     from dolorimeter.experiment import train as fit
 
     overrides = options_of(override) | ({} if subjects is None else {"dataset.first": subjects})
+    if as_live:
+        overrides["as_live"] = True
     predictor = fit(
         read_experiment(experiment, overrides, paths_exist=True),
         root,

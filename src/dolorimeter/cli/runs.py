@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dolorimeter.cli._app import (
+    AsLive,
     ExperimentFile,
     FirstSubjects,
     Json,
@@ -57,10 +58,7 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Column of facts of the subjects, such as sex; repeatable."),
     ] = None,
-    as_live: Annotated[
-        bool,
-        typer.Option(help="Apply the gate and the baseline of a live session, offline."),
-    ] = False,
+    as_live: AsLive = False,
     cache: Annotated[bool, typer.Option(help="Keep represented windows in the cache.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -73,6 +71,8 @@ def evaluate(
         overrides["dataset.first"] = subjects
     if demographics:
         overrides["demographics"] = demographics
+    if as_live:
+        overrides["as_live"] = True
     found = run(
         read_experiment(experiment, overrides, paths_exist=True),
         root,
@@ -83,7 +83,6 @@ def evaluate(
         cluster_address=cluster_address,
         threads_per_fold=threads_per_fold,
         keep_models=keep_models,
-        as_live=as_live,
         cache=cache,
         permutations=permutations,
         progress=Progress,

@@ -179,6 +179,8 @@ def is_zip(path: Path) -> bool:
 
 def _zip_of(path: Path) -> Path | None:
     """Return the archive that a path of the form ``archive.zip/EDA.csv`` leads into."""
+    if ".zip" not in str(path).lower():  # almost every path: no parent is looked at
+        return None
     return next((parent for parent in path.parents if is_zip(parent)), None)
 
 

@@ -366,8 +366,13 @@ class BioVid:
     def _check_file(self, path: Path) -> list[Problem]:
         name = relative(path, self.root)
         try:
-            names, _ = read_numbers(path, delimiter="\t", columns=None)
-            signals = read_clip(path, self.part)
+            names, table = read_numbers(path, delimiter="\t", columns=None)
+            wanted = ("time", *_COLUMNS[self.part])
+            if set(wanted) <= set(names):
+                places = [names.index(column) for column in wanted]
+                signals = _signals_of(path, table[:, places], self.part)
+            else:
+                signals = read_clip(path, self.part)  # names the columns that are missing
         except (RecordingError, FileReadError) as error:
             return [Problem(name, without_path(error, path), "unreadable")]
         problems = signal_problems(name, {k: s.values for k, s in signals.items()})
@@ -477,13 +482,19 @@ def read_clip(path: Path, part: str, source: str = "raw") -> dict[str, Signal]:
     RecordingError
         If the file is not of that form, of another length, or of another sampling rate.
     """
-    columns = _COLUMNS[part]
-    _, table = read_numbers(path, delimiter="\t", columns=("time", *columns))
+    _, table = read_numbers(path, delimiter="\t", columns=("time", *_COLUMNS[part]))
+    return _signals_of(path, table, part, source)
+
+
+def _signals_of(
+    path: Path, table: Float[np.ndarray, "row column"], part: str, source: str = "raw"
+) -> dict[str, Signal]:
+    """Signals of a table of the time and the columns of `part`."""
     if part != "C" and len(table) != CLIP_ROWS:
         raise RecordingError(f"{path}: {_length(len(table))} Part C has other lengths: part='C'.")
     _check_time(path, table[:, 0])
     signals = {}
-    for i, column in enumerate(columns, start=1):
+    for i, column in enumerate(_COLUMNS[part], start=1):
         name, unit, quantity, scale = _SIGNALS[column]
         values = np.ascontiguousarray(table[:, i])[None, :] * scale
         filtered = _FILTERED.get(name, "") if source == "filtered" else ""

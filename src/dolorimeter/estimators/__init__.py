@@ -40,6 +40,7 @@ from dolorimeter.estimators._shallow import (
 from dolorimeter.estimators._wrappers import (
     RegisteredSearch,
     calibrated,
+    chooses_on_subjects,
     conformal_classifier,
     conformal_regressor,
     notes_of,
@@ -60,6 +61,7 @@ __all__ = [
     "SubjectSearch",
     "TemperatureCalibrated",
     "calibrated",
+    "chooses_on_subjects",
     "conformal_classifier",
     "conformal_regressor",
     "count_sets",

@@ -92,6 +92,13 @@ def _filled(last: Any, *, scale: bool) -> Pipeline:
     return make_pipeline(fill, StandardScaler(), last) if scale else make_pipeline(fill, last)
 
 
+def _numbered(class_weight: Any) -> Any:
+    """Weights by class index where a mapping has the indices as text, as keys of TOML are."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    return {int(k) if str(k).isdecimal() else k: weight for k, weight in class_weight.items()}
+
+
 @factory("The share of each class among the training windows, for every window.")
 def majority() -> Any:
     """Baseline that looks at no input: says the most frequent class."""
@@ -114,7 +121,7 @@ def logistic_regression(
 ) -> Any:
     """Median imputation, scaling, logistic regression."""
     last = LogisticRegression(
-        C=C, class_weight=class_weight, max_iter=max_iter, random_state=random_state
+        C=C, class_weight=_numbered(class_weight), max_iter=max_iter, random_state=random_state
     )
     return _filled(last, scale=True)
 
@@ -135,7 +142,7 @@ def random_forest(
         max_depth=max_depth,
         min_samples_leaf=min_samples_leaf,
         max_features="sqrt" if max_features is None else max_features,
-        class_weight=class_weight,
+        class_weight=_numbered(class_weight),
         random_state=random_state,
         n_jobs=1,
     )
@@ -181,7 +188,7 @@ def gradient_boosting(
         max_leaf_nodes=max_leaf_nodes,
         min_samples_leaf=min_samples_leaf,
         l2_regularization=l2_regularization,
-        class_weight=class_weight,
+        class_weight=_numbered(class_weight),
         early_stopping=False,
         random_state=random_state,
     )
@@ -201,7 +208,7 @@ def svm(
     random_state: int = 0,
 ) -> Any:
     """Support vectors; needs groups, since scikit-learn's own probabilities split by window."""
-    last = SVC(C=C, kernel=kernel, gamma=gamma, class_weight=class_weight)
+    last = SVC(C=C, kernel=kernel, gamma=gamma, class_weight=_numbered(class_weight))
     check_parameters(last, "estimator 'svm'")
     return TemperatureCalibrated(
         _filled(last, scale=True), n_splits=n_splits, random_state=random_state

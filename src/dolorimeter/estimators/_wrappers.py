@@ -11,16 +11,48 @@ from typing import Any, ClassVar
 
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
 
 from dolorimeter import metrics
 from dolorimeter.errors import ConfigError
 from dolorimeter.estimators._calibration import IsotonicCalibrated, TemperatureCalibrated
 from dolorimeter.estimators._conformal import ConformalClassifier, ConformalRegressor
+from dolorimeter.estimators._inner import groups_parameter
 from dolorimeter.estimators._search import SubjectSearch
 from dolorimeter.estimators._shallow import factory
 from dolorimeter.registry import ESTIMATORS
 
 METHODS = {"temperature": TemperatureCalibrated, "isotonic": IsotonicCalibrated}
+
+
+def chooses_on_subjects(estimator: Any) -> bool:
+    """Return whether `fit` can choose an epoch or hyper-parameters on inner subjects.
+
+    It can if it takes groups and its early stopping is not off. Calibration and conformal wrappers
+    take groups and choose nothing, so that the estimator inside decides.
+
+    Parameters
+    ----------
+    estimator : estimator
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> chooses_on_subjects(TemperatureCalibrated(DecisionTreeClassifier()))
+    False
+    >>> chooses_on_subjects(SubjectSearch(DecisionTreeClassifier(), {"max_depth": [1, 5]}))
+    True
+    """
+    if isinstance(estimator, Pipeline):
+        return chooses_on_subjects(estimator.steps[-1][1])
+    if isinstance(
+        estimator,
+        TemperatureCalibrated | IsotonicCalibrated | ConformalClassifier | ConformalRegressor,
+    ):
+        return chooses_on_subjects(estimator.estimator)
+    if not hasattr(estimator, "fit") or groups_parameter(estimator) is None:
+        return False
+    return getattr(estimator, "early_stopping", True) is not False
 
 
 class RegisteredSearch(SubjectSearch):

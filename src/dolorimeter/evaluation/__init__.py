@@ -17,7 +17,7 @@ _HOMES = {
     "_evaluate": ("evaluate", "select_oracle"),
     "_folds": ("fit_fold", "fold_seed"),
     "_label_units": ("LabelUnits", "label_units", "permuted_labels", "permuted_within"),
-    "_labels": ("encode_labels", "labels_of", "lagged_targets"),
+    "_labels": ("encode_labels", "labels_of", "lagged_targets", "targets_after"),
     "_overlap": ("refuse_overlap", "seen_subjects", "subjects_by_namespace"),
     "_permutation": ("permutation_test",),
     "_rows": (

@@ -16,7 +16,12 @@ from dolorimeter.evaluation._label_units import (
     permuted_labels,
     permuted_within,
 )
-from dolorimeter.evaluation._labels import encode_labels, labels_of, lagged_targets
+from dolorimeter.evaluation._labels import (
+    encode_labels,
+    labels_of,
+    lagged_targets,
+    targets_after,
+)
 from dolorimeter.evaluation._overlap import (
     refuse_overlap,
     seen_subjects,
@@ -83,5 +88,6 @@ __all__ = [
     "stimulus_order",
     "subjects_by_namespace",
     "summarise",
+    "targets_after",
     "thin_classes",
 ]

@@ -20,6 +20,7 @@ import pandas as pd
 from dolorimeter import metrics
 from dolorimeter._on_demand import renamed_argument
 from dolorimeter.errors import EvaluationError
+from dolorimeter.estimators import chooses_on_subjects
 from dolorimeter.evaluation._baselines import BASELINES
 from dolorimeter.evaluation._degradation import Missing, missing_parts
 from dolorimeter.evaluation._environment import environment
@@ -362,6 +363,11 @@ def planned(
     if selection not in get_args(Selection):
         raise EvaluationError(
             f"selection is {selection!r}, expected one of {', '.join(get_args(Selection))}."
+        )
+    if selection == "inner" and not chooses_on_subjects(estimator):
+        raise EvaluationError(
+            f"selection is 'inner' and {type(estimator).__name__} chooses nothing on inner "
+            "subjects: its fit takes no groups, or early_stopping is off. Use selection = 'fixed'."
         )
     if workers < 1:
         raise EvaluationError(f"workers is {workers}, expected at least 1.")

@@ -28,6 +28,9 @@ TABLES = ("predictions", "access", "baselines", "warnings", "degradation")
 FoldTables = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Counter[str], pd.DataFrame]
 """Predictions, access, baselines, warnings and degradation of one fold."""
 
+FITTED_AGAIN = "failed in an earlier call and was fitted again"
+"""Part of the note on a fold that failed and succeeded later, which the audit looks for."""
+
 
 class FoldStore:
     """Folds that an interrupted run has finished, in ``run_dir/folds``.
@@ -157,7 +160,7 @@ class FoldStore:
                 who, why = told["subjects"], " ".join(str(told["error"]).split())
             except (StorageError, KeyError):
                 who, why = "unknown subjects", "its record is damaged"
-            yield f"{stem} ({who}) failed in an earlier call and was fitted again: {why}"
+            yield f"{stem} ({who}) {FITTED_AGAIN}: {why}"
 
 
 class PermutationStore:

@@ -155,13 +155,21 @@ def _answers_that_differ(job: Job, estimator: Any, fold: Fold, result: FoldResul
     """Number of test windows whose predicted class is not the most probable one.
 
     Only estimators with margins (``decision_function``) can have them: a support vector machine
-    decides by its margin, and its probabilities are another fit.
+    decides by its margin, and its probabilities are another fit. No score uses `predict`, so that
+    one that fails is a note and not a failed fold.
     """
     if job.target_kind == "regressor" or result.output is None:
         return 0
     if not (hasattr(estimator, "decision_function") and hasattr(estimator, "predict")):
         return 0
-    answer = np.asarray(estimator.predict(take_rows(job.samples.x, fold.test)))
+    try:
+        answer = np.asarray(estimator.predict(take_rows(job.samples.x, fold.test)))
+        if answer.shape != (len(fold.test),):
+            raise EvaluationError(f"shape {answer.shape}, expected {(len(fold.test),)}")
+    except Exception as error:  # noqa: BLE001  # a user's estimator may raise anything
+        why = f"{type(error).__name__}: {error}".replace(f", fold '{fold.name}'", "")
+        result.remarks.append(f"predict was not compared with predict_proba: {why[:150]}")
+        return 0
     return int((answer != np.asarray(result.output).argmax(axis=1)).sum())
 
 

@@ -15,6 +15,9 @@ from dolorimeter.types import TargetKind
 
 Labels = Shaped[np.ndarray, " sample"]
 
+EXACT = 1e-9
+"""Seconds by which a start may miss the time that is looked for."""
+
 _EMPTY = ("", "nan", "NaN", "None")
 """Text that NumPy and spreadsheets write for a missing label."""
 
@@ -88,8 +91,8 @@ def lagged_targets(
 
     A continuous rating (such as COVAS) follows the pain that it rates. Windows are paired with the
     rating of the window that starts `lag` seconds later in the same recording, interpolated
-    between windows. Windows without a later one are left out; their number is
-    ``len(samples) − len(rows)``.
+    between windows that are at most twice the recording's median step apart. Windows without a
+    later rating are left out; their number is ``len(samples) − len(rows)``.
 
     Parameters
     ----------
@@ -122,10 +125,33 @@ def lagged_targets(
     >>> rows.tolist(), targets.tolist()
     ([0, 1], [15.0, 25.0])
     """
+    values, _ = _values(y, len(samples))
+    later = targets_after(samples, _targets(values), lag)
+    found: Int[np.ndarray, " row"] = np.flatnonzero(np.isfinite(later))
+    return found, later[found]
+
+
+def targets_after(
+    samples: Samples, targets: Float[np.ndarray, " sample"], lag: float
+) -> Float[np.ndarray, " sample"]:
+    """Return the target `lag` seconds after each window, NaN where it is unknown.
+
+    Parameters
+    ----------
+    samples : Samples
+        With the start of each window.
+    targets : array of float
+        Target of each window, without lag; NaN where it is unknown.
+    lag : float
+        Seconds, at least 0.
+
+    Raises
+    ------
+    EvaluationError
+        As `lagged_targets`.
+    """
     if not (np.isfinite(lag) and lag >= 0):
         raise EvaluationError(f"lag is {lag}, expected seconds of at least 0.")
-    values, _ = _values(y, len(samples))
-    targets = _targets(values)
     start = samples.meta["start"].to_numpy(dtype=float)
     if not np.isfinite(start).all():
         raise EvaluationError(
@@ -133,15 +159,28 @@ def lagged_targets(
             "of each window in seconds (Samples.from_arrays(…, start=…))."
         )
     later = np.full(len(targets), np.nan)
-    names = [samples.meta[column].astype(str) for column in ("subject", "recording")]
-    for _, part in samples.meta.groupby(names, sort=False):
-        rows = part.index.to_numpy()
-        rows = rows[np.argsort(start[rows], kind="stable")]
-        wanted = start[rows] + lag
-        inside = wanted <= start[rows[-1]] + 1e-9
-        later[rows[inside]] = np.interp(wanted[inside], start[rows], targets[rows])
-    found: Int[np.ndarray, " row"] = np.flatnonzero(np.isfinite(later))
-    return found, later[found]
+    names = [samples.meta[column].astype(str).to_numpy() for column in ("subject", "recording")]
+    for part in pd.Series(np.arange(len(start))).groupby(names, sort=False).indices.values():
+        rows = part[np.argsort(start[part], kind="stable")]
+        later[rows] = _between(start[rows] + lag, start[rows], targets[rows])
+    return later
+
+
+def _between(
+    times: Float[np.ndarray, " time"],
+    start: Float[np.ndarray, " row"],
+    targets: Float[np.ndarray, " row"],
+) -> Float[np.ndarray, " time"]:
+    """Targets at times, linear between windows in order; NaN in a gap and after the last one."""
+    step = np.diff(start)
+    widest = 2 * float(np.median(step)) if len(step) else 0.0
+    before = np.searchsorted(start, times + EXACT, side="right") - 1
+    after = np.minimum(before + 1, len(start) - 1)
+    distance, width = times - start[before], start[after] - start[before]
+    known = (before < after) & (width <= widest + EXACT)
+    share = np.where(known, distance / np.where(known, width, 1.0), np.nan)
+    mixed = (1 - share) * targets[before] + share * targets[after]
+    return np.where(np.abs(distance) <= EXACT, targets[before], mixed)
 
 
 @runtime_checkable

@@ -50,7 +50,8 @@ def seen_subjects(
     Parameters
     ----------
     register : mapping of str to sequence of str
-        Person namespace → subjects; an empty sequence means the whole data set.
+        Person namespace, or the name of a data set of it, → subjects; an empty sequence means all
+        of them.
     subjects : mapping of str to iterable of str
         Person namespace → subjects under test.
 
@@ -64,17 +65,29 @@ def seen_subjects(
     >>> seen_subjects({"painmonit": ["S_01"]}, {"painmonit": ["S_1", "S_2"]})
     ['S_1 of painmonit']
     """
+    known: dict[str, list[Sequence[str]]] = {}
+    for namespace, listed in register.items():
+        known.setdefault(_namespace(namespace), []).append(listed)
     found = []
     for namespace, names in subjects.items():
-        if namespace not in register:
-            continue
-        seen = {identity(name) for name in register[namespace]}
+        lists = known.get(_namespace(namespace), [])
+        seen = {identity(name) for listed in lists for name in listed}
         found += [
             f"{name} of {namespace}"
             for name in sorted(map(str, set(names)))
-            if not seen or identity(name) in seen
+            if identity(name) in seen or not all(len(listed) for listed in lists)
         ]
     return found
+
+
+def _namespace(name: str) -> str:
+    """Person namespace that a name means, in one spelling: its own name or that of a data set."""
+    wanted = identity(name)
+    for dataset in DATASETS.names():
+        if identity(dataset) == wanted:
+            card = DATASETS.card(dataset)
+            return identity(getattr(card, "person_namespace", "") or dataset)
+    return wanted
 
 
 def refuse_overlap(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 import pydantic
 import tomli_w
+from jaxtyping import Bool
 
 from dolorimeter import splits
 from dolorimeter._on_demand import notice
@@ -73,7 +76,8 @@ class Task:
 
     `classes` lists the conditions of each class, in order; `names` names the classes. A regressor
     has a `target` instead: a numeric column of the samples' table (``pain_intensity``,
-    ``rating_vas``), and `conditions` may restrict it.
+    ``rating_vas``), and `conditions` may restrict it. `lag` pairs each window with the target
+    that many seconds later (see `dolorimeter.evaluation.lagged_targets`), default 0.
     """
 
     __pydantic_config__: ClassVar = _STRICT
@@ -83,8 +87,16 @@ class Task:
     target: str = ""
     conditions: tuple[str, ...] = ()
     aggregation: Literal["window", "stimulus", "recording"] = "window"
+    lag: float = 0.0
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.lag) and self.lag >= 0):
+            raise ConfigError(f"[task] lag is {self.lag}, expected seconds of at least 0.")
+        if self.lag and self.kind != "regressor":
+            raise ConfigError(
+                f"[task] lag is {self.lag:g} with kind '{self.kind}'; it needs kind = "
+                "'regressor', a target that varies in time."
+            )
         if self.kind == "regressor":
             if not self.target or self.classes:
                 raise ConfigError(
@@ -129,29 +141,41 @@ class Task:
                 f"[task] condition(s) {', '.join(absent)} do not occur in the data; of what was "
                 f"asked for they have: {', '.join(sorted(set(found)))}."
             )
-        if self.wanted:
-            samples = samples.take(found.isin(self.wanted).to_numpy())
+        part = found.isin(self.wanted).to_numpy() if self.wanted else np.ones(len(found), bool)
         if self.kind == "regressor":
-            return self._target(samples)
+            return self._target(samples, part)
+        samples = samples.take(part)
         index = {c: i for i, group in enumerate(self.classes) for c in group}
         return samples, samples.meta["condition"].map(index).to_numpy(dtype=int)
 
-    def _target(self, samples: Samples) -> tuple[Samples, Array]:
+    def _target(
+        self, samples: Samples, part: Bool[np.ndarray, " sample"]
+    ) -> tuple[Samples, Array]:
+        """Samples of `part` whose target is known; the others of `part` are exclusions."""
         if self.target not in samples.meta.columns:
             numeric = samples.meta.select_dtypes("number").columns
             raise ConfigError(
                 f"[task] target '{self.target}' is not a column of the samples; numeric columns: "
                 f"{', '.join(map(str, numeric))}."
             )
-        target = pd.to_numeric(samples.meta[self.target], errors="coerce")
-        known = target.notna().to_numpy()
-        lost = samples.meta[~known]
+        target = pd.to_numeric(samples.meta[self.target], errors="coerce").to_numpy(dtype=float)
+        reason = f"no {self.target}"
+        if self.lag:
+            from dolorimeter.evaluation import targets_after  # brings scikit-learn along
+
+            target = targets_after(samples, target, self.lag)
+            reason += f" {self.lag:g} s later"
+        known = np.isfinite(target)
+        lost = samples.meta[part & ~known]
         kept_out = tuple(
-            Exclusion(str(s), str(r), "window", f"no {self.target}")
+            Exclusion(str(s), str(r), "window", reason)
             for s, r in zip(lost["subject"], lost["recording"], strict=True)
         )
-        samples = replace(samples, exclusions=samples.exclusions + kept_out).take(known)
-        return samples, target[known].to_numpy(dtype=float)
+        notes = samples.notes
+        if self.lag:
+            notes += (f"the target of each window is {self.target} {self.lag:g} s later",)
+        samples = replace(samples, exclusions=samples.exclusions + kept_out, notes=notes)
+        return samples.take(part & known), target[part & known]
 
 
 @dataclass(frozen=True)
@@ -191,6 +215,8 @@ class Experiment:
     ``declared_baseline`` names its conditions in `baseline`. `demographics` names
     columns (``sex``, ``treatment``) whose score gaps are reported. `seeds` gives one run of every
     fold per seed.
+    `as_live` applies the quality gate of a live session to every window, in training and in test:
+    modalities of low quality are missing, and windows on which a session abstains are exclusions.
     `target_access` declares that self-supervised weights may have met the people under test, as
     ``unlabelled_target``; without it such weights are refused.
     """
@@ -206,6 +232,7 @@ class Experiment:
     streams: tuple[StreamConfig, ...] = ()
     standardise: str = "none"
     baseline: tuple[str, ...] = ()
+    as_live: bool = False
     selection: Selection = "fixed"
     seeds: tuple[int, ...] = (0,)
     demographics: tuple[str, ...] = ()
@@ -260,7 +287,13 @@ class Experiment:
             raise ConfigError(f"{where}: {error}.") from error
 
     def question(self, part: str = "") -> Question:
-        """What is asked, in the form that is hashed and compared."""
+        """What is asked, in the form that is hashed and compared.
+
+        Parameters
+        ----------
+        part : str, default ""
+            Of the data set.
+        """
         from dolorimeter.evaluation import Question  # brings scikit-learn along
 
         shifted = {
@@ -279,14 +312,17 @@ class Experiment:
             dataset=self.dataset.name,
             part=part,
             subset=subset,
-            windows=dict(self.windows) | {"shifted": shifted, "source": source},
+            windows=dict(self.windows)
+            | {"shifted": shifted, "source": source}
+            | ({"as_live": True} if self.as_live else {}),
             task={
                 "kind": self.task.kind,
                 "classes": [list(group) for group in self.task.classes],
                 "names": list(self.task.class_names),
                 "target": self.task.target,
                 "conditions": list(self.task.wanted),
-            },
+            }
+            | ({"lag": self.task.lag} if self.task.lag else {}),
             split={"name": self.split.name, "arguments": dict(self.split.arguments)},
             selection=self.selection,
             aggregation=self.task.aggregation,

@@ -62,7 +62,6 @@ def prepare(
     cache: Cache | None = None,
     workers: int = 1,
     progress: Progress | None = None,
-    as_live: bool = False,
 ) -> Prepared:
     """Read the data set and make its samples and labels.
 
@@ -72,9 +71,6 @@ def prepare(
         Of the data set; None looks in ``$DOLORIMETER_DATA`` and the user cache.
     test_root : str or Path, optional
         Of the second data set, for a cross-data-set experiment.
-    as_live : bool, default False
-        Apply the gate of a live session to every window: modalities of low quality are missing,
-        and windows on which a session abstains are exclusions.
     """
     samples, reader = gathered(
         experiment,
@@ -83,7 +79,6 @@ def prepare(
         cache=cache,
         workers=workers,
         progress=progress,
-        as_live=as_live,
     )
     samples = standardised_table(experiment, samples)
     if leans_on_balance(experiment):
@@ -121,7 +116,6 @@ def gathered(
     workers: int = 1,
     progress: Progress | None = None,
     standardise: bool = True,
-    as_live: bool = False,
 ) -> tuple[Samples, Any]:
     """All samples of the data set or the two, and the first one's reader.
 
@@ -132,21 +126,19 @@ def gathered(
         As in `prepare`.
     standardise : bool, default True
         False leaves out the standardisation within subject, of the same windows.
-    as_live : bool, default False
-        As in `prepare`.
 
     Raises
     ------
     ConfigError
-        If `as_live` is set for an experiment that cannot run live.
+        If ``experiment.as_live`` is true and the experiment cannot run live.
     """
     chain = experiment.chain()
-    if as_live and chain is None:
+    if experiment.as_live and chain is None:
         raise ConfigError(
-            "--as-live needs an experiment with [[streams]]: a feature table has no signals whose "
-            "quality could be judged."
+            "as_live = true needs an experiment with [[streams]]: a feature table has no signals "
+            "whose quality could be judged."
         )
-    if as_live and chain is not None:
+    if experiment.as_live and chain is not None:
         check_live(chain)
     if chain is not None and not standardise:
         chain = replace(chain, standardise="none", baseline=())
@@ -155,7 +147,7 @@ def gathered(
         "cache": cache,
         "workers": workers,
         "progress": progress,
-        "gate": QualityGate() if as_live else None,
+        "gate": QualityGate() if experiment.as_live else None,
     }
     samples, reader = _samples(experiment, experiment.dataset, root, **options)
     if experiment.test_dataset is not None:

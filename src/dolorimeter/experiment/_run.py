@@ -66,7 +66,6 @@ def run(
     keep_models: bool = False,
     cache: bool = True,
     permutations: int = 0,
-    as_live: bool = False,
     progress: Callable[[str], Progress] | None = None,
 ) -> Run:
     """Run an experiment: samples, folds, baselines, audit; written to `out` if it is given.
@@ -90,15 +89,13 @@ def run(
         Keep represented windows in the user cache.
     permutations : int
         Refit on labels shuffled within subject so many times; 0 leaves it.
-    as_live : bool, default False
-        Evaluate what a live session would say, as in `prepare`.
     progress : callable, optional
         Given a title, returns what is called with counts done and in all.
 
     Raises
     ------
     ConfigError
-        If `out` holds another experiment, or `as_live` is set for one that cannot run live.
+        If `out` holds another experiment, or an experiment with ``as_live`` cannot run live.
     """
     out = None if out is None else Path(out)
     outside(out, root or find_root(experiment.dataset.name), test_root)
@@ -121,7 +118,6 @@ def run(
             keep_models=keep_models,
             cache=cache,
             permutations=permutations,
-            as_live=as_live,
             progress=progress,
         )
 
@@ -139,7 +135,6 @@ def _run(
     keep_models: bool,
     cache: bool,
     permutations: int,
-    as_live: bool,
     progress: Callable[[str], Progress] | None,
 ) -> Run:
     """Run an experiment in a folder that no other process writes."""
@@ -148,9 +143,7 @@ def _run(
         "cache": sample_cache() if cache else None,
         "workers": workers,
     }
-    prepared = prepare(
-        experiment, root, **data, as_live=as_live, progress=progress and progress("windows")
-    )
+    prepared = prepare(experiment, root, **data, progress=progress and progress("windows"))
     prepared = _weights_met_nobody(experiment, prepared)
     estimator = experiment.estimator()
     asked: dict[str, Any] = {
@@ -199,7 +192,7 @@ def _run(
             prepared.y,
             prepared.split,
             permutations=permutations,
-            seed=experiment.seeds[0],
+            seed=experiment.seeds,
             workers=workers,
             backend=backend,
             cluster_address=cluster_address,

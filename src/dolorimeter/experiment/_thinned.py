@@ -71,8 +71,11 @@ def _thinned(
     workers: int,
 ) -> tuple[Samples, Int[np.ndarray, " kept"], Int[np.ndarray, " kept"]]:
     """Thinned and then standardised samples, their classes, and their rows among the full ones."""
+    chain = experiment.chain()
+    # a running baseline is of the recording, whichever windows are tested: thinning comes after it
+    after = chain is not None and chain.standardise == "running"
     raw, _ = gathered(
-        experiment, root, test_root=test_root, cache=cache, workers=workers, standardise=False
+        experiment, root, test_root=test_root, cache=cache, workers=workers, standardise=after
     )
     index = {c: i for i, group in enumerate(experiment.task.classes) for c in group}
     classes = raw.meta["condition"].map(index).fillna(-1).to_numpy(dtype=int)
@@ -80,9 +83,9 @@ def _thinned(
         classes[~raw.meta["condition"].isin(experiment.task.conditions).to_numpy()] = -1
     keep = thin_classes(classes, raw.subjects, np.random.default_rng(experiment.seeds[0]))
     places = np.cumsum(classes >= 0) - 1
-    chain = experiment.chain()
     fewer = raw.take(keep)
-    fewer = standardised_table(experiment, fewer) if chain is None else chain.standardised(fewer)
+    if not after:
+        fewer = chain.standardised(fewer) if chain else standardised_table(experiment, fewer)
     fewer, y = experiment.task.label(fewer)
     return fewer, y, places[keep & (classes >= 0)]
 

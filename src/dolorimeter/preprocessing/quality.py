@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dolorimeter.errors import SignalError
-from dolorimeter.signals.beats import LEAST_COVERED, covered_share, ppg_peaks, r_peaks
+from dolorimeter.signals.beats import LEAST_COVERED, covered_share, ppg_beats, r_peaks
 from dolorimeter.signals.quality import (
     NEVER_CLIPPED,
     clipped_samples,
@@ -81,6 +81,9 @@ class Quality:
         Shares of samples, the mean over channels.
     reasons : tuple of str
         What lowered the score, in words; empty for a good one.
+    inverted : bool
+        Whether a pulse wave points downwards; features turn it upright, and the score does not
+        depend on it.
     """
 
     score: float
@@ -88,6 +91,7 @@ class Quality:
     clipped: float
     missing: float
     reasons: tuple[str, ...] = ()
+    inverted: bool = False
 
 
 def window_quality(signal: Signal, modality: str) -> Quality:
@@ -131,9 +135,11 @@ def window_quality(signal: Signal, modality: str) -> Quality:
     score = float(good_share(values, signal.sampling_rate, span, cut).mean())
     if modality == "eda" and signal.unit == "S" and signal.unit_confirmed:
         score *= 1 - _without_contact(values, reasons)
+    inverted = False
     if modality in ("ecg", "ppg") and flat < 1.0:
-        score *= _beats(signal, modality, reasons)
-    return Quality(score, flat, clipped, missing, tuple(reasons))
+        alike, inverted = _beats(signal, modality, reasons)
+        score *= alike
+    return Quality(score, flat, clipped, missing, tuple(reasons), inverted)
 
 
 def _implausible(signal: Signal, name: str) -> str:
@@ -171,22 +177,30 @@ def _without_contact(values: Float[np.ndarray, "channel time"], reasons: list[st
     return share
 
 
-def _beats(signal: Signal, modality: str, reasons: list[str]) -> float:
-    """How alike the beats are; 1 where the signal is too slow or too short to tell."""
-    detect, lowest = (r_peaks, 50.0) if modality == "ecg" else (ppg_peaks, 20.0)
+def _beats(signal: Signal, modality: str, reasons: list[str]) -> tuple[float, bool]:
+    """How alike the beats are, and whether a pulse points downwards.
+
+    1 and False where the signal is too slow or too short to tell.
+    """
+    lowest = 50.0 if modality == "ecg" else 20.0
     if signal.sampling_rate < lowest or signal.duration < 3.0:
-        return 1.0
-    peaks = detect(signal.values, signal.sampling_rate)
+        return 1.0, False
+    inverted = False
+    if modality == "ecg":
+        peaks = r_peaks(signal.values, signal.sampling_rate)
+    else:
+        peaks, sign = ppg_beats(signal.values, signal.sampling_rate)
+        inverted = bool((sign < 0).any())
     covered = covered_share(peaks, signal.sampling_rate, signal.values.shape[1])
     if covered.mean() < LEAST_COVERED:
         reasons.append(_NO_RHYTHM)
-        return 0.0
+        return 0.0, False
     alike = template_quality(signal.values, peaks, signal.sampling_rate)
     known = np.isfinite(alike)
     if not known.any():
         reasons.append(_FEW_BEATS)
-        return 0.5
+        return 0.5, inverted
     mean = float(alike[known].mean())
     if mean < _UNLIKE:
         reasons.append(f"beats differ from each other (mean correlation {mean:.2f})")
-    return mean
+    return mean, inverted

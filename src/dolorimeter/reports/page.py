@@ -151,11 +151,11 @@ def verdict(entry: Entry, lead: Run) -> Verdict:
     main, metric = n.main, words.metric_name(n.main.metric)
     chance = "" if n.chance is None else f"; chance {words.value(n.chance, main.metric)}"
     pooled = ", pooled over windows" if main.pooled else ""
-    scored = n.subjects - (0 if main.pooled else n.undefined)
-    of = "" if scored == n.subjects else f"{scored} of "
+    scored = n.subjects if main.pooled else n.subjects - n.undefined
+    whose = f"{scored} of " if scored < n.subjects else ""
     figure = (
         f"{words.capital(metric)}{pooled} {words.value(main.mean, main.metric)} "
-        f"(95 % interval over {of}{words.people(n.subjects)}: "
+        f"(95 % interval over {whose}{words.people(n.subjects)}: "
         f"{words.interval(main.low, main.high, main.metric, main.unreliable)}{chance})"
     )
     tone, answer = _answer(n)
@@ -208,7 +208,9 @@ def _answer(n: Numbers) -> tuple[Tone, str]:
             "Nothing can be said about chance: the run has no majority baseline, or too few "
             "people for a comparison with it."
         )
-    if n.kind == "regressor":
+    if n.kind == "regressor" and n.main.metric in LOWER_IS_BETTER:
+        mean = "the mean target of the training subjects"
+    elif n.kind == "regressor":
         mean = "a constant guess, which agrees with 0"
     elif name == "majority":
         mean = "the majority baseline"

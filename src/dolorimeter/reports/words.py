@@ -193,4 +193,6 @@ def windows_words(question: Question) -> str:
         parts.append(f"starting {float(windows['offset']):g} s after onset")
     if windows.get("source"):
         parts.append(f"source {windows['source']}")
+    if windows.get("as_live"):
+        parts.append("through the gate of a live session")
     return ", ".join(parts)

@@ -271,8 +271,7 @@ class _Blocks:
         at = self.argmax(strength)
         size = strength[self.row, at]
         # every two seconds hold a beat, down to 30 per minute
-        typical = scipy.ndimage.maximum_filter1d(strength, round(2.0 * sampling_rate) | 1, axis=1)
-        around = typical[self.row, at]
+        around = _highest_around(strength, self.row, at, round(2.0 * sampling_rate) // 2)
         kept = np.zeros(len(at), dtype=bool)
         for first, stop in pairwise(np.searchsorted(self.row, np.arange(len(strength) + 1))):
             strong = size[first:stop] >= wave.weak * _local_median(around[first:stop])
@@ -293,6 +292,20 @@ def _check(x: np.ndarray, sampling_rate: float, lowest: float, what: str) -> Non
         raise SignalError(
             f"{what} asked of {x.shape[-1] / sampling_rate:.3g} s, expected at least 1 s."
         )
+
+
+def _highest_around(
+    x: Float[np.ndarray, "window time"],
+    row: Int[np.ndarray, " peak"],
+    at: Int[np.ndarray, " peak"],
+    half: int,
+) -> Float[np.ndarray, " peak"]:
+    """Highest value within `half` samples of each peak, in its window."""
+    first = np.maximum(at - half, 0) + row * x.shape[1]
+    stop = np.minimum(at + half + 1, x.shape[1]) + row * x.shape[1]
+    limits = np.stack([first, stop], axis=1).ravel()
+    padded = np.append(x, 0.0)  # the last stop may be the end
+    return np.asarray(np.maximum.reduceat(padded, limits)[::2] if len(at) else x[row, at])
 
 
 def _polarity(clean: Float[np.ndarray, "window time"]) -> Float[np.ndarray, "window one"]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from dolorimeter.audits.evaluation_under_audit import EvaluationUnderAudit
 from dolorimeter.audits.findings import Finding, not_checked, passed, some
+from dolorimeter.evaluation._fold_store import FITTED_AGAIN
 from dolorimeter.types import Array
 
 FITS = frozenset({"fit", "fit_transform", "partial_fit"})
@@ -427,10 +428,26 @@ def selection_on_test(case: EvaluationUnderAudit) -> Iterator[Finding]:
 
 
 def failed_folds(case: EvaluationUnderAudit) -> Iterator[Finding]:
-    """Report folds that failed: their subjects are missing from every score."""
+    """Report folds that failed, and folds that failed in an earlier call.
+
+    The subjects of a failed fold have no prediction. A fold that was fitted until it succeeded is
+    a choice among fits, if the failure depends on chance.
+    """
     check = "failed_folds"
     failures = case.run.failures
     done = case.run.predictions[["fold", "seed"]].drop_duplicates()
+    again = [note for note in case.run.notes if FITTED_AGAIN in note]
+    if again:
+        yield Finding(
+            check,
+            "warning",
+            "observed",
+            some(note.partition(" ")[0] for note in again),
+            f"folds that failed in an earlier call and were fitted again: {len(again)}. The "
+            f"first: {again[0]}",
+        )
+    if failures.empty and again:
+        return
     if failures.empty:
         yield passed(check, "observed", f"all {len(done)} folds gave predictions.")
         return
@@ -440,8 +457,8 @@ def failed_folds(case: EvaluationUnderAudit) -> Iterator[Finding]:
         "fault" if share > 0.1 else "warning",
         "observed",
         some(dict.fromkeys(failures["subjects"].astype(str))),
-        f"{len(failures)} of {len(failures) + len(done)} folds failed, and their subjects are in "
-        f"no score. The first error: {failures['error'].iloc[0]}",
+        f"{len(failures)} of {len(failures) + len(done)} folds failed, so that their subjects "
+        f"have no prediction of these folds. The first error: {failures['error'].iloc[0]}",
     )
 
 
