@@ -271,6 +271,14 @@ def test_a_closed_pipe_ends_a_verb_quietly(words: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize(("closed", "kind", "code"), [(">&-", "models", 0), ("2>&-", "modles", 2)])
+def test_a_stream_that_the_caller_closed_is_no_fault(closed: str, kind: str, code: int) -> None:
+    command = f'"$0" -m dolorimeter list {kind} {closed}'
+    ended = subprocess.run(["sh", "-c", command, sys.executable], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, b"")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_not_a_fault_of_ours() -> None:
     command = [sys.executable, "-m", "dolorimeter", "list", "--json"]

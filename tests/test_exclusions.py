@@ -94,7 +94,7 @@ def test_a_subject_that_is_lost_is_a_named_exclusion(tmp_path: Path, fault: str)
     notes = " | ".join(prepared.samples.notes)
     assert "of 6 subjects found" in notes
     if fault == "misspelt":  # its other class is there
-        assert "1 of 6 subjects have no window of strong: subjects 03" in notes
+        assert "1 of 6 subjects have no window of strong: subject 03" in notes
         assert "Conditions of the data that are not part of the task: Strong" in notes
     else:
         assert "5 of the 6 subjects asked for have a sample that takes part" in notes

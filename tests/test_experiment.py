@@ -296,7 +296,9 @@ def test_one_data_set_trains_and_another_is_tested(
 
 def test_demographics_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
-    with pytest.raises(EvaluationError, match="demographics sex are not columns of the samples"):
+    with pytest.raises(
+        EvaluationError, match=r"the samples have no column 'sex'; they have: .*participants"
+    ):
         run(experiment_from(TABLE | {"demographics": ["sex"]}), root)
 
 

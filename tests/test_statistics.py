@@ -344,3 +344,5 @@ def test_gap_of_two_groups_is_that_of_welch() -> None:
 def test_gap_of_single_people_is_not_defined() -> None:
     assert all(map(math.isnan, statistics.group_gap(scores(1), scores(9))))
     assert all(map(math.isnan, statistics.group_gap(np.full(3, 0.5), np.full(3, 0.6))))
+    # 0.1 + 0.2 and 0.3 differ by rounding only: no spread to take an interval from
+    assert all(map(math.isnan, statistics.group_gap(np.array([0.3, 0.1 + 0.2]), scores(9))))

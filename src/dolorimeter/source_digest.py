@@ -98,7 +98,7 @@ def code_digest(*things: Any, versions: tuple[str, ...] = ()) -> str:
 
     Examples
     --------
-    >>> code_digest(lambda x: x + 1) == code_digest(lambda x: x + 2)
+    >>> code_digest(functools.partial(int, base=2)) == code_digest(functools.partial(int, base=8))
     False
     """
     walk = _Walk()

@@ -565,11 +565,14 @@ def by_group(
 def group_gap(
     first: Scores, second: Float[np.ndarray, " other"], confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Difference of two groups' means with Welch's interval; NaN with fewer than two each."""
+    """Return the difference of two groups' means with Welch's interval.
+
+    NaN where a group has fewer than two scores or equal ones, which do not show how scores vary.
+    """
     from scipy.stats import ttest_ind
 
     a, b = first[np.isfinite(first)], second[np.isfinite(second)]
-    if min(len(a), len(b)) < 2 or (np.ptp(a) == 0 and np.ptp(b) == 0):
+    if min(len(a), len(b)) < 2 or _constant(a) or _constant(b):
         return math.nan, math.nan, math.nan
     found = ttest_ind(a, b, equal_var=False).confidence_interval(confidence)
     return float(a.mean() - b.mean()), float(found.low), float(found.high)

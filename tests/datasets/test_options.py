@@ -59,6 +59,13 @@ def test_wrong_options_are_named(
         ({"split": {"name": "group_kfold"}}, "did you mean 'group_k_fold'?"),
         ({"windows": {"duraton": 3, "duration": 3}}, "did you mean 'duration'?"),
         ({"task": {"classes": ["none", "pain"]}}, 'expected a list such as [["none"], ["pain"]]'),
+        (
+            {"streams": [{"modality": "eda", "representation": "features"}]},
+            "'streams.0.representation' is 'features', expected a table such as "
+            '{ name = "features" }',
+        ),
+        ({"streams": [], "windows": {"duration": -3.0}}, "expected a positive number of seconds"),
+        ({"streams": [], "windows": {"duration": "ten"}}, "duration is 'ten'"),
         ({"demographic": ["sex"]}, "unknown key 'demographic'; did you mean 'demographics'?"),
     ],
 )

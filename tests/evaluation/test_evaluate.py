@@ -365,7 +365,9 @@ def test_arguments_that_do_not_fit_are_refused(cohort: Cohort) -> None:
         evaluate(model, samples, y, split, selection="oracle_seed")
     with pytest.raises(EvaluationError, match="keep_models needs run_dir"):
         evaluate(model, samples, y, split, keep_models=True)
-    with pytest.raises(EvaluationError, match="demographics age are not columns of the samples"):
+    with pytest.raises(
+        EvaluationError, match=r"the samples have no column 'age'; they have: .*participants"
+    ):
         evaluate(model, samples, y, split, demographics=("age",))
     with pytest.raises(EvaluationError, match="1 of 40 labels are missing"):
         evaluate(model, samples, np.r_[np.nan, y[1:]], split, target_kind="regressor")

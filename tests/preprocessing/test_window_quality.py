@@ -130,6 +130,12 @@ def test_skin_conducts_or_the_electrode_is_off() -> None:
     assert window_quality(unconfirmed, "eda").reasons == ()
 
 
+def test_millisiemens_for_microsiemens_are_a_wrong_unit() -> None:
+    x = 4e-3 + 1e-4 * wave()
+    (reason,) = window_quality(Signal(x[None], 100.0, "S", True, "conductance"), "eda").reasons
+    assert "the unit is wrong" in reason
+
+
 @pytest.mark.shared
 def test_the_subject_without_contact_is_found(data_root: Path) -> None:
     reader = DATASETS.get("oxazepam_fmov")(data_root / "oxazepam_fmov")

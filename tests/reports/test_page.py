@@ -144,6 +144,11 @@ def test_the_verdict_says_figure_interval_people_chance_and_baseline(tmp_path: P
         "Balanced accuracy 100.0 % (95 % interval over 5 people: 47.8–100.0 % (unreliable); "
         "chance 50.0 %)" in few
     )
+    # of a subject with one class there is no score, and no share in the interval
+    run = made_run(right=1.0)
+    one_class = (run.predictions["subject"] == "anna") & (run.predictions["label"] == 1)
+    html, _, _ = written(tmp_path, replace(run, predictions=run.predictions[~one_class]))
+    assert "(95 % interval over 4 of 5 people: " in html
     # of five people a sign-flip test cannot give a p below 2/2⁵
     assert "Not distinguishable from chance" in few
     many = tuple(f"p{i:02d}" for i in range(22))

@@ -152,4 +152,7 @@ def _fault(quality: Quality) -> str:
     worst = max(shares, key=lambda name: shares[name])
     if shares[worst] >= LOW_QUALITY:
         return f"mostly {worst}"
-    return "no contact with the skin" if "contact" in " ".join(quality.reasons) else "low quality"
+    reasons = " ".join(quality.reasons)
+    if "the unit is wrong" in reasons:
+        return "values that no body gives: is the unit right?"
+    return "no contact with the skin" if "contact" in reasons else "low quality"

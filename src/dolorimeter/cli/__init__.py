@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -77,6 +78,9 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     warnings.showwarning = _showing_notices(warnings.showwarning)
     signal.signal(signal.SIGTERM, _terminate)
+    # a stream that the caller closed (>&-) is None
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a code page may lack the letters of a file's name
             stream.reconfigure(errors="backslashreplace")

@@ -469,9 +469,9 @@ class _Rows:
         unknown = [name for name in demographics if name not in samples.meta.columns]
         if unknown:
             raise EvaluationError(
-                f"demographics {', '.join(unknown)} are not columns of the samples; they have: "
-                f"{', '.join(map(str, samples.meta.columns))}. Add columns with "
-                "Samples.from_arrays(…, meta=…)."
+                f"demographics: the samples have no column {', '.join(map(repr, unknown))}; they "
+                f"have: {', '.join(map(str, samples.meta.columns))}. Add it to the participants "
+                "table of the data set, or with Samples.from_arrays(…, meta=…)."
             )
         for name in demographics:
             values = samples.meta[name].astype(str).groupby(samples.meta["subject"]).nunique()

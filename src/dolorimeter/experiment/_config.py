@@ -255,6 +255,8 @@ class Experiment:
             If a name or an argument is unknown.
         """
         if not self.streams:
+            if self.windows:  # what the user states of a table's windows goes into the question
+                self._window_spec()
             return None
         streams = chain_streams(self.streams)
         if self.standardise != "none":
@@ -561,6 +563,8 @@ def _fault(error: Any) -> str:
     if error["type"] in ("tuple_type", "list_type"):
         example = ' such as [["none"], ["pain"]]' if key.startswith("task.classes") else ""
         return f"'{key}' is {found!r}, expected a list{example}"
+    if error["type"] in ("dict_type", "dataclass_type", "mapping_type"):
+        return f"'{key}' is {found!r}, expected a table such as {{ name = \"{found}\" }}"
     return f"'{key}' is {found!r}: {error['msg']}"
 
 

@@ -170,8 +170,9 @@ def _count_people(samples: Samples, reader: Any, experiment: Experiment) -> Samp
     classes = dict(zip(experiment.task.class_names, experiment.task.classes, strict=False))
     for name, subjects in lacking(condition_counts(samples), classes).items():
         shown = ", ".join(subjects[:8]) + (" …" if len(subjects) > 8 else "")
+        who = "subject" if len(subjects) == 1 else "subjects"
         notes.append(
-            f"{len(subjects)} of {found} subjects have no window of {name}: subjects {shown}"
+            f"{len(subjects)} of {found} subjects have no window of {name}: {who} {shown}"
         )
     return replace(samples, notes=(*notes, *samples.notes))
 

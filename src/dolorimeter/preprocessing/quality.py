@@ -42,6 +42,9 @@ SKIN = (0.05e-6, 60e-6)
 """Siemens that skin can have; outside, the electrode has no contact or a short (Kleckner et al.,
 IEEE Trans. Biomed. Eng. 65:1460, 2018). Only asked where the unit is confirmed."""
 
+NO_SKIN = 100e-6
+"""Siemens that no skin reaches: a median above it means another unit rather than a short."""
+
 PLAUSIBLE: Mapping[str, tuple[float, float, str]] = {
     "ecg": (20e-6, 20e-3, "V"),
     "emg_trapezius": (0.1e-6, 20e-3, "V"),
@@ -167,7 +170,10 @@ def _without_contact(values: Float[np.ndarray, "channel time"], reasons: list[st
     known = ~np.isnan(values)
     share = float(((values < SKIN[0]) | (values > SKIN[1])).sum() / known.sum())
     if share >= _NOTICEABLE:
-        reasons.append(f"{share:.0%} of samples outside 0.05–60 µS: no contact with the skin")
+        reason = f"{share:.0%} of samples outside 0.05–60 µS: no contact with the skin"
+        if np.nanmedian(values) > NO_SKIN:
+            reason += ", or the unit is wrong"
+        reasons.append(reason)
     return share
 
 

@@ -206,7 +206,8 @@ def table_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
             "failed folds": str(n.failed_folds or ""),
             "kept out": str(n.excluded or ""),
             "metric": words.metric_name(n.main.metric),
-            "mean of people": words.value(n.main.mean, n.main.metric),
+            "mean of people": words.value(n.main.mean, n.main.metric)
+            + (" (pooled)" if n.main.pooled else ""),
             "95 % interval": words.interval(
                 n.main.low, n.main.high, n.main.metric, n.main.unreliable
             ),

@@ -300,9 +300,10 @@ def _remarks(s: Summary) -> Iterator[str]:
         yield _lowest(s)
     for column, (gap, low, high) in s.gaps.items():
         if math.isfinite(gap):
+            unreliable = next((g.unreliable for g in s.demographics[column] if g.unreliable), "")
             yield (
                 f"Largest gap between groups of {column}: {words.value(gap, s.main)} "
-                f"({words.interval(low, high, s.main)})."
+                f"({words.interval(low, high, s.main, unreliable)})."
             )
     if s.coverage is not None:
         yield _coverage_words(s)

@@ -364,9 +364,9 @@ def _independent(y: Array, rng: np.random.Generator, is_classifier: bool) -> Arr
 
 
 def _labels_vary_within(y: Array, subjects: Array) -> bool:
-    """Whether at least two subjects have two labels."""
+    """Whether at least two subjects, or the only one, have two labels."""
     labels = pd.Series(y).groupby(subjects)
-    return int((labels.max() != labels.min()).sum()) >= 2
+    return int((labels.max() != labels.min()).sum()) >= min(2, labels.ngroups)
 
 
 def _guess(table: pd.DataFrame, is_classifier: bool) -> Array:
