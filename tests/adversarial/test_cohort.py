@@ -183,7 +183,7 @@ def test_beats_have_the_rate_of_the_formula(tmp_path: Path) -> None:
     ("layout", "name", "modality"),
     [
         ("bids", "bids_physio", "eda"),
-        pytest.param("edf", "edf", "eda", marks=FORMATS),
+        pytest.param("edf", "edf", "eda"),
         pytest.param("snirf", "snirf", "fnirs_hbo", marks=FORMATS),
         ("ai4pain_2025", "ai4pain_2025", "eda"),
         pytest.param("biovid", "biovid", "eda", marks=pytest.mark.long),
@@ -215,11 +215,16 @@ def test_the_same_arguments_give_the_same_files(tmp_path: Path) -> None:
     assert a != c
 
 
-@pytest.mark.extra("formats")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(n, marks=[] if "feature_table" in PROPERTIES[n].layouts else pytest.mark.long)
+        pytest.param(
+            n,
+            marks=[
+                *([] if "feature_table" in PROPERTIES[n].layouts else [pytest.mark.long]),
+                *([] if {"feature_table", "bids"} & set(PROPERTIES[n].layouts) else [FORMATS]),
+            ],
+        )
         for n in ROLES
     ],
 )
@@ -239,11 +244,16 @@ def test_a_property_changes_the_files_of_its_subject_alone(name: str, tmp_path: 
     assert {path[:6] for path in changed} <= {subject, "sub-2/", "sub-2."}
 
 
-@pytest.mark.extra("formats")
 @pytest.mark.parametrize(
     "layout",
     [
-        pytest.param(n, marks=pytest.mark.long if n in ("folder", "biovid") else [])
+        pytest.param(
+            n,
+            marks=[
+                *([pytest.mark.long] if n in ("folder", "biovid") else []),
+                *([FORMATS] if n == "snirf" else []),
+            ],
+        )
         for n in LAYOUTS
     ],
 )

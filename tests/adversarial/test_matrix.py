@@ -29,7 +29,7 @@ from adversarial_truth import (
 
 READABLE = tuple(layout for layout in LAYOUTS if layout != "folder")
 """Layouts with a reader: that of `folder` comes with the issue on own data."""
-EXTRAS = {"edf": "formats", "snirf": "formats"}
+EXTRAS = {"snirf": "formats"}
 MATRIX = Path(__file__).parent / "matrix.toml"
 OUTCOMES = {"clean", "number", "exclusion", "note", "warning", "error"}
 VERBS = ("check", "evaluate", "predict", "audit")

@@ -328,7 +328,6 @@ def test_a_name_in_another_form_is_the_same_file(cases: Path, folder: str) -> No
     assert reader.exclusions == ()
 
 
-@pytest.mark.extra("face")
 @pytest.mark.parametrize(("folder", "file"), [("case", "A.avi"), ("ending", "a.avi")])
 def test_a_name_that_is_nearly_a_file_names_it(cases: Path, folder: str, file: str) -> None:
     reader = open_dataset("video_files", cases / "22-video-label-names" / folder)
