@@ -197,6 +197,7 @@ def test_readers_do_not_import_the_decoder() -> None:
     assert result.stdout.split() == ["False", "False"]
 
 
+@pytest.mark.extra("face")
 def test_check_names_gaps_and_events_outside(fixtures: Path, tmp_path: Path) -> None:
     case = fixtures / "cases" / "17-avi-dropped-frames"
     for name in ("camera.avi", "camera.mkv"):
