@@ -490,8 +490,9 @@ def _parallel_share(
 
 def _rank(directions: Float[np.ndarray, "direction column"]) -> int:
     """Dimensions that the directions span, to 1/1,000 of the first."""
-    length = np.linalg.norm(directions, axis=1, keepdims=True)
-    return int(np.linalg.matrix_rank(directions / length, rtol=1e-3))
+    unit = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    squares = np.linalg.eigvalsh(unit.T @ unit)
+    return int((squares > 1e-6 * squares[-1]).sum())
 
 
 def _candidates(signal: Float[np.ndarray, "row time"]) -> Int[np.ndarray, "pair three"]:
