@@ -776,24 +776,25 @@ def verb(*words: str) -> Spelling:
 
 def cohort(shared: Path, new: Side) -> None:
     """Write a look-alike of BioVid: two levels, three signals."""
-    words = verb(
-        "synthesise", "biovid", "--out", str(shared / "cohort"), "--seed", "1",
+    synthesise(
+        new, shared / "cohort",
         "--option", f"subjects={SUBJECTS}", "--option", f"per_condition={WINDOWS}",
         "--option", 'conditions=["BL1", "PA4"]',
     )  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(new.tree / "src")}
-    process = measure([str(new.python), *words], environment, new.tree)
-    if process.status != 0:
-        raise FailedError(f"the cohort cannot be written: {last_line(process)}")
 
 
 def published(shared: Path, new: Side) -> None:
     """Write a look-alike of BioVid in the published size: 8,700 windows (1.2 GB)."""
-    words = verb("synthesise", "biovid", "--out", str(shared / "published"), "--seed", "1")
+    synthesise(new, shared / "published")
+
+
+def synthesise(new: Side, out: Path, *options: str) -> None:
+    """Write a look-alike of BioVid with the new side."""
+    words = verb("synthesise", "biovid", "--out", str(out), "--seed", "1", *options)
     environment = os.environ | {"PYTHONPATH": str(new.tree / "src")}
     process = measure([str(new.python), *words], environment, new.tree)
     if process.status != 0:
-        raise FailedError(f"the published size cannot be written: {last_line(process)}")
+        raise FailedError(f"the look-alike cannot be written: {last_line(process)}")
 
 
 def recording(shared: Path, _new: Side) -> None:

@@ -289,7 +289,7 @@ def _registers(case: EvaluationUnderAudit) -> list[tuple[str, Mapping[str, Any] 
 def _namespace(dataset: str) -> str:
     if dataset not in DATASETS.names():
         return dataset
-    return str(DATASETS.card(dataset).person_namespace or dataset)  # type: ignore[attr-defined]
+    return str(getattr(DATASETS.card(dataset), "person_namespace", "") or dataset)
 
 
 def _is_labels(part: Any, y: Array | None) -> bool:
