@@ -72,6 +72,7 @@ def test_full_saturation_is_not_clipping(modality: str) -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.extra("formats")
 def test_slow_signals_of_a_real_wristband_are_not_clipped(data_root: Path) -> None:
     reader = DATASETS.get("stress_predict")(data_root / "stress_predict")
     recording = reader.recordings()[0].load()
