@@ -140,6 +140,7 @@ def test_a_workload_that_fails_is_one_message(
     assert "| same |" in output
 
 
+@pytest.mark.long
 def test_an_old_version_is_unpacked_once_and_again_where_it_does_not_match(
     repository: Path,
 ) -> None:

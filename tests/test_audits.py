@@ -156,6 +156,7 @@ class Odd(LogisticRegression):
         return super().fit(X, y)
 
 
+@pytest.mark.long
 def test_arrays_of_any_shape_in_an_estimator_are_no_fault() -> None:
     samples, y = drawn(6, 8)
     odd = Odd(np.array(0.5), [[1, 2], [3]], [np.zeros(0), np.array([["a"]]), pd.Series([None])])
@@ -188,6 +189,7 @@ def test_shares_that_saturate_are_not_the_work_of_a_scaler() -> None:
     assert loud(LogisticRegression(), replace(samples, x=shares), y, group_k_fold(4)) == []
 
 
+@pytest.mark.long
 def test_a_randomised_balanced_design_gives_no_warning_of_the_previous_stimulus() -> None:
     """15 of 40 such designs were warned of: the other class is the more frequent one after one."""
     warned = 0

@@ -108,6 +108,7 @@ def test_the_cache_changes_nothing_and_sees_a_changed_file(tmp_path: Path) -> No
     assert len(changed) == len(fresh) - 1
 
 
+@pytest.mark.long
 def test_two_processes_give_the_same(tmp_path: Path) -> None:
     recordings = cohort(tmp_path)
     chain = Pipeline(SPEC, (EDA, ECG))

@@ -303,6 +303,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_face_replayed_frame_by_frame_is_the_face_of_the_file(clip: Path, stride: int) -> None:
     eda = Signal(recording().signals["eda"].values[:, :192], 64.0, "S", True, "conductance")
@@ -383,6 +384,7 @@ def test_pictures_of_a_live_face_are_those_of_the_file_and_are_embedded_once(
     assert Colours.seen < 4 * 5  # four windows of five pictures overlap
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "pictures",
     [

@@ -415,6 +415,7 @@ def test_an_unknown_key_of_an_encoder_is_named() -> None:
 # ── models on videos that lie anywhere ──────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dataset", ["video_files", "biovid"])
 def test_a_model_of_faces_estimates_a_loose_video_from_start_to_end(
     clips: Path, labelled: Path, tmp_path: Path, dataset: str
@@ -491,6 +492,7 @@ def values(classifier: str = "logistic_regression") -> dict[str, object]:
     }
 
 
+@pytest.mark.long
 def test_occlusion_tests_models_of_clear_faces_on_covered_ones(
     labelled: Path, tmp_path: Path
 ) -> None:
@@ -508,6 +510,7 @@ def test_occlusion_tests_models_of_clear_faces_on_covered_ones(
         occlusion(experiment_from(plain), labelled, tmp_path / "other")
 
 
+@pytest.mark.long
 def test_relevance_of_regions_is_told_for_each_question(labelled: Path, tmp_path: Path) -> None:
     told = values("network")
     told["classifier"] = {
@@ -549,6 +552,7 @@ def test_relevance_of_regions_is_told_for_each_question(labelled: Path, tmp_path
         relevance(experiment_from(told | {"task": {"classes": [["a"], ["b"], ["c"]]}}), labelled)
 
 
+@pytest.mark.long
 def test_a_sweep_runs_once_for_each_value_and_goes_on(labelled: Path, tmp_path: Path) -> None:
     import tomli_w
 

@@ -279,6 +279,7 @@ def test_a_stream_that_the_caller_closed_is_no_fault(closed: str, kind: str, cod
     assert (ended.returncode, ended.stderr) == (code, b"")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_not_a_fault_of_ours() -> None:
     command = [sys.executable, "-m", "dolorimeter", "list", "--json"]
@@ -303,6 +304,7 @@ def test_a_fault_of_ours_is_named_as_ours(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Traceback" not in out.stderr
 
 
+@pytest.mark.long
 @pytest.mark.extra("face")
 def test_a_broken_video_does_not_cost_the_others(tmp_path: Path) -> None:
     from dolorimeter.video import VideoWriter
@@ -322,6 +324,7 @@ def test_a_broken_video_does_not_cost_the_others(tmp_path: Path) -> None:
     assert "would both be written as 'good-…'" in done.stderr
 
 
+@pytest.mark.long
 def test_audit_exits_with_1_on_a_fault(tmp_path: Path, call_here: Called) -> None:
     experiment, root = _table(tmp_path)
     folder = tmp_path / "run"
@@ -336,6 +339,7 @@ def test_audit_exits_with_1_on_a_fault(tmp_path: Path, call_here: Called) -> Non
     assert [f["check"] for f in faults] == ["selection_on_test"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "code", "workers"),
     [(signal.SIGINT, cli.INTERRUPTED, "1"), (signal.SIGTERM, cli.TERMINATED, "2")],

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SESSIONS = Path(__file__).parent / "fixtures" / "cases" / "20-console-code-page" / "sessions"
 
 
@@ -22,6 +24,7 @@ def call(encoding: str, *words: str | Path) -> subprocess.CompletedProcess[bytes
     )
 
 
+@pytest.mark.long
 def test_a_check_ends_as_it_does_elsewhere() -> None:
     expected = call("utf-8", "check", "empatica_e4", SESSIONS)
     assert "李雷".encode() in expected.stdout
@@ -32,6 +35,7 @@ def test_a_check_ends_as_it_does_elsewhere() -> None:
     assert b"fault of dolorimeter" not in found.stderr
 
 
+@pytest.mark.long
 def test_json_stays_json(tmp_path: Path) -> None:
     folder = tmp_path / "zo\u00eb \U0001f600"
     shutil.copytree(SESSIONS, folder)
@@ -41,6 +45,7 @@ def test_json_stays_json(tmp_path: Path) -> None:
     assert json.loads(found.stdout.decode("ascii")) == json.loads(expected.stdout.decode())
 
 
+@pytest.mark.long
 def test_an_error_names_the_file_all_the_same(tmp_path: Path) -> None:
     found = call("ascii", "check", "feature_table", tmp_path / "李雷.csv")
     assert found.returncode == 2

@@ -63,6 +63,7 @@ def experiment(part: str, **network: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.extra("deep")
 def test_pre_trained_on_part_a_it_is_refused_on_part_b_until_declared(
     cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -14,6 +14,7 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 MARKS = {"fill_gaps": [pytest.mark.long, pytest.mark.extra("deep")]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, id=path.stem, marks=MARKS.get(path.stem, [])) for path in EXAMPLES],
@@ -26,6 +27,7 @@ def test_example_runs(path: Path) -> None:
     assert result.stdout.strip()
 
 
+@pytest.mark.long
 def test_the_lines_of_the_readme_run(tmp_path: Path) -> None:
     root = EXAMPLES[0].parent.parent
     block = (root / "README.md").read_text(encoding="utf-8").split("```python\n")[1]

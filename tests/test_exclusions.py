@@ -100,6 +100,7 @@ def test_a_subject_that_is_lost_is_a_named_exclusion(tmp_path: Path, fault: str)
         assert "5 of the 6 subjects asked for have a sample that takes part" in notes
 
 
+@pytest.mark.long
 def test_a_lost_subject_is_counted_on_the_terminal_in_json_and_in_the_report(
     tmp_path: Path,
 ) -> None:
@@ -125,6 +126,7 @@ def test_a_lost_subject_is_counted_on_the_terminal_in_json_and_in_the_report(
     assert "2 windows, recordings or people kept out" in page  # TRIPOD, item 11
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("classes", "sentence"),
     [

@@ -218,6 +218,7 @@ def test_the_same_call_again_finds_the_run_finished(tmp_path: Path) -> None:
         run(experiment_from(TABLE), root, tmp_path / "run")
 
 
+@pytest.mark.long
 def test_permutations_stay_where_none_are_asked_for(tmp_path: Path) -> None:
     root = table_file(tmp_path / "data").parent
     first = run(experiment_from(TABLE), root, tmp_path / "run", permutations=2)
@@ -225,6 +226,7 @@ def test_permutations_stay_where_none_are_asked_for(tmp_path: Path) -> None:
     assert again.permutation == first.permutation is not None
 
 
+@pytest.mark.long
 def test_the_p_of_several_seeds_is_of_the_figure_that_is_reported(tmp_path: Path) -> None:
     """A forest differs per seed: `observed` was the score of the first seed alone."""
     root = table_file(tmp_path / "data").parent
@@ -256,6 +258,7 @@ def test_running_standardisation_of_a_table_without_times_is_refused(tmp_path: P
         prepare(experiment_from(TABLE | {"standardise": "running"}), root)
 
 
+@pytest.mark.long
 def test_one_data_set_trains_and_another_is_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def model(folder: Path, *encoders: Encoder | None) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_file_gives_the_numbers_of_pytorch_and_says_so(tmp_path: Path) -> None:
     np.save(tmp_path / "check.npy", pictures())
     told = CliRunner().invoke(

@@ -68,6 +68,7 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_every_module_imports_without_extras_or_names_its_extra() -> None:
     out = python(IMPORT_ALL).stdout
     imported, blocked, faults = json.loads(out)
@@ -94,6 +95,7 @@ def test_every_listed_card_has_its_class_and_a_network_may_not_take_its_name() -
         MODELS.register(Card("painformer", "another"))(type("Another", (), {}))
 
 
+@pytest.mark.long
 def test_a_network_in_the_core_ends_in_one_line_that_names_the_extra(tmp_path: Path) -> None:
     rows = [f"s{s},{'ab'[t % 2]},{t}" for s in range(4) for t in range(4)]
     table, experiment, out = (str(tmp_path / name) for name in ("t.csv", "t.toml", "o"))

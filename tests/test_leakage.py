@@ -338,6 +338,7 @@ def test_a_reference_of_the_subjects_own_baseline_windows_is_seen() -> None:
     only(altered(subtract), "label_informed_reference")
 
 
+@pytest.mark.long
 def test_pictures_are_audited_by_ten_thousand_of_their_numbers_and_it_is_said() -> None:
     """Column by column, two million pixels a window took minutes: longer than the training."""
     samples, y = cohort(subjects=3, windows=10)
@@ -450,6 +451,7 @@ def test_labels_that_a_function_brings_along_are_seen() -> None:
     assert "the labels" in said(findings, "test_data_in_estimator")[0].where
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cv", [3, 7])
 def test_a_search_without_groups_is_seen(cv: Any) -> None:
     search = GridSearchCV(clean_estimator(), {"logisticregression__C": [0.1, 1.0]}, cv=cv)
@@ -596,6 +598,7 @@ class Staged(ClassifierMixin, BaseEstimator):
         return self.classes_[self.predict_proba(x).argmax(axis=1)]
 
 
+@pytest.mark.long
 def test_shuffled_labels_show_a_choice_on_the_test_fold() -> None:
     findings = run_and_audit(
         Staged(),
@@ -1239,6 +1242,7 @@ def test_an_alternating_design_that_the_previous_stimulus_tells_gives_a_warning(
 # ── the leak-o-meter ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_on_noise_the_oracle_rises_above_chance_and_the_inner_choice_does_not() -> None:
     samples, y = cohort(subjects=16, windows=20, effect=0.0, seed=11)
     meter = leak_o_meter(Staged(epochs=24), samples, y, leave_one_subject_out())

@@ -60,6 +60,7 @@ def test_an_old_name_is_the_new_object_and_gives_a_notice(
         assert getattr(module, old) is getattr(module, new)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("old", "name"), [("audit", "Finding"), ("report", "compare")])
 def test_an_old_package_still_imports_and_does_not_take_the_function_away(
     old: str, name: str

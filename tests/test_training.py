@@ -437,6 +437,7 @@ PROCESS = """
 """
 
 
+@pytest.mark.long
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.write_text(textwrap.dedent(PROCESS))

@@ -50,6 +50,7 @@ def test_runtimes_agree_with_torch(
         assert found.largest > 0  # it was another computation
 
 
+@pytest.mark.long
 def test_the_number_of_pictures_is_free(pictures: Make) -> None:
     x = pictures(8)
     for runtime in PRECISIONS:

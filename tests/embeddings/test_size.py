@@ -75,6 +75,7 @@ def test_sizes_that_no_network_takes(name: str, size: int, message: str) -> None
         Encoder(name, size=size)
 
 
+@pytest.mark.long
 def test_weights_of_another_size_are_refused_by_name(tmp_path: Path) -> None:
     small = create_model(TNT, num_classes=0, image_size=32)
     path = tmp_path / "tnt.safetensors"

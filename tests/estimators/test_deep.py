@@ -345,6 +345,7 @@ def end_to_end(**arguments: Any) -> NetworkClassifier:
     return NetworkClassifier("full_transformer_end_to_end", **(settings | arguments))
 
 
+@pytest.mark.long
 def test_clips_are_learnt_end_to_end_and_come_back_from_disk(tmp_path: Path) -> None:
     x, y = clips(32)
     before = x.copy()

@@ -59,6 +59,7 @@ def fitted() -> DualStreamClassifier:
     return dual({"module_args": {"stream_dropout": 0.3}}).fit(x, y, groups)
 
 
+@pytest.mark.long
 @pytest.mark.extra("deep")
 def test_it_needs_both_sides_and_does_with_one(fitted: DualStreamClassifier) -> None:
     new, y, _ = streams(seed=1)

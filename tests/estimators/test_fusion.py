@@ -92,6 +92,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.extra("deep")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_it_learns_and_does_without_streams(kind: str) -> None:

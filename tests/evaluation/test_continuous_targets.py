@@ -75,6 +75,7 @@ def test_blocks_are_as_long_as_neighbours_depend() -> None:
     assert long == 50  # a quarter of 200
 
 
+@pytest.mark.long
 def test_an_interval_by_blocks_covers_where_one_by_windows_does_not() -> None:
     """The mean of one autocorrelated recording: windows by themselves give a far too short one."""
     rng = np.random.default_rng(0)
@@ -94,6 +95,7 @@ def test_an_interval_by_blocks_covers_where_one_by_windows_does_not() -> None:
     assert naive / sets < 0.55
 
 
+@pytest.mark.long
 def test_a_report_of_ratings_names_the_blocks() -> None:
     samples, y = ratings()
     noisy = y + np.random.default_rng(2).normal(size=len(y))

@@ -116,6 +116,7 @@ def test_scores_name_subjects_whose_fold_failed_or_who_were_left_out(table: Tabl
     assert scores[scores["n_windows"] == 0]["value"].isna().all()
 
 
+@pytest.mark.long
 def test_scoring_takes_names_of_scikit_learn_and_leads_the_summary(table: Table) -> None:
     X, y, groups = table
     run = dl.evaluate(model(), X, y, groups=groups, scoring=["roc_auc", "neg_log_loss"])
@@ -407,6 +408,7 @@ def test_a_run_folder_may_be_text_and_verbose_counts_folds(table: Table, tmp_pat
     assert again.predictions.equals(first.predictions)
 
 
+@pytest.mark.long
 def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path) -> None:
     X, y, groups = table
     forest = RandomForestClassifier(20, random_state=0)
@@ -425,6 +427,7 @@ def test_a_report_and_an_audit_take_a_run_of_arrays(table: Table, tmp_path: Path
     assert "nan" not in made.markdown.lower().split()
 
 
+@pytest.mark.long
 def test_two_saved_runs_of_arrays_without_times_are_reported_and_compared(
     table: Table, tmp_path: Path
 ) -> None:
@@ -445,6 +448,7 @@ def test_two_saved_runs_of_arrays_without_times_are_reported_and_compared(
     assert (found.only_first, found.only_second) == (0, 0)
 
 
+@pytest.mark.long
 @pytest.mark.extra("cluster")
 def test_an_address_without_a_cluster_is_one_error(
     table: Table, monkeypatch: pytest.MonkeyPatch

@@ -32,6 +32,7 @@ from dolorimeter.samples import Samples
 from dolorimeter.splits import group_k_fold
 
 
+@pytest.mark.long
 def test_a_model_that_knows_beats_every_shuffle_and_one_that_does_not_does_not(
     cohort: Any,
 ) -> None:
@@ -139,6 +140,7 @@ def test_windows_in_random_order_without_names_are_their_own_units() -> None:
     assert label_units(samples, y, "classifier").name == "by window within each person"
 
 
+@pytest.mark.long
 def test_one_label_per_subject_is_permuted_between_subjects() -> None:
     subjects = np.repeat([f"s{i:02d}" for i in range(12)], 4)
     samples, y = samples_of(np.repeat(np.arange(12) % 2, 4), subjects)
@@ -216,6 +218,7 @@ EXPERIMENT = {
 }
 
 
+@pytest.mark.long
 def test_an_experiment_stores_what_it_permuted(tmp_path: Path) -> None:
     experiment = experiment_from(EXPERIMENT)
     out = tmp_path / "run"

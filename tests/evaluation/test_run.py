@@ -32,6 +32,7 @@ ASKED = Question(
 )
 
 
+@pytest.mark.long
 def test_a_question_has_one_hash_in_every_process() -> None:
     code = f"from dolorimeter.evaluation import Question; print({ASKED!r}.hash)"
     found = subprocess.run(

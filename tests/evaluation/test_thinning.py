@@ -80,6 +80,7 @@ def asked(standardise: str) -> Experiment:
     )
 
 
+@pytest.mark.long
 def test_a_standardised_model_is_also_tested_on_thinned_people(tmp_path: Path) -> None:
     found = run(asked("task_windows"), table_of(tmp_path), cache=False)
     rows = found.baselines[found.baselines["model"] == THINNED]

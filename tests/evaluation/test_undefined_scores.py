@@ -41,6 +41,7 @@ def run_of(classes: list[tuple[int, ...]], model: object = None, **options: floa
     return evaluate(model or DummyClassifier(strategy="prior"), samples, y)
 
 
+@pytest.mark.long
 def test_a_majority_model_is_not_better_than_chance() -> None:
     """Its recall of the class that a subject has was 75.0 % (63.3–85.0 %), above 50 %."""
     run = run_of(PATIENTS)
@@ -60,6 +61,7 @@ def test_a_majority_model_is_not_better_than_chance() -> None:
     assert rows["reason"].str.startswith("the subject has one class only").all()
 
 
+@pytest.mark.long
 def test_some_subjects_without_a_class_are_left_out_and_counted() -> None:
     run = run_of([(0, 1)] * 16 + [(0,)] * 8)
     s = run.summary()
@@ -72,6 +74,7 @@ def test_some_subjects_without_a_class_are_left_out_and_counted() -> None:
     assert "8 × the subject has one class only (0)" in html
 
 
+@pytest.mark.long
 def test_a_model_that_knows_is_better_than_chance_where_subjects_have_one_class() -> None:
     run = run_of([(0,)] * 15 + [(1,)] * 15, LogisticRegression(), effect=2.0)
     found = run.summary().by_subject["balanced_accuracy"]
@@ -82,6 +85,7 @@ def test_a_model_that_knows_is_better_than_chance_where_subjects_have_one_class(
     assert "pooled over windows" in statements(run)[0]
 
 
+@pytest.mark.long
 def test_noise_is_not_better_than_a_majority_that_leaving_one_out_turns_round() -> None:
     """Of equal classes the majority of the others is always the other class: it scores 0."""
     run = run_of([(0,)] * 15 + [(1,)] * 15, LogisticRegression(), seed=4)
@@ -91,6 +95,7 @@ def test_noise_is_not_better_than_a_majority_that_leaving_one_out_turns_round() 
     assert "Not shown to be better than chance" in statements(run)[0]
 
 
+@pytest.mark.long
 def test_better_than_chance_is_a_comparison_with_the_majority_by_subject() -> None:
     samples, y = study([(0, 1)] * 24, effect=1.0)
     run = evaluate(LogisticRegression(), samples, y)
@@ -108,6 +113,7 @@ def test_better_than_chance_is_a_comparison_with_the_majority_by_subject() -> No
     assert loss.difference == 0
 
 
+@pytest.mark.long
 def test_calibration_error_is_not_averaged_over_the_few_windows_of_subjects() -> None:
     """A calibrated model over 16 windows has one of 0.23 in the mean."""
     rng = np.random.default_rng(0)
@@ -129,6 +135,7 @@ def test_calibration_error_is_not_averaged_over_the_few_windows_of_subjects() ->
     assert rows["reason"].str.startswith("pooled only").all()
 
 
+@pytest.mark.long
 def test_the_main_metric_may_be_one_that_is_pooled_only() -> None:
     samples, y = study([(0, 1)] * 24, effect=1.0)
     run = evaluate(LogisticRegression(), samples, y, scoring="expected_calibration_error")

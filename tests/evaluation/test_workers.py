@@ -60,6 +60,7 @@ MODELS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_two_processes_give_the_bytes_of_one(cohort: Cohort, tmp_path: Path, name: str) -> None:
     samples, y = cohort()

@@ -133,6 +133,7 @@ def seen_of(model: Predictor, recording: Recording) -> tuple[_dual.Parts, _dual.
     return parts, _dual.seen_of(parts, model.chain.stream_windows(recording)[0][0])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("once")
 def test_one_window_is_explained_and_written(model: Predictor, file: Path, tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
@@ -209,6 +210,7 @@ def test_an_effect_is_what_hiding_does(model: Predictor, recordings: list[Record
     assert row["of PA4"].item() == pytest.approx(odds, rel=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("once")
 def test_either_side_may_be_missing(
     model: Predictor, recordings: list[Recording], file: Path, monkeypatch: pytest.MonkeyPatch,
@@ -252,6 +254,7 @@ def test_another_model_is_refused_by_name(model: Predictor, file: Path) -> None:
         explain_model(other, file)
 
 
+@pytest.mark.long
 def test_attention_to_signals_with_a_burst_differs_by_level(
     model: Predictor, file: Path, tmp_path: Path
 ) -> None:
@@ -269,6 +272,7 @@ def test_attention_to_signals_with_a_burst_differs_by_level(
     assert any(r.startswith("1 of 3 people were in the model's training") for r in found.remarks)
 
 
+@pytest.mark.long
 def test_levels_that_say_nothing_are_no_finding(
     model: Predictor, file: Path, recordings: list[Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +303,7 @@ def test_what_cannot_be_compared_is_named(
         attention_over_time(model, [file])
 
 
+@pytest.mark.long
 def test_mean_tokens_of_a_model_by_level_and_by_person(
     model: Predictor, file: Path, tmp_path: Path
 ) -> None:
@@ -386,6 +391,7 @@ def test_umap_is_asked_for_by_name_where_it_is_not_installed(
         map_embeddings(np.eye(6), ["a", "b"] * 3, ["s1"] * 6, method="umap")
 
 
+@pytest.mark.long
 def test_from_the_command_line(
     model: Predictor,
     file: Path,

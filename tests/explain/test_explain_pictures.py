@@ -152,6 +152,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_picture_checks, "CASCADES", 1)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_one_channel_is_explained_checked_and_written(
     mixer: NetworkClassifier, file: Any, tmp_path: Path
@@ -199,6 +200,7 @@ def test_one_channel_is_explained_checked_and_written(
     assert (of_one["start"].min(), of_one["stop"].max()) == (0, SECONDS)
 
 
+@pytest.mark.long
 def test_probabilities_are_those_of_predict(
     mixer: NetworkClassifier, fusion: FusionClassifier, file: Any
 ) -> None:
@@ -282,6 +284,7 @@ def face_stream(tracked: Any, pooling: str = "none") -> Stream:
     return Stream("face", (tracked(False),), shown, encoder=ENCODER, pooling=pooling)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_frames_of_a_face_have_regions_and_are_checked_where_they_matter(
     video: Path, tracked: Any, tmp_path: Path
@@ -435,6 +438,7 @@ def test_other_models_are_told_what_can_be_explained(
         assert "full_transformer" in str(caught.value)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_a_network_that_ignores_its_input_has_empty_maps(
     file: Any, monkeypatch: pytest.MonkeyPatch

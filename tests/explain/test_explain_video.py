@@ -82,6 +82,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(_checks, name, value)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_everything_is_there_and_written(
     joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
@@ -127,6 +128,7 @@ def test_everything_is_there_and_written(
     assert left == set(explain.FILES) - {"sanity.csv", "curves.csv"}  # they were of another map
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few")
 def test_files_say_what_the_explanation_says(
     joint: NetworkClassifier, video: Path, tracked: Any, tmp_path: Path
@@ -156,6 +158,7 @@ def test_files_say_what_the_explanation_says(
     assert shown[0].image.shape[1] == 448
 
 
+@pytest.mark.long
 def test_an_encoder_without_weights_is_named_under_the_picture(
     temporal: NetworkClassifier, video: Path, tracked: Any
 ) -> None:

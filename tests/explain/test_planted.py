@@ -83,6 +83,7 @@ def test_maps_find_the_planted_frame_more_often_than_chance() -> None:
     assert np.mean(hits) > 3 / FRAMES
 
 
+@pytest.mark.long
 def test_the_curves_tell_maps_that_are_right_from_maps_that_are_wrong() -> None:
     case = trained(0)
     right, wrong = [], []
@@ -95,6 +96,7 @@ def test_the_curves_tell_maps_that_are_right_from_maps_that_are_wrong() -> None:
     assert np.mean(wrong) > 0.7
 
 
+@pytest.mark.long
 def test_maps_are_destroyed_with_the_weights() -> None:
     case = trained(1)
     layers = layers_of(case.network, [["fc", "norm"], ["blocks"], ["cross"], ["embed"]])

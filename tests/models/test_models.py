@@ -96,6 +96,7 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
         load_weights(small(), tmp_path / "module.pt")
 
 
+@pytest.mark.long
 def test_importing_estimators_pulls_in_no_torch() -> None:
     code = "import sys, dolorimeter.estimators; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -88,7 +88,6 @@ def outputs(module: PainFormer, x: torch.Tensor) -> dict[str, np.ndarray]:
         }
 
 
-@pytest.mark.long
 def test_agrees_with_the_authors_code(filled: PainFormer, wanted: dict[str, np.ndarray]) -> None:
     found = outputs(filled, input_by_rule(2, 3, 224, 224))
     assert sorted(found) == sorted(wanted)

@@ -35,6 +35,7 @@ def test_order_in_time_matters_and_features_come_without_a_head() -> None:
         model(x.transpose(1, 2))
 
 
+@pytest.mark.long
 def test_everything_in_it_learns_from_clips_as_they_are_kept() -> None:
     torch.manual_seed(0)
     model = ResNet3D18(2).train()

@@ -46,6 +46,7 @@ def test_what_all_of_them_promise(name: str) -> None:
     assert MODELS.card(name).differences
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_they_learn_a_bump_and_its_unit_does_not_matter(name: str) -> None:
     rng = np.random.default_rng(0)

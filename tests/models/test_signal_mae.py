@@ -120,6 +120,7 @@ def test_the_error_counts_the_chosen_samples_alone() -> None:
     assert ((painted.grad != 0) == chosen).all()
 
 
+@pytest.mark.long
 def test_it_learns_to_fill_a_channel_from_another() -> None:
     torch.manual_seed(0)
     module = SignalAutoencoder(

@@ -122,6 +122,7 @@ def test_it_ends_when_nobody_listens_any_more(tmp_path: Path) -> None:
         assert (kept.state, kept.ended_because) == ("ended", "")
 
 
+@pytest.mark.long
 def test_it_does_not_end_in_silence_where_something_is_not_stored(tmp_path: Path) -> None:
     place = tmp_path / "store.sqlite"
     other: list[sqlite3.Connection] = []

@@ -42,6 +42,7 @@ def drawn(page: Page, canvas: str) -> int:
     return int(page.run(script))
 
 
+@pytest.mark.long
 def test_it_streams_and_keeps_what_is_entered(page: Page, monitor: Monitor) -> None:
     (session,) = monitor.sessions
     assert "Research software, not a medical device." in page.text("header")
@@ -97,6 +98,7 @@ def test_a_sensor_is_pulled_and_it_says_so(page: Page, monitor: Monitor) -> None
     assert page.faults() == []
 
 
+@pytest.mark.long
 def test_the_cameras_picture_is_shown_only_when_asked(page: Page, monitor: Monitor) -> None:
     width = "document.querySelector('#frame').naturalWidth"
     page.wait("!document.querySelector('#face-card').hidden")
@@ -182,6 +184,7 @@ def test_a_phone_and_a_diary(chromium: Browser, monitor: Monitor) -> None:
     assert phone.faults() == []
 
 
+@pytest.mark.long
 def test_a_token_opens_it_once(chromium: Browser, guarded: Monitor) -> None:
     guarded.hub.start("anna")
     page = chromium.page()

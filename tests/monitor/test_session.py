@@ -217,6 +217,7 @@ def spoilt(seconds: float) -> Recording:
     return replace(whole, signals=signals)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("standardise", ["none", "running"])
 def test_a_session_and_predict_gate_the_same_windows(standardise: str) -> None:
     """Signals that fail: with a running baseline, what was gated must not enter it either."""
@@ -377,6 +378,7 @@ def test_a_bad_signal_is_left_out_with_the_reason(
     assert made[-1].coverage is None
 
 
+@pytest.mark.long
 def test_a_burst_of_nan_costs_its_windows_and_nothing_else(
     table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
 ) -> None:
@@ -407,6 +409,7 @@ def test_without_any_modality_it_abstains_and_names_each(
     assert made[-1].probabilities == {}
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_is_not_believed(
     table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
 ) -> None:
@@ -439,6 +442,7 @@ def test_half_the_rate_is_named(
     assert reason.endswith(" Hz, announced 250 Hz")
 
 
+@pytest.mark.long
 def test_a_slow_recorder_clock_is_followed(
     table: tuple[np.ndarray, tuple[str, ...]], whole: Recording
 ) -> None:

@@ -426,6 +426,7 @@ class Recorder(threading.Thread):
         self.outlet = None
 
 
+@pytest.mark.long
 def test_lsl_gives_signals_with_their_units_and_names_what_it_cannot_use(lsl: object) -> None:
     recorder = Recorder(lsl, "Wrist", ("microsiemens", "smiles"))
     recorder.start()
@@ -449,6 +450,7 @@ def test_lsl_gives_signals_with_their_units_and_names_what_it_cannot_use(lsl: ob
         assert two.start == pytest.approx(one.start + one.values.shape[1] / 100.0, abs=0.03)
 
 
+@pytest.mark.long
 def test_lsl_refuses_a_unit_that_is_none_of_the_modality(lsl: object) -> None:
     recorder = Recorder(lsl, "Odd", ("kilograms", "smiles"))
     recorder.start()

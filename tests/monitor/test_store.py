@@ -151,6 +151,7 @@ for estimate in estimates(100_000):
 """
 
 
+@pytest.mark.long
 def test_a_killed_process_loses_only_what_was_not_committed(place: str | Path) -> None:
     assert COMMIT_S <= 1  # seconds of estimates that a killed process may lose
     command = [sys.executable, "-c", WRITER, str(place), str(Path(__file__).parent)]

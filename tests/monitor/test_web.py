@@ -56,6 +56,7 @@ def hear(socket: ClientConnection, kind: str) -> Any:
     raise AssertionError(f"no {kind} in 200 messages")
 
 
+@pytest.mark.long
 def test_a_session_from_start_to_export(monitor: Monitor) -> None:
     status, about = monitor.ask("/api/about")
     assert (status, about["notice"], about["token_needed"]) == (200, NOT_A_DEVICE, False)
@@ -215,6 +216,7 @@ def test_what_cannot_be_done_is_said(monitor: Monitor) -> None:
     assert "not a database" in told["detail"] or "damaged" in told["detail"]
 
 
+@pytest.mark.long
 def test_a_live_connection_tells_what_is_new(monitor: Monitor) -> None:
     session = begin(monitor)
     with live(monitor, session) as one, live(monitor, session) as two:
@@ -252,6 +254,7 @@ def test_a_live_connection_tells_what_is_new(monitor: Monitor) -> None:
     assert monitor.ask(f"/api/sessions/{session}")[1]["ended_because"] == "the camera is gone"
 
 
+@pytest.mark.long
 def test_a_frame_is_sent_only_to_who_asks_for_it(monitor: Monitor) -> None:
     session = begin(monitor)
     with live(monitor, session) as asking, live(monitor, session) as other:
@@ -452,6 +455,7 @@ main()
 """The verb, with exports that outlast the server's patience when it is asked to end."""
 
 
+@pytest.mark.long
 def test_the_verb_serves_until_it_is_interrupted(memory: Path) -> None:
     command = [sys.executable, "-c", SLOW, "monitor", "page"]
     place = ["--store", str(memory / "monitor.sqlite"), "--port", "0"]

@@ -446,6 +446,7 @@ def test_people_who_change_places_in_a_cut_keep_their_tracks(cast: Cast) -> None
     assert "people changed places once (first at 1.20 s)" in tracker.remarks[1]
 
 
+@pytest.mark.long
 def test_who_leaves_is_waited_for_and_nobody_else_taken(cast: Cast) -> None:
     path = [160, 160, *range(160, -200, -24), *[-200] * 60, *range(-200, 161, 24), 160, 160]
     found, _ = pushed([cast.stage(("two", 480), ("one", x)) for x in path])

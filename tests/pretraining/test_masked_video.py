@@ -152,6 +152,7 @@ def test_a_stopped_run_ends_as_if_it_had_never_stopped(settings: Settings, tmp_p
         pretrain(pretraining_from(settings(steps=5, gradient_penalty=0.0)), tmp_path / "part")
 
 
+@pytest.mark.long
 def test_a_step_paints_the_share_that_is_asked_for(settings: Settings, tmp_path: Path) -> None:
     config = pretraining_from(settings(painted=0.5, steps=80, learning_rate=0.6))
     encoder = MODELS.get("tiny_clips")()

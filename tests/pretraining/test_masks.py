@@ -11,6 +11,7 @@ from dolorimeter.errors import ConfigError
 from dolorimeter.pretraining._masks import markov_mask, tube_mask
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     ratio=st.floats(0.1, 0.7),

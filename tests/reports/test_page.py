@@ -212,6 +212,7 @@ def test_runs_of_other_questions_stand_apart_with_the_reason(tmp_path: Path) -> 
     assert "Do not use this figure: it was chosen on the labels" in html
 
 
+@pytest.mark.long
 def test_published_rows_that_share_the_question_stand_beside_it(tmp_path: Path) -> None:
     people = tuple(f"p{i:02d}" for i in range(87))
     html, _, _ = written(tmp_path, made_run(subjects=people, modalities=("eda",)))

@@ -129,6 +129,7 @@ def test_every_metric_has_a_range() -> None:
     assert set(metrics.RANGES) == {*metrics.CLASSIFICATION, *metrics.REGRESSION}
 
 
+@pytest.mark.long
 def test_pairs_stand_in_the_page_with_what_could_be_shown(tmp_path: Path) -> None:
     runs = [made(), made(right=0.55, seed=4, model="a worse one"), made(seed=5, model="a twin")]
     found = compare_all(runs)
@@ -144,6 +145,7 @@ def test_pairs_stand_in_the_page_with_what_could_be_shown(tmp_path: Path) -> Non
     assert "Smallest difference that could be shown" in paths.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_many_runs_are_compared_with_the_first_only(tmp_path: Path) -> None:
     runs = [made(6, seed=i) for i in range(5)]
     assert len(compare_all(runs, against_first=True)) == 4
@@ -152,6 +154,7 @@ def test_many_runs_are_compared_with_the_first_only(tmp_path: Path) -> None:
     assert "| B − C |" not in text
 
 
+@pytest.mark.long
 def test_runs_that_share_nobody_are_said_not_to_be_comparable(tmp_path: Path) -> None:
     other = rows_of(12, 0.8, 1)
     other["subject"] = "x" + other["subject"]

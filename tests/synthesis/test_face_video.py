@@ -44,6 +44,7 @@ def ai4pain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.long
 def test_biovid_reads_a_video_with_every_clip(cohort: Path) -> None:
     reader = BioVid(cohort)
     recordings = reader.recordings()
@@ -88,6 +89,7 @@ def test_signals_are_the_same_with_video_and_without(cohort: Path, tmp_path: Pat
         Truth.load(tmp_path / "plain").frames()
 
 
+@pytest.mark.long
 def test_same_bytes_with_workers_and_a_subset_with_fewer(cohort: Path, tmp_path: Path) -> None:
     both = {"modalities": ["video"], "movement": 0.5}
     synthesise("biovid", tmp_path / "again", workers=2, **both, **SMALL)

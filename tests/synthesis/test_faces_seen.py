@@ -60,6 +60,7 @@ def seen(request: pytest.FixtureRequest) -> Seen:
     return Seen(pd.DataFrame(rows), np.array(landmarks, dtype=float))
 
 
+@pytest.mark.long
 def test_there_is_a_face_in_every_identity(seen: Seen) -> None:
     assert seen.table["found"].mean() >= 0.99
     assert seen.table.groupby("person")["found"].mean().min() >= 0.95  # one frame of 24

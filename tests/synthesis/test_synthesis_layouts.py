@@ -198,6 +198,7 @@ def test_2024_is_like_the_sample_and_read(tmp_path: Path) -> None:
     assert recordings["906"].stimuli[0].condition == "unlabelled"
 
 
+@pytest.mark.long
 def test_unbc_is_like_the_sample_and_read(tmp_path: Path) -> None:
     truth = synthesise("unbc_mcmaster", tmp_path / "o", subjects=2, per_condition=1, seed=1)
     for tree, sample in (("PSPI", PSPI), ("FACS", FACS)):

@@ -77,6 +77,7 @@ def test_nothing_can_be_told_at_effect_0() -> None:
         assert found == pytest.approx(0.5, abs=1e-9)
 
 
+@pytest.mark.long
 def test_accuracy_rises_with_effect_and_with_level() -> None:
     found = []
     for effect in (0.0, 0.5, 1.0, 2.0, 10.0):

@@ -120,6 +120,7 @@ def over_cohorts(model: object, split: BaseCrossValidator) -> pd.Series:
     return pd.concat(parts, ignore_index=True)
 
 
+@pytest.mark.long
 def test_leaving_windows_out_inflates_by_ten_points_and_rises_above_the_bound(
     bound: float,
 ) -> None:

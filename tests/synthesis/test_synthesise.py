@@ -36,6 +36,7 @@ def test_every_kind_is_tested_here() -> None:
     assert set(SMALL) == set(KINDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", sorted(SMALL))
 def test_same_seed_same_bytes_and_truth_comes_back(kind: str, tmp_path: Path) -> None:
     options = {**SMALL[kind], "artefacts": 0.2, "missing": 0.1}
