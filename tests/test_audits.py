@@ -164,6 +164,7 @@ def test_arrays_of_any_shape_in_an_estimator_are_no_fault() -> None:
     assert loud(odd, samples, y, group_k_fold(3)) == []
 
 
+@pytest.mark.long
 def test_an_isotonic_regression_of_a_rating_is_no_fault() -> None:
     samples, y = drawn(6, 8)
     x = np.asarray(samples.x)[:, :1]

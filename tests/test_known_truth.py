@@ -39,7 +39,7 @@ def cohort(folder: Path, *streams: Stream, **options: object) -> tuple[Samples, 
     ("cohorts", "size"),
     [
         pytest.param(20, {"subjects": 8, "per_condition": 10}, marks=pytest.mark.long),
-        (4, {"subjects": 6, "per_condition": 6}),
+        pytest.param(4, {"subjects": 6, "per_condition": 6}, marks=pytest.mark.long),
     ],
 )
 def test_without_an_effect_cohorts_score_at_chance(
@@ -55,9 +55,10 @@ def test_without_an_effect_cohorts_score_at_chance(
     assert abs(np.mean(scores) - 0.5) < 3 * error, (np.mean(scores), error)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("effects", "subjects"),
-    [pytest.param((0.0, 0.5, 1.0, 2.0), 24, marks=pytest.mark.long), ((0.0, 2.0), 8)],
+    [((0.0, 0.5, 1.0, 2.0), 24), ((0.0, 2.0), 8)],
 )
 def test_accuracy_rises_with_the_effect_towards_what_is_possible(
     tmp_path: Path, effects: tuple[float, ...], subjects: int

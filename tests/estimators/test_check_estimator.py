@@ -87,7 +87,9 @@ CASES = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.extra("deep")) if name == "network" else name
+        pytest.param(name, marks=[pytest.mark.extra("deep"), pytest.mark.long])
+        if name == "network"
+        else name
         for name in sorted(CASES)
     ],
 )

@@ -104,8 +104,9 @@ def quiet_cluster(monkeypatch: pytest.MonkeyPatch, recwarn: Any) -> Iterator[Non
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quiet_cluster")
-@pytest.mark.parametrize("backend", ["dask", pytest.param("ray", marks=pytest.mark.long)])
+@pytest.mark.parametrize("backend", ["dask", "ray"])
 def test_a_local_cluster_gives_the_bytes_of_one_process(
     cohort: Cohort, tmp_path: Path, backend: str
 ) -> None:

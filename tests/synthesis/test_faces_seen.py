@@ -66,6 +66,7 @@ def test_there_is_a_face_in_every_identity(seen: Seen) -> None:
     assert seen.table.groupby("person")["found"].mean().min() >= 0.95  # one frame of 24
 
 
+@pytest.mark.long
 def test_proportions_tell_people_apart(seen: Seen) -> None:
     """Leave one clip out: the nearest other clip is the same person's."""
     flat = seen.landmarks[..., :2]
