@@ -84,14 +84,12 @@ CASES = {
 
 
 @pytest.mark.filterwarnings("ignore")
+SLOW = [pytest.mark.extra("deep"), pytest.mark.long]
+
+
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.extra("deep"), pytest.mark.long])
-        if name == "network"
-        else name
-        for name in sorted(CASES)
-    ],
+    [pytest.param(name, marks=SLOW if name == "network" else []) for name in sorted(CASES)],
 )
 def test_check_estimator(name: str) -> None:
     estimator, expected = CASES[name]
