@@ -83,10 +83,10 @@ CASES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")
 SLOW = [pytest.mark.extra("deep"), pytest.mark.long]
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=SLOW if name == "network" else []) for name in sorted(CASES)],
