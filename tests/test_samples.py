@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 
-from dolorimeter.errors import ConfigError
+from dolorimeter.errors import ConfigError, EvaluationError
+from dolorimeter.evaluation import evaluate
 from dolorimeter.samples import META_COLUMNS, Samples
+from dolorimeter.splits import leave_one_subject_out
 from dolorimeter.types import Exclusion
 
 
@@ -186,3 +189,22 @@ def test_values_that_are_no_array_are_refused_at_once(kind: Any) -> None:
     object.__setattr__(whole, "x", values)  # tests check types before the class can
     with pytest.raises(ConfigError, match=rf"x is a {kind.__name__}, expected a NumPy array"):
         whole.__post_init__()
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("column", ["subject", "recording", "stimulus", "condition"])
+def test_a_missing_name_is_the_empty_text(missing: object, column: str) -> None:
+    """Neither a subject called "nan" (pandas 2) nor a number among names (pandas 3)."""
+    samples = Samples.from_arrays(np.zeros((4, 2)), subject=["a", "a", "b", "b"])
+    names = samples.meta[column].astype(object)
+    names[1] = missing
+    changed = replace(samples, meta=samples.meta.assign(**{column: names}))
+    assert changed.meta[column].tolist()[1] == ""
+    assert all(isinstance(name, str) for name in changed.meta[column])
+
+
+def test_samples_without_a_subject_are_not_evaluated() -> None:
+    samples = Samples.from_arrays(np.zeros((4, 2)), subject=["a", "a", "b", "b"])
+    unnamed = replace(samples, meta=samples.meta.assign(subject=["a", "a", None, "b"]))
+    with pytest.raises(EvaluationError, match=r"the subject is missing in 1 of 4 samples.*row 2"):
+        evaluate(DummyClassifier(), unnamed, [0, 1, 0, 1], leave_one_subject_out())

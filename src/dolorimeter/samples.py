@@ -25,6 +25,9 @@ META_COLUMNS = (
 )
 """Columns that `Samples.meta` always has, in this order; others may follow."""
 
+TEXT_COLUMNS = ("dataset", "part", "subject", "recording", "stimulus", "condition")
+"""Columns of `META_COLUMNS` that hold names. A missing name is the empty text."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -37,7 +40,7 @@ class Samples:
         ``(sample, channel, time)``.
     meta : pandas.DataFrame
         One row per sample, index 0…n−1, the columns of `META_COLUMNS` first; ``level`` and subject
-        columns (``sex``, ``treatment`` …) may follow.
+        columns (``sex``, ``treatment`` …) may follow. Missing names become the empty text.
     feature_names, feature_units : tuple of str
         Of the last axis of a feature table; empty otherwise.
     present : mapping of stream name to bool array, optional
@@ -78,6 +81,11 @@ class Samples:
                 f"Samples.meta lacks {', '.join(missing)}; it has "
                 f"{', '.join(map(str, self.meta.columns))}. Give every column of META_COLUMNS."
             )
+        # "nan" would be one more subject, and pandas 3 leaves NaN as it is where text is expected
+        unnamed = [c for c in TEXT_COLUMNS if self.meta[c].isna().any()]
+        if unnamed:
+            texts = {c: _text(self.meta[c].to_numpy(), len(self.meta), c) for c in unnamed}
+            object.__setattr__(self, "meta", self.meta.assign(**texts))
         n = len(self.meta)
         for name, values in self._arrays():
             if not isinstance(values, np.ndarray):

@@ -168,7 +168,7 @@ class EvaluationUnderAudit:
             known = self.run.predictions.rename(columns={"window_start": "start"})
             table = known.drop_duplicates("row").set_index("row")[list(META)].sort_index()
         for name in ("dataset", "subject", "recording", "stimulus"):
-            table[name] = table[name].astype(str)
+            table[name] = table[name].astype(object).map(str)
         return table
 
     @cached_property

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from sklearn.base import is_classifier, is_regressor
 
 from dolorimeter._on_demand import notice
@@ -128,6 +129,7 @@ def samples_of(X: Any, y: Any, groups: Any) -> Samples:
                     "groups differ from the subjects of the samples. Leave groups out, or change "
                     "the column 'subject' of Samples.meta."
                 )
+        _refuse_unnamed("the subject", X.meta["subject"].eq("").to_numpy())
         return X
     if y is None:
         raise EvaluationError(
@@ -162,10 +164,14 @@ def _check_groups(groups: Any) -> None:
             f"groups is {what[:80]}, expected the subject of each sample: a sequence, such as "
             "table['subject']."
         )
-    missing = pd.isna(pd.Series(list(groups), dtype=object)).to_numpy()
+    _refuse_unnamed("groups", pd.isna(pd.Series(list(groups), dtype=object)).to_numpy())
+
+
+def _refuse_unnamed(name: str, missing: Bool[np.ndarray, " sample"]) -> None:
+    """Raise if any sample has no subject."""
     if missing.any():
         raise EvaluationError(
-            f"groups is missing in {int(missing.sum())} of {len(missing)} samples, the first in "
+            f"{name} is missing in {int(missing.sum())} of {len(missing)} samples, the first in "
             f"row {int(missing.argmax())}. Leave these samples out first, and count them."
         )
 
