@@ -1031,6 +1031,19 @@ def test_statistics_of_the_test_subject_are_seen(change: Any, words: str) -> Non
     assert words in found.message
 
 
+def test_evenly_spaced_steps_of_a_device_are_no_ranks() -> None:
+    """Three steps, each several times and equal to rounding, in another order per subject."""
+
+    def step(x: np.ndarray, samples: Samples, y: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(4)
+        steps = np.concatenate(
+            [rng.permutation(np.arange(WINDOWS) % 3) for _ in range(SUBJECTS)]
+        ).astype(float)
+        return np.column_stack([x, (steps + 2) * (1 + 1e-15 * rng.normal(size=len(steps)))])
+
+    assert said(altered(step), "target_access") == []
+
+
 def test_a_row_counter_is_seen_whatever_its_order() -> None:
     def count(x: np.ndarray, samples: Samples, y: np.ndarray) -> np.ndarray:
         by_label = np.argsort(np.argsort(y, kind="stable"), kind="stable")

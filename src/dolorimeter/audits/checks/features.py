@@ -396,12 +396,17 @@ def _same_values(values: list[Array], columns: int) -> Bool[np.ndarray, " column
 def _counts_within(
     x: Float[np.ndarray, "row column"], subjects: Array
 ) -> Bool[np.ndarray, " column"]:
-    """Columns most of whose values occur several times within a subject."""
+    """Columns whose values often repeat within a subject, to rounding."""
     codes = pd.factorize(subjects)[0]
     few = np.zeros(x.shape[1], dtype=bool)
     for c in range(x.shape[1]):
-        repeated = pd.DataFrame({"subject": codes, "value": x[:, c]}).duplicated()
-        few[c] = repeated.sum() > 0.3 * len(x)
+        values = np.where(np.isfinite(x[:, c]), x[:, c], np.nan)
+        order = np.lexsort((values, codes))
+        steps, mine = np.diff(values[order]), np.diff(codes[order]) == 0
+        missing = np.isnan(values[order])
+        spread = np.ptp(values[~np.isnan(values)]) if not missing.all() else 0.0
+        repeated = (steps <= 1e-9 * spread) | (missing[1:] & missing[:-1])
+        few[c] = (mine & repeated).sum() > 0.3 * len(x)
     return few
 
 
