@@ -115,6 +115,18 @@ def test_equal_scores_have_no_interval_of_no_width(n: int) -> None:
     assert all(map(math.isnan, statistics.interval_over_subjects(rounding)))
 
 
+@pytest.mark.parametrize("spread", [1e-15, 1e-11, 1e-9, 1e-7])
+def test_scores_that_differ_by_rounding_have_no_narrow_interval(spread: float) -> None:
+    """Rounding of float32 and float64 arithmetic says nothing of how subjects differ."""
+    nearly = 0.7 + spread * np.linspace(-0.5, 0.5, 30)
+    found = statistics.mean_interval(nearly, limits=(0.0, 1.0))
+    assert found.high - found.low > 0.1
+    assert (
+        found.unreliable
+        == "all 30 scores are equal, so that they do not show how much scores vary"
+    )
+
+
 def test_bootstrap_of_a_mean_is_near_the_t_interval() -> None:
     values = scores(60)
     found, p = statistics.bootstrap_interval(

@@ -32,6 +32,10 @@ TIED, UNTIED = 1 / 3, 25
 """An interval is unreliable if at least this share has the lowest (or highest) score, and fewer
 subjects than this have another one: near a ceiling few subjects carry all of the spread."""
 
+DOUBLE_ROUNDING, SINGLE_ROUNDING = 1e-9, 1e-6
+"""Differences of scores up to these are rounding errors of float64 and of float32 arithmetic.
+Shares of fewer than a million windows differ by more."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -58,9 +62,10 @@ def mean_interval(
     """Return the interval of the mean score of subjects, and whether it is reliable.
 
     The bounds are the wider ones of Student's t and of Hall's t, which corrects for skewness.
-    Below `SHAPE_FROM` subjects it is Student's t only. If all scores are equal there is no spread
-    to estimate: the interval then allows for subjects with any other score within `limits`, as
-    many as the sample cannot exclude.
+    Below `SHAPE_FROM` subjects it is Student's t only. If all scores are equal, or differ by
+    less than a millionth of the range of `limits` (rounding), there is no spread to estimate: the
+    interval then allows for subjects with any other score within `limits`, as many as the sample
+    cannot exclude.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def mean_interval(
     n = len(known)
     if n < 2:
         return Interval(math.nan, math.nan)
-    mean, constant = float(known.mean()), _constant(known)
+    mean, constant = float(known.mean()), _constant(known, limits)
     if constant:
         low, high = _all_equal(mean, n, confidence, limits)
     else:
@@ -137,9 +142,12 @@ def interval_over_subjects(
     return found.low, found.high
 
 
-def _constant(values: Scores) -> bool:
-    """Whether scores differ by rounding errors only."""
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+def _constant(values: Scores, limits: tuple[float, float] = (-math.inf, math.inf)) -> bool:
+    """Whether scores differ by rounding errors only, of float32 where the range is known."""
+    spread = float(np.ptp(values))
+    if np.isfinite(limits).all() and spread <= SINGLE_ROUNDING * (limits[1] - limits[0]):
+        return True
+    return spread <= DOUBLE_ROUNDING * max(1.0, float(np.abs(values).max()))
 
 
 def _all_equal(
@@ -394,7 +402,7 @@ def paired(
             f"{len(gap)} subjects have both scores, at least 2 are needed to compare models."
         )
     scale = max(1.0, float(np.abs(first[both]).max()), float(np.abs(second[both]).max()))
-    gap = np.where(np.abs(gap) <= 1e-9 * scale, 0.0, gap)
+    gap = np.where(np.abs(gap) <= DOUBLE_ROUNDING * scale, 0.0, gap)
     found = mean_interval(gap, limits=limits)
     sd = 0.0 if _constant(gap) else float(gap.std(ddof=1))
     flipped = sign_flip_p(gap, seed=seed)
