@@ -1140,6 +1140,17 @@ def test_a_file_size_that_tells_the_label_is_a_warning_of_its_own() -> None:
     assert "may be signal" in found.message
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-13])
+def test_a_file_size_that_tells_the_label_of_every_window_is_a_warning(noise: float) -> None:
+    """The separation is then 1 in every subject: no spread is no reason not to look."""
+    samples, y = cohort()
+    size = 1000 + 50 * y + noise * np.random.default_rng(0).normal(size=len(y))
+    samples = replace(samples, facts=pd.DataFrame({"file_size": size}))
+    [found] = [f for f in run_and_audit(samples=samples, y=y) if f.check == "file_size"]
+    assert found.severity == "warning"
+    assert "AUROC of 1.000" in found.message
+
+
 def test_failed_folds_are_seen(users: Any) -> None:
     samples, y = cohort()
     x = np.asarray(samples.x).copy()

@@ -422,6 +422,32 @@ def paired(
     )
 
 
+def student_p(gap: Scores) -> float:
+    """Return the two-sided p of a mean of zero by Student's t.
+
+    Parameters
+    ----------
+    gap : Float[np.ndarray, "subject"]
+        Differences, at least two.
+
+    Returns
+    -------
+    float
+        Of differences that are equal, to rounding: 0 if their mean is not zero, else 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> student_p(np.full(12, 0.5))
+    0.0
+    """
+    from scipy.stats import ttest_1samp
+
+    if _constant(gap):
+        return 0.0 if abs(gap.mean()) > DOUBLE_ROUNDING else 1.0
+    return float(ttest_1samp(gap, 0.0).pvalue)
+
+
 def hall_p(gap: Scores) -> float:
     """Return the two-sided p of a mean of zero, with Student's t corrected for skewness.
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy import stats
 
 from dolorimeter.audits.evaluation_under_audit import EvaluationUnderAudit
 from dolorimeter.audits.findings import Finding, not_checked, passed, some
 from dolorimeter.evaluation import Run
 from dolorimeter.evaluation._baselines import level_before as level_before_of
 from dolorimeter.evaluation._label_units import label_units
+from dolorimeter.statistics import student_p
 from dolorimeter.types import Array
 
 ALPHA = 1e-3
@@ -126,10 +126,10 @@ def file_size(case: EvaluationUnderAudit) -> Iterator[Finding]:
         if pairs:
             separations.append(float(np.mean(pairs)))
     areas = np.array(separations)
-    if len(areas) < MIN_SUBJECTS or areas.std() == 0:
+    if len(areas) < MIN_SUBJECTS:
         yield not_checked(check, "file sizes do not vary within enough subjects.")
         return
-    p = float(stats.ttest_1samp(areas, 0.5).pvalue)
+    p = student_p(areas - 0.5)
     words = f"an AUROC of {areas.mean():.3f} within subjects ({len(areas)} subjects)"
     if p < ALPHA and abs(areas.mean() - 0.5) > 0.05:
         yield Finding(
@@ -198,10 +198,9 @@ def excess_by_subject(
 
 
 def _above_chance(scores: Float[np.ndarray, " subject"]) -> bool:
-    """One-sided t-test over subjects at `ALPHA`; no spread at all counts as above."""
-    if scores.std() == 0:
-        return float(scores.mean()) > 0.05
-    return float(stats.ttest_1samp(scores, 0.0, alternative="greater").pvalue) < ALPHA
+    """One-sided t-test over subjects at `ALPHA`; equal scores must be 0.05 above."""
+    least = 0.05 if np.allclose(scores, scores[0]) else 0.0
+    return float(scores.mean()) > least and student_p(scores) / 2 < ALPHA
 
 
 def _words(scores: Float[np.ndarray, " subject"]) -> str:
