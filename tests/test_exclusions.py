@@ -92,7 +92,7 @@ def test_a_subject_that_is_lost_is_a_named_exclusion(tmp_path: Path, fault: str)
     assert LOST[fault] in " ".join(e.reason for e in out)
     assert len(set(prepared.samples.subjects) - {"03"}) == 5
     notes = " | ".join(prepared.samples.notes)
-    assert "of 6 subjects found" in notes
+    assert "of the 6 in the folder" in notes
     if fault == "misspelt":  # its other class is there
         assert "1 of 6 subjects have no window of strong: subject 03" in notes
         assert "Conditions of the data that are not part of the task: Strong" in notes

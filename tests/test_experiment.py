@@ -452,7 +452,7 @@ def test_the_official_split_runs_on_a_complete_copy(
     assert any("test subjects are unlabelled; validation is tested" in n
                for n in prepared.samples.notes)  # fmt: skip
     assert prepared.samples.exclusions == ()  # labels that are withheld are no fault of the data
-    assert any("unlabelled (8 of 1 subject)" in note for note in prepared.samples.notes)
+    assert any("unlabelled (8 in 1 subject)" in note for note in prepared.samples.notes)
 
 
 def test_an_official_split_leaves_out_who_is_not_there_and_says_so() -> None:

@@ -145,13 +145,13 @@ def unused_note(counts: pd.DataFrame, expected: Sequence[str]) -> tuple[str, ...
     Examples
     --------
     >>> unused_note(pd.DataFrame({"BL1": [20], "PA4": [20], "PA1": [20]}, ["S1"]), ["BL1", "PA4"])
-    ('Conditions of the data that are not part of the task: PA1 (20 of 1 subject)',)
+    ('Conditions of the data that are not part of the task: PA1 (20 in 1 subject)',)
     """
     unused = [name for name in counts if expected and name not in expected]
     if not unused:
         return ()
     named = ", ".join(
-        f"{name} ({int(counts[name].sum()):,} of {_subjects(int((counts[name] > 0).sum()))})"
+        f"{name} ({int(counts[name].sum()):,} in {_subjects(int((counts[name] > 0).sum()))})"
         for name in unused
     )
     return (f"{NOT_IN_TASK}: {named}",)
@@ -196,7 +196,7 @@ def everything_takes_part(exclusions: int, notes: Iterable[str]) -> bool:
 
     Examples
     --------
-    >>> everything_takes_part(0, [f"{NOT_IN_TASK}: PA1 (20 of 1 subject)"])
+    >>> everything_takes_part(0, [f"{NOT_IN_TASK}: PA1 (20 in 1 subject)"])
     False
     """
     return not exclusions and not any(note.startswith(NOT_IN_TASK) for note in notes)

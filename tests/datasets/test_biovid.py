@@ -132,8 +132,9 @@ def test_part_b_has_two_more_signals(tmp_path: Path) -> None:
     (recording,) = BioVid(tmp_path, part="B").recordings()
     with pytest.raises(RecordingError, match="missing 'emg_corrugator' 'emg_zygomaticus'"):
         recording.load()
-    assert "1 of 1 subjects found (86 in the full data set)" in dataset_notes(
-        BioVid(tmp_path, part="B"), ["one"]
+    assert (
+        "subjects asked for: 1 of the 1 in the folder (86 in the full data set)"
+        in dataset_notes(BioVid(tmp_path, part="B"), ["one"])
     )
 
 

@@ -265,6 +265,8 @@ def test_a_report_without_a_folder_is_text_and_a_notebook_shows_it(tmp_path: Pat
     assert json.loads(made.json)["format"] == 1
     shown = made._repr_html_()
     assert shown.startswith('<iframe srcdoc="')
+    assert str(made) == made.markdown  # print(report) shows text
+    assert repr(made) == "Report(not saved; 1 runs)"
     assert made.html not in shown  # escaped, so that quotes in the page do not end the attribute
     assert made.save(tmp_path / "r.html").html.read_text(encoding="utf-8") == made.html
 

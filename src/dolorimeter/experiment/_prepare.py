@@ -381,7 +381,7 @@ def dataset_notes(
     found = len({*reader.subjects(), *named_subjects(exclusions)})
     whole = getattr(reader, "expected_subjects", card.subjects)
     notes = [
-        f"{len(chosen)} of {found} subjects found"
+        f"subjects asked for: {len(chosen)} of the {found} in the folder"
         + (f" ({whole} in the full data set)" if whole and whole != found else "")
     ]
     if card.labels:

@@ -95,6 +95,15 @@ class Report:
         write_text(paths.json, self.json)
         return paths
 
+    def __str__(self) -> str:
+        """Return the report as Markdown: the HTML page is no text to read."""
+        return self.markdown
+
+    def __repr__(self) -> str:
+        """Return where the report is, in one line."""
+        where = "not saved" if self.paths is None else f"saved as {self.paths.html}"
+        return f"Report({where}; {len(json.loads(self.json)['runs'])} runs)"
+
     def _repr_html_(self) -> str:
         """Return the page as an iframe, so that its styles do not change the notebook."""
         return (

@@ -582,8 +582,8 @@ def _audit_blocks(entries: Sequence[Entry]) -> Iterator[Block]:
             continue
         count = {s: sum(f.severity == s for f in entry.findings) for s in SEVERITIES}
         yield Paragraph(
-            f"{count['fault']} faults, {count['warning']} warnings, {count['passed']} passed, "
-            f"{count['declared']} not verified.",
+            f"Faults: {count['fault']}, warnings: {count['warning']}, passed: {count['passed']}, "
+            f"not verified: {count['declared']}.",
             "bad" if count["fault"] else "warn" if count["warning"] else "good",
             entry.label,
         )
