@@ -200,7 +200,7 @@ def test_check_of_a_table_names_a_label_that_is_misspelt(tmp_path: Path) -> None
     assert shown.exit_code == 1, shown.output
     problems = json.loads(shown.stdout)["problems"]
     assert [(p["severity"], p["what"]) for p in problems if "High" in p["what"]] == [
-        ("fault", "condition 'High' (1 of c): did you mean 'high'?")
+        ("fault", "condition 'High' (1 in c): did you mean 'high'?")
     ]
 
 

@@ -163,3 +163,62 @@ def test_a_real_openface_table(data_root: Path) -> None:
     samples = reader.samples()
     assert samples.x.shape == (100, 35)
     assert reader.subjects() == ("OpenFace_Test",)
+
+
+def subject_files(root: Path, factors: dict[str, float], rows: int = 6) -> Path:
+    """Write one table per subject, skin conductance in a scale of the subject's own."""
+    rng = np.random.default_rng(3)
+    root.mkdir()
+    for subject, factor in factors.items():
+        table = pd.DataFrame(
+            {
+                "subject": subject,
+                "label": ["rest", "pain"] * (rows // 2),
+                "scl": factor * rng.uniform(2, 8, size=rows),
+                "rate": rng.uniform(60, 90, size=rows),
+            }
+        )
+        table.to_csv(root / f"sub-{subject}.csv", index=False)
+    return root
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1000.0, "larger"), (1e-3, "smaller")])
+def test_a_subject_in_another_unit_is_named(tmp_path: Path, factor: float, word: str) -> None:
+    factors = {f"{i:02d}": 1.0 for i in range(1, 6)} | {"03": factor}
+    reader = open_dataset("feature_table", subject_files(tmp_path / "t", factors))
+    [note] = [n for n in reader.samples().notes if "times" in n]
+    assert note.startswith("subject 03: 'scl' about ")
+    assert f"times {word} than in the other subjects" in note
+    [problem] = [p for p in reader.check().problems if p.kind == "unit"]
+    assert str(problem.path) == "sub-03.csv"
+
+
+def test_subjects_who_differ_from_each_other_have_no_other_unit(tmp_path: Path) -> None:
+    factors = {f"{i:02d}": 10.0 ** (i / 2) for i in range(8)}
+    reader = open_dataset("feature_table", subject_files(tmp_path / "t", factors))
+    assert not any("times" in note for note in reader.samples().notes)
+
+
+def test_a_damaged_table_costs_its_subject_only(tmp_path: Path) -> None:
+    root = subject_files(tmp_path / "t", {f"{i:02d}": 1.0 for i in range(1, 5)})
+    (root / "sub-02.csv").write_bytes(b"\x00\x01PK\x00" * 40)
+    reader = open_dataset("feature_table", root)
+    assert reader.samples().meta["subject"].unique().tolist() == ["01", "03", "04"]
+    [lost] = reader.exclusions
+    assert (lost.subject, lost.what) == ("02", "sub-02.csv")
+    for path in root.iterdir():
+        path.write_bytes(b"\x00\x01PK\x00" * 40)
+    with pytest.raises(RecordingError, match="sub-0"):
+        open_dataset("feature_table", root).samples()
+
+
+def test_a_missing_value_is_reported_with_the_file_of_its_subject(tmp_path: Path) -> None:
+    root = subject_files(tmp_path / "t", {f"{i:02d}": 1.0 for i in range(1, 5)})
+    table = pd.read_csv(root / "sub-03.csv", dtype={"subject": str})
+    table.loc[2, "scl"] = np.nan
+    table.to_csv(root / "sub-03.csv", index=False)
+    [problem] = [
+        p for p in open_dataset("feature_table", root).check().problems if p.kind == "nan"
+    ]
+    assert str(problem.path) == "sub-03.csv"
+    assert problem.what == "subject 03: 'scl' missing in 1 of 6 rows"

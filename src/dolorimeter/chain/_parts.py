@@ -16,6 +16,7 @@ from dolorimeter.chain._encoded import represented
 from dolorimeter.chain._ratings import RatingsOf
 from dolorimeter.chain._rows import facts_of, meta_of, quality_of
 from dolorimeter.chain._stream import Stream, interval_of, margins_of, sources_of
+from dolorimeter.datasets.units import size_warning
 from dolorimeter.errors import (
     DependencyError,
     DolorimeterError,
@@ -68,7 +69,8 @@ def part_of(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recordi
         If the windows of the batch cannot be represented together.
     """
     exclusions: list[Exclusion] = []
-    gathered = Gathered(streams)
+    gathered, sources = Gathered(streams), sources_of(streams)
+    sizes: dict[tuple[str, str], str] = {}  # one look per subject and signal, not per clip
     for recording in batch:
         if not spec.asks_about(recording):
             if not recording.stimuli:
@@ -80,6 +82,15 @@ def part_of(spec: WindowSpec, streams: Sequence[Stream], batch: Sequence[Recordi
             exclusions.append(content_fault(recording, error))
             continue
         exclusions += found.exclusions
+        for window in found.windows[:1]:
+            for name, signal in window.recording.signals.items():
+                key = recording.subject, name
+                if name in sources and key not in sizes:
+                    sizes[key] = size_warning(name, signal)
+        for name in sources:
+            if size := sizes.get((recording.subject, name)):
+                note = f"{name} of subject {recording.subject}: {size}"
+                gathered.notes[note] = gathered.notes.get(note, 0) + len(found.windows)
         for note in notes if found.windows else ():
             gathered.notes[note] = gathered.notes.get(note, 0) + len(found.windows)
         for note, count in found.notes.items():

@@ -34,6 +34,7 @@ def check(reader: Any) -> tuple[CheckReport, pd.DataFrame | None]:
         except DolorimeterError:
             return report, None  # the report says why
         problems = _spelling_problems(counts) if len(counts.columns) > 1 else []
+        problems += _class_problems(counts, "row")
         return replace(report, problems=(*report.problems, *problems)), counts
     recordings = reader.recordings()
     lost = {str(e.subject) for e in reader.exclusions if e.subject}
@@ -63,13 +64,23 @@ def event_problems(recordings: Sequence[Recording], counts: pd.DataFrame) -> lis
     problems = [
         Problem(recording.name, what, "label") for recording in recordings if not recording.stimuli
     ]
-    problems += _spelling_problems(counts) + _signal_problems(recordings)
+    return [
+        *problems,
+        *_spelling_problems(counts),
+        *_signal_problems(recordings),
+        *_class_problems(counts, "stimulus"),
+    ]
+
+
+def _class_problems(counts: pd.DataFrame, unit: str) -> list[Problem]:
+    """Subjects who lack a condition that most others have."""
+    problems = []
     labelled = counts.drop(columns=UNLABELLED, errors="ignore")
     labelled = labelled[labelled.sum(axis=1) > 0]
     for name in labelled:
         without = labelled.index[labelled[name] == 0]
         if 0 < len(without) < len(labelled) / 2:
-            what = f"no stimulus of condition '{name}', which the other subjects have"
+            what = f"no {unit} of condition '{name}', which the other subjects have"
             problems += [Problem(str(s), what, "label", "warning") for s in without]
     return problems
 
@@ -79,7 +90,7 @@ def _spelling_problems(counts: pd.DataFrame) -> list[Problem]:
     problems = []
     for name, other in misspelt(counts).items():
         subjects = _names(counts.index[counts[name] > 0])
-        words = f"condition '{name}' ({int(counts[name].sum())} of {subjects})"
+        words = f"condition '{name}' ({int(counts[name].sum())} in {subjects})"
         problems.append(Problem(subjects, f"{words}: did you mean '{other}'?", "label"))
     return problems
 

@@ -609,7 +609,7 @@ def _places(
         if len(found) != len(wanted):
             raise RecordingError(
                 f"{path}: {len(found)} {name}-separated columns, expected {len(wanted)} "
-                f"({_some(wanted)})."
+                f"({shortened(wanted)})."
             )
         return list(range(len(found)))
     missing = [column for column in wanted if column not in found]
@@ -622,12 +622,13 @@ def _places(
     elif all(_is_number(cell) for cell in found):
         hint = " The first line is numbers: the header is missing."
     raise RecordingError(
-        f"{path}: header is {_some(found)}; expected {name}-separated columns {_some(wanted)}; "
-        f"missing {_some(missing)}.{hint}"
+        f"{path}: header is {shortened(found)}; expected {name}-separated columns "
+        f"{shortened(wanted)}; missing {shortened(missing)}.{hint}"
     )
 
 
-def _some(names: Sequence[str], most: int = 14) -> str:
+def shortened(names: Sequence[str], most: int = 14) -> str:
+    """Return the first names, quoted, and the number of all if there are more."""
     shown = " ".join(repr(name[:40]) for name in names[:most])
     return shown + (f" … ({len(names)} in all)" if len(names) > most else "")
 

@@ -37,6 +37,7 @@ from dolorimeter.datasets._files import (
     one_of,
     relative,
     select_subjects,
+    shortened,
 )
 from dolorimeter.datasets.labels import LABELS, FileLabels, Labels, read_labels
 from dolorimeter.datasets.participants import TABLE_NAMES, FileSubjects
@@ -58,6 +59,9 @@ FORMAT_OF = {"openface": "openface2"}
 
 PLACES = ("recording", "stimulus", "start", "duration")
 """Columns of a plain table that say where a row lies; they describe it and are no features."""
+
+FEWEST_ALIKE = 4
+"""Subjects of one scale from which another scale stands out."""
 
 AU_COLUMNS: Mapping[str, str] = {
     "openface2": r"AU\d\d_[rc]",
@@ -252,7 +256,7 @@ class FeatureTable:
             except RecordingError as error:
                 problems.append(Problem(".", str(error), "unreadable"))
             else:
-                problems += _column_problems(relative(parts[0].path, self.root), samples)
+                problems += _column_problems(parts, samples, self.root)
                 problems += [
                     Problem(".", n, "stray", "warning") for n in samples.notes if "left out" in n
                 ]
@@ -264,8 +268,22 @@ class FeatureTable:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
+    def _tables(self) -> tuple[list[Table], dict[Path, str]]:
+        """Tables that can be read, and why the other files of the folder cannot."""
+        tables: list[Table] = []
+        damaged: dict[Path, str] = {}
+        for path in self._paths:
+            try:
+                tables.append(open_table(path))
+            except RecordingError as error:
+                if len(damaged) == len(self._paths) - 1:
+                    raise
+                damaged[path] = str(error)
+        return tables, damaged
+
+    @property
     def _opened(self) -> list[Table]:
-        return [open_table(path) for path in self._paths]
+        return self._tables[0]
 
     @cached_property
     def _samples(self) -> Samples:
@@ -276,12 +294,16 @@ class FeatureTable:
         samples = _join(parts, features)
         notes = [note for table in self._opened if (note := table.note)]
         notes += () if self._labels is None else self._labels.notes
+        notes += [f"subject {s}: {what}" for s, what in _other_scales(samples).items()]
         notes += [f"{file}: {reason}." for file, reason in self._absent.items()]
         notes += self._file_subjects.notes()
         notes += [f"{p.path}: {p.what}." for p in duplicate_problems(self._paths, self.root)]
         absent = tuple(
             Exclusion("", bare_name(Path(file)), file, reason)
             for file, reason in self._absent.items()
+        ) + tuple(
+            Exclusion(_subject_of(path, parts), bare_name(path), relative(path, self.root), reason)
+            for path, reason in self._tables[1].items()
         )
         order = {s: i for i, s in enumerate(sorted(set(samples.subjects), key=natural_key))}
         rank = np.array([order[s] for s in samples.subjects], dtype=int)
@@ -669,14 +691,76 @@ def _unit(name: str, layout: str) -> str:
     return "" if layout == "plain" else "1"
 
 
-def _column_problems(where: str, samples: Samples) -> list[Problem]:
-    problems = []
+def _subject_of(path: Path, parts: Sequence[_Part]) -> str:
+    """Subject of a file that cannot be read, if the others name theirs after one prefix."""
+    prefixes = set()
+    for part in parts:
+        subjects = part.meta["subject"].unique()
+        stem = bare_name(part.path)
+        if len(subjects) != 1 or not stem.endswith(str(subjects[0])):
+            return ""
+        prefixes.add(stem.removesuffix(str(subjects[0])))
+    stem, prefix = bare_name(path), next(iter(prefixes))
+    return stem.removeprefix(prefix) if prefixes == {prefix} and stem.startswith(prefix) else ""
+
+
+def _column_problems(parts: Sequence[_Part], samples: Samples, root: Path) -> list[Problem]:
+    """Features of one value, and subjects with missing values or with another scale."""
+    files = {
+        subject: relative(part.path, root)
+        for part in reversed(parts)
+        for subject in part.meta["subject"][part.keep].unique()
+    }
+    everywhere = relative(parts[0].path, root) if len(parts) == 1 else "."
     assert isinstance(samples.x, np.ndarray)
+    problems = []
     for name, column in zip(samples.feature_names, samples.x.T, strict=True):
         present = column[~np.isnan(column)]
-        if present.size < column.size:
-            what = f"{name}: missing in {column.size - present.size} of {column.size} rows"
-            problems.append(Problem(where, what, "nan", "warning"))
         if present.size > 1 and present.min() == present.max():
-            problems.append(Problem(where, f"{name}: one value only", "flat", "warning"))
+            problems.append(Problem(everywhere, f"{name}: one value only", "flat", "warning"))
+    for subject in dict.fromkeys(samples.subjects):
+        missing = np.isnan(samples.x[samples.subjects == subject])
+        names = [n for n, gap in zip(samples.feature_names, missing.T, strict=True) if gap.any()]
+        if names:
+            what = (
+                f"{shortened(names)} missing in {missing.any(axis=1).sum()} of {len(missing)} rows"
+            )
+            problems.append(
+                Problem(files[subject], f"subject {subject}: {what}", "nan", "warning")
+            )
+    for subject, what in _other_scales(samples).items():
+        problems.append(Problem(files[subject], f"subject {subject}: {what}", "unit", "warning"))
     return problems
+
+
+def _other_scales(samples: Samples) -> dict[str, str]:
+    """Subjects whose features are a hundred times larger or smaller than those of the others.
+
+    The size of a feature is the median of its absolute values per subject. The sizes of the other
+    subjects, of whom there must be four, may differ by a factor of ten only.
+    """
+    assert isinstance(samples.x, np.ndarray)
+    names = list(dict.fromkeys(samples.subjects))
+    size_of = pd.DataFrame(np.abs(samples.x)).groupby(samples.subjects, sort=False).median()
+    sizes = size_of.loc[names].to_numpy(dtype=float)
+    sizes[sizes <= 0] = np.nan
+    found: dict[str, list[tuple[str, float]]] = {}
+    for name, size in zip(samples.feature_names, sizes.T, strict=True):
+        if np.isfinite(size).sum() <= FEWEST_ALIKE:
+            continue
+        distance = np.log10(size / np.nanmedian(size))
+        far = np.abs(distance) >= 2
+        others = distance[np.isfinite(distance) & ~far]
+        if len(others) < FEWEST_ALIKE or np.ptp(others) > 1 or far.sum() > len(others) / 2:
+            continue
+        for row in np.flatnonzero(far):
+            found.setdefault(names[row], []).append((name, float(10 ** distance[row])))
+    return {
+        subject: (
+            f"{shortened([name for name, _ in rows])} about {max(ratio, 1 / ratio):,.0f} times "
+            f"{'larger' if ratio > 1 else 'smaller'} than in the other subjects: is the unit the "
+            "same?"
+        )
+        for subject, rows in found.items()
+        for ratio in [float(np.median([ratio for _, ratio in rows]))]
+    }

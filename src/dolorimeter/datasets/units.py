@@ -388,19 +388,45 @@ the unit right?']
             f"{name}: sampled at {signal.sampling_rate:g} Hz, plausible are {lowest:g} to "
             f"{FASTEST:,.0f} Hz. Is the time in milliseconds?"
         )
+    if size := size_warning(name, signal):
+        warnings.append(f"{name}: {size}")
+    return warnings
+
+
+def size_warning(name: str, signal: Signal) -> str:
+    """Return why no body gives a signal of this size in its unit.
+
+    Parameters
+    ----------
+    name : str
+        The field's name.
+    signal : Signal
+        Signal of one recording; a unit that is not confirmed is taken as it is.
+
+    Returns
+    -------
+    str
+        One sentence without the name; empty if the size is plausible, or cannot be judged.
+
+    Examples
+    --------
+    >>> size_warning("eda", Signal(np.array([[4.0, 5.0, 6.0]]), 4.0, "S", False, "conductance"))
+    'median 5e+06 µS, plausible are 0.01 to 100 µS. It is about 1,000,000 times too large: is \
+the unit right?'
+    """
     size, known = size_of(name, signal), plausible_range(name, signal)
     if known is None or not np.isfinite(size):
-        return warnings
+        return ""
     value = size / known.scale
     if known.hints and not known.spread:  # a level that may be negative
         value = float(np.nanmedian(signal.values)) / known.scale
-    if not known.low <= value <= known.high:
-        what = "spread" if known.spread else "median"
-        warnings.append(
-            f"{name}: {what} {value:,.4g} {known.shown}, plausible are {known.low:,g} to "
-            f"{known.high:,g} {known.shown}. {_how_far(value, known)}"
-        )
-    return warnings
+    if known.low <= value <= known.high:
+        return ""
+    what = "spread" if known.spread else "median"
+    return (
+        f"{what} {value:,.4g} {known.shown}, plausible are {known.low:,g} to "
+        f"{known.high:,g} {known.shown}. {_how_far(value, known)}"
+    )
 
 
 def _how_far(value: float, known: Plausible) -> str:
