@@ -205,6 +205,14 @@ def test_labels_of_columns_decide(tmp_path: Path) -> None:
     assert [(s.onset, s.duration) for s in recording.stimuli] == [(0.5, 0.1), (0.6, 0.1)]
 
 
+def test_a_duration_of_zero_is_unknown_and_said_so(tmp_path: Path) -> None:
+    write_snirf(tmp_path / "a.snirf", **stim([[0.5, 0.0, 1], [0.6, 0.1, 1]]))
+    reader = open_dataset("snirf", tmp_path)
+    (recording,) = reader.recordings()
+    assert [(s.onset, s.duration) for s in recording.stimuli] == [(0.5, None), (0.6, 0.1)]
+    assert any("duration 0, which is unknown" in note for note in reader.notes)
+
+
 def test_what_is_left_out_of_stimuli_is_counted(tmp_path: Path) -> None:
     write_snirf(
         tmp_path / "a.snirf",

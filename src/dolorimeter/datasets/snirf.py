@@ -37,6 +37,7 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
 IN_FILE_UNIT = "stimuli are written in the file's time unit, which the format does not allow"
 NO_TIME_UNIT = "the time unit is stated as unknown and was read as seconds"
 SIDEWAYS = "a table of stimuli is transposed and was turned"
+NO_DURATION = "stimuli of duration 0, which is unknown here: each ends at the next marker"
 ONSETS_ONLY = "a table of stimuli has onsets only, so that durations are unknown"
 ONE_BLOCK = "only the first block of data (nirs/data1) is read"
 
@@ -241,6 +242,8 @@ def _stimuli(
             continue
         if remark:
             remarks.append(Remark(remark, name))
+        if (rows[:, 1] == 0).any():
+            remarks.append(Remark(NO_DURATION, name))
         timed = np.isfinite(rows[:, 0])
         if not timed.all():
             left_out.append((key, f"{int((~timed).sum())} events of {name} without an onset"))
@@ -251,7 +254,7 @@ def _stimuli(
     stimuli = [
         Stimulus(
             float(onset) * scale,
-            float(duration) * scale if np.isfinite(duration) else None,
+            float(duration) * scale if duration > 0 else None,
             table.condition,
         )
         for table in tables
