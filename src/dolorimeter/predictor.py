@@ -108,6 +108,8 @@ class Predictor:
         )
         self._check_standardised(samples)
         rows = self.estimate(samples, abstained)
+        notes = (note.rstrip(".") for note in samples.notes)
+        rows.attrs["notes"] = list(dict.fromkeys((*rows.attrs["notes"], *notes)))
         rows.attrs["kept_out"] = [
             f"{e.recording}, {e.what}: {e.reason}" for e in samples.exclusions
         ]

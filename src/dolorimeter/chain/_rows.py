@@ -107,6 +107,9 @@ def quality_of(
         if found.score < LOW_QUALITY:
             note = f"{modality} of subject {window.recording.subject}: {_fault(found)}"
             notes[note] = notes.get(note, 0) + 1
+        elif found.missing:
+            note = f"{modality} of subject {window.recording.subject}: samples are missing"
+            notes[note] = notes.get(note, 0) + 1
         elif found.inverted:
             note = f"{modality}: the pulse points downwards; features turn it upright"
             notes[note] = notes.get(note, 0) + 1

@@ -84,6 +84,9 @@ class Property:
     layouts: tuple[str, ...] = LAYOUTS
 
 
+GAP = 1
+"""Trial of subject 10, counted from 0, in which `gaps` takes samples away."""
+
 PROPERTIES: Mapping[str, Property] = {
     "missing_class": Property("Subject 9 has no stimulus of condition low."),
     "one_class": Property("Subject 3 has stimuli of condition rest only."),
@@ -114,7 +117,7 @@ PROPERTIES: Mapping[str, Property] = {
         "A trial counter follows the class: high, low, then rest.", (*TABLES, "biovid")
     ),
     "damaged_file": Property("Every file of subject 7 is damaged."),
-    "gaps": Property("Subject 10 lacks 3 s of signal in the middle of stimulus 2."),
+    "gaps": Property("Subject 10 lacks 3 s of signal in the middle of the second stimulus."),
     "jitter": Property(
         "Time stamps of subject 10 vary by 20 % of a sample.", ("folder", "snirf", "biovid")
     ),
@@ -488,7 +491,7 @@ def _disturbed(request: Request, channel: Channel, stimuli: list[Event]) -> Chan
     """Gaps and clock faults of subject 10."""
     values, times, rate = channel.values.copy(), channel.times.copy(), channel.sampling_rate
     if request.has("gaps"):
-        begin = stimuli[2].onset + 3.0
+        begin = stimuli[GAP].onset + 3.0
         values[(times >= begin) & (times < begin + 3.0)] = np.nan
     if request.has("jitter"):
         rng = np.random.default_rng([request.seed, 10, 2])
@@ -515,7 +518,7 @@ def _stimulus_means(request: Request, session: Session) -> list[tuple[Event, int
                 beats += 0.1 * rng.standard_normal()
             if session.number == 11 and request.has("units_wrong"):
                 mean *= 1000.0
-            if session.number == 10 and request.has("gaps") and event.trial == 2:
+            if session.number == 10 and request.has("gaps") and event.trial == GAP:
                 mean = float("nan")
             if "ecg" not in session.channels:
                 beats = float("nan")
@@ -857,7 +860,7 @@ def _clip(request: Request, session: Session, event: Event) -> dict[str, list[st
         place = [replace(event, onset=-1.0, duration=5.5)] * 3  # the gap begins at 2 s
         quiet = (
             request
-            if event.trial == 2
+            if event.trial == GAP
             else replace(request, properties=tuple(p for p in request.properties if p != "gaps"))
         )
         eda, ecg = (_disturbed(quiet, one, place) for one in (eda, ecg))
@@ -909,7 +912,7 @@ def _segments(request: Request, session: Session, modality: str) -> dict[str, li
             values = np.sin(2 * np.pi * 0.2 * times)
         else:
             values = np.full(len(times), 97.0) - (times >= 5.0)
-        if session.number == 10 and request.has("gaps") and event.trial == 2:
+        if session.number == 10 and request.has("gaps") and event.trial == GAP:
             values[300:600] = np.nan
         state = f"{session.number}_{_STATES[event.condition]}_{event.trial}"
         if session.number > 10:  # the test set is unlabelled
