@@ -217,7 +217,7 @@ def test_check_warns_of_a_subject_that_lacks_a_signal(tmp_path: Path) -> None:
     checked, _ = check(open_dataset("bids_physio", root))
     lacks = [p for p in checked.problems if p.kind == "missing" and p.severity == "warning"]
     assert [(p.path, p.what) for p in lacks] == [
-        ("06", "no signal 'ecg', which the other subjects have")
+        ("sub-06_task-heat", "subject 06: no signal 'ecg', which the other subjects have")
     ]
 
 

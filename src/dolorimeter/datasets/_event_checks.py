@@ -98,14 +98,18 @@ def _spelling_problems(counts: pd.DataFrame) -> list[Problem]:
 def _signal_problems(recordings: Sequence[Recording]) -> list[Problem]:
     """Subjects who lack a signal that most others have. No signal is read."""
     signals: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
     for recording in recordings:
+        first.setdefault(recording.subject, recording.name)
         signals.setdefault(recording.subject, set()).update(recording.signals)
     problems = []
     for name in sorted(set().union(*signals.values())):
         without = [subject for subject, names in signals.items() if name not in names]
         if 0 < len(without) < len(signals) / 2:
             what = f"no signal '{name}', which the other subjects have"
-            problems += [Problem(s, what, "missing", "warning") for s in without]
+            problems += [
+                Problem(first[s], f"subject {s}: {what}", "missing", "warning") for s in without
+            ]
     return problems
 
 
