@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dolorimeter.datasets.recording_time import (
+    UNEVEN,
     blocks,
     clock_of,
     coverage_warnings,
@@ -119,3 +120,21 @@ def test_signals_that_end_early() -> None:
     assert coverage_warnings({"eda": (0.0, 600.0), "hr": (10.0, 590.0)}) == []
     (warning,) = coverage_warnings({"eda": (0.0, 600.0), "hr": (10.0, 300.0)})
     assert "hr at 300 s, eda at 600 s" in warning
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, False), (0.04, False), (0.3, True)])
+def test_uneven_stamps_are_said_so(share: float, said: bool) -> None:
+    rng = np.random.default_rng(1)
+    times = np.arange(400) / 10 + share / 10 * rng.uniform(-1, 1, 400)
+    clock = clock_of(times, where="a.snirf")
+    assert not clock.gaps
+    assert any(remark.kind == UNEVEN for remark in clock.remarks) == said
+
+
+def test_a_drifting_clock_is_said_so() -> None:
+    """The clock gains 2 % at the end: no step is a gap, and no even clock fits."""
+    times = np.arange(400) / 10
+    assert any(
+        remark.kind == UNEVEN
+        for remark in clock_of(times + 0.01 * times**2 / 40, where="a.snirf").remarks
+    )

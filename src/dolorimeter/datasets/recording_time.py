@@ -27,6 +27,9 @@ RATE_TOLERANCE = 1e-3
 """Relative difference between a stated rate and that of the stamps which is reported."""
 GAPS = "a pause in the recording became missing samples (NaN)"
 RATE = "the sampling rate is that of the time stamps, not the stated one"
+UNEVEN = "time stamps are uneven, and samples are taken as evenly spaced"
+MOST_UNEVEN = 0.1
+"""Sampling intervals by which a stamp may be off without a remark."""
 TWICE = "an event that is written twice is used once"
 SETTLED = 20
 """Stamps on either side of a gap, where stamps vary by more than a sampling interval."""
@@ -90,7 +93,8 @@ def clock_of(
     -------
     Clock
         Its rate is the stated one where the stamps agree within `RATE_TOLERANCE`, else that of
-        the stamps.
+        the stamps. A remark says by how much a stamp is off, where that is more than a tenth of
+        the sampling interval.
 
     Raises
     ------
@@ -145,6 +149,9 @@ def clock_of(
             index[k + 1 :] += lost
             gaps.append((float(times[k]) + 1 / rate, float(times[k + 1])))
     _check_pause(math.fsum(b - a for a, b in gaps), where)
+    off = float(np.abs(times - times[0] - index / rate).max())
+    if off > max(MOST_UNEVEN / rate, STAMP_STEP):
+        remarks.append(Remark(UNEVEN, f"a stamp is up to {off:.2g} s off"))
     return Clock(float(times[0]), rate, index, tuple(gaps), (*gap_remarks(gaps), *remarks))
 
 
