@@ -282,7 +282,7 @@ def unequal_problems(sampled: Mapping[str, Sequence[Sampled]]) -> list[Problem]:
             if max(ratio, 1 / ratio) >= UNEQUAL_SIZE:
                 factor, word = (ratio, "larger") if ratio > 1 else (1 / ratio, "smaller")
                 what = (
-                    f"{name}: {factor:,.3g} times {word} than in the median subject. Has the "
+                    f"{name}: {factor:,.0f} times {word} than in the median subject. Has the "
                     "recording another unit?"
                 )
                 problems.append(Problem(s.where, what, "unit", "warning"))
