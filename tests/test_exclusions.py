@@ -124,6 +124,7 @@ def test_a_lost_subject_is_counted_on_the_terminal_in_json_and_in_the_report(
     assert "Nothing was kept out" not in page
     assert "2 things kept out" in page
     assert "2 windows, recordings or people kept out" in page  # TRIPOD, item 11
+    assert "Subjects: 6 in the data or left out, 5 tested, 1 lost" in page  # TRIPOD, item 20a
 
 
 @pytest.mark.long

@@ -373,3 +373,10 @@ def test_many_comparisons_are_adjusted_together() -> None:
     found = compare_all(runs)
     assert len(found) == 3
     assert all(c.holm_p >= c.paired.p for c in found)
+
+
+def test_subjects_who_share_the_lowest_score_are_counted() -> None:
+    """Naming one of several subjects would single somebody out by the order of names."""
+    page = report(made_run(right=1.0)).markdown
+    assert "Lowest score: 100.0 %, of 5 people." in page
+    assert "Lowest person" not in page

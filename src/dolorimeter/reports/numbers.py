@@ -232,7 +232,11 @@ def _lowest(s: Summary) -> str:
     who, found = s.lowest
     if not who:
         return ""
-    return f"Lowest person: subject {who}, {words.value(found, s.main)}."
+    value = words.value(found, s.main)
+    alike = sum(words.value(score, s.main) == value for score in s.scores[s.main].values())
+    if alike > 1:
+        return f"Lowest score: {value}, of {words.people(alike)}."
+    return f"Lowest person: subject {who}, {value}."
 
 
 def _coverage_words(s: Summary) -> str:

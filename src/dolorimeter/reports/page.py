@@ -775,7 +775,8 @@ def _known(entries: Sequence[Entry]) -> dict[str, str]:
         "13": n.class_counts,
         "15": f"{words.task_words(question)} ({n.kind})",
         "18f": f"dolorimeter {dolorimeter.__version__}, MIT",
-        "20a": f"{words.people(n.subjects)} tested; {len(run.failures)} folds failed",
+        "20a": f"Subjects: {len(run.people)} in the data or left out, {n.subjects} tested, "
+        f"{len(run.people) - n.subjects} lost; folds that failed: {len(run.failures)}",
         "21": f"{words.people(n.subjects)}, {n.windows:,} windows; {n.class_counts}",
         "23a": f"{words.metric_name(n.main.metric)} {words.value(n.main.mean, n.main.metric)} "
         f"({words.interval(n.main.low, n.main.high, n.main.metric, n.main.unreliable)})"
