@@ -345,6 +345,14 @@ def test_what_is_no_other_stimulus(
     assert found.windows
 
 
+def test_a_window_is_not_of_two_conditions_that_are_nested() -> None:
+    """Both conditions are asked about: while the inner stimulus is on, the outer one is not."""
+    stimuli = ((0.0, 30.0, "warm"), (4.0, 10.0, "pain"))
+    found = cut(marked(*stimuli), WindowSpec(10.0, conditions=("warm", "pain")))
+    assert [w.stimulus.condition for w in found.windows if w.stimulus] == ["pain"]
+    assert "pain at 4 s takes more than 5% of it" in found.exclusions[0].reason
+
+
 def test_a_pulse_acts_until_the_window_ends() -> None:
     found = cut(marked((0.0, 0.0, "a"), (6.0, 0.0, "b")), WindowSpec(10.0))
     assert [w.stimulus.condition for w in found.windows if w.stimulus] == ["b"]

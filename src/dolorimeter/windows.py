@@ -50,7 +50,8 @@ class WindowSpec:
         Windows anchored to a stimulus of which more than `HELD_SHARE` belongs to another stimulus
         of `conditions`, before or after it: ``exclude`` counts them as exclusions, because their
         condition says nothing of that part; ``keep`` keeps them and counts them in a note. A
-        stimulus that lies inside the window's stimulus, or around it, is not another one.
+        stimulus around the window's stimulus is not another one. One that lies inside it is, if
+        `conditions` names both and they differ: the later one is on.
     """
 
     duration: float
@@ -246,6 +247,10 @@ class Timeline:
         stop = window.start + window.duration
         onset, end = self.onsets[place], self.ends[place]
         apart = (self.onsets >= end - _ROUNDING) | (self.ends <= onset + _ROUNDING)
+        if conditions:
+            own = self.stimuli[place].condition
+            differs = np.array([s.condition != own for s in self.stimuli])
+            apart |= differs & (self.onsets >= onset) & (self.ends <= end + _ROUNDING)
         apart &= np.abs(self.onsets - onset) > _ROUNDING
         pulse = (self.ends <= self.onsets) & (self.onsets >= window.start)
         last = np.where(pulse, np.inf, self.ends)  # how long a pulse acts is not stated
