@@ -282,6 +282,14 @@ def test_a_rating_after_a_stimulus_belongs_to_the_one_before() -> None:
     assert ratings_of(vas(2.0, 1.2), vas(9.0, 3.5))[0] == [2.0, 9.0]
 
 
+@pytest.mark.parametrize("onset", [-5.0, 99.0])
+def test_a_rating_outside_the_recording_belongs_to_no_stimulus(onset: float) -> None:
+    values, notes = ratings_of(vas(2.0, 0.5), vas(9.0, onset))
+    assert values[0] == 2.0
+    assert np.isnan(values[1])
+    assert any("rating_vas: a rating lies outside the recording" in note for note in notes)
+
+
 def test_a_stimulus_without_rating_has_none() -> None:
     values, notes = ratings_of(vas(9.0, 2.0))
     assert np.isnan(values[0])

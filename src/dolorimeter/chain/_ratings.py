@@ -17,7 +17,8 @@ class RatingsOf:
     1. A rating without an onset belongs to the recording, that is, to each of its windows.
     2. A rating with an onset belongs to the stimulus that is on at that time, and if none is on,
        to the last stimulus before it: a subject rates what just happened. Where the stimulus has
-       several, the one inside the window is taken.
+       several, the one inside the window is taken. A rating outside the recording belongs to
+       none: its clock is another one.
     3. A window of no stimulus, or a recording without stimuli, has the rating whose onset lies
        inside the window.
     4. Two different values that compete for a window leave it without a value. So do ratings
@@ -31,11 +32,18 @@ class RatingsOf:
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
         self._scales: dict[str, list[tuple[Rating, int | None]]] = {}
+        self._outside: set[str] = set()
         if not recording.ratings:
             return
-        start = min((s.start for s in recording.load().signals.values()), default=0.0)
+        signals = recording.load().signals.values()
+        start = min((s.start for s in signals), default=0.0)
+        stop = max((s.stop for s in signals), default=math.inf)
         timeline = Timeline(recording.stimuli, start)
         for rating in recording.ratings:
+            if rating.onset is not None and not start <= rating.onset <= stop:
+                self._outside.add(rating.scale)
+                self._scales.setdefault(rating.scale, [])
+                continue
             place = None if rating.onset is None else timeline.at_or_before(rating.onset)
             self._scales.setdefault(rating.scale, []).append((rating, place))
 
@@ -53,6 +61,9 @@ class RatingsOf:
         dict of str to float
             NaN where no rating belongs to the window or several compete.
         """
+        for scale in self._outside:
+            note = f"rating_{scale}: a rating lies outside the recording and is not used"
+            notes[note] = notes.get(note, 0) + 1
         return {
             f"rating_{scale}": self._value(scale, rated, window, notes)
             for scale, rated in self._scales.items()
