@@ -742,8 +742,7 @@ def _other_scales(samples: Samples) -> dict[str, str]:
     assert isinstance(samples.x, np.ndarray)
     names = list(dict.fromkeys(samples.subjects))
     size_of = pd.DataFrame(np.abs(samples.x)).groupby(samples.subjects, sort=False).median()
-    sizes = size_of.loc[names].to_numpy(dtype=float)
-    sizes[sizes <= 0] = np.nan
+    sizes = size_of.where(size_of > 0).loc[names].to_numpy(dtype=float)
     found: dict[str, list[tuple[str, float]]] = {}
     for name, size in zip(samples.feature_names, sizes.T, strict=True):
         if np.isfinite(size).sum() <= FEWEST_ALIKE:
